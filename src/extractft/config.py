@@ -1,0 +1,147 @@
+"""Settings that a person writes or a file stores: frozen, validated, complete when saved.
+
+Knows no torch and no other room. The field docstrings are the one source for the docs and for `--help`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["GenerationConfig", "LoRAConfig", "PromptConfig", "TrackingConfig", "TrainingConfig"]
+
+PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+class Config(BaseModel):
+    """Base of all settings: immutable, unknown names refused, keyword arguments only."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
+    )
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some settings changed, validated like a new one (`model_copy(update=...)` is not).
+
+        Raises:
+            pydantic.ValidationError: An unknown name or a value out of range.
+        """
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self)(**{**values, **changes})
+
+
+class LoRAConfig(Config):
+    """Low-rank adapter, in PEFT's terms."""
+
+    r: int = Field(16, ge=1)
+    """Rank of the update."""
+    lora_alpha: float = Field(32, gt=0)
+    """Scale: the update is multiplied by `lora_alpha / r`."""
+    lora_dropout: float = Field(0.05, ge=0, lt=1)
+    """Dropout on the adapter's input while training."""
+    target_modules: tuple[str, ...] | Literal["all-linear"] = PROJECTIONS
+    """Names of the linear layers that get an adapter. Not the (tied) embeddings or the output head."""
+
+
+class PromptConfig(Config):
+    """How the system prompt is written from the schema."""
+
+    language: Literal["auto", "zh", "en"] = "auto"
+    """Language of the prompt; `auto` takes Chinese when the schema's own words are Chinese."""
+    template: str | None = None
+    """Source of a Jinja template that replaces the built-in one; `None` for the built-in one."""
+    instructions: str | None = None
+    """Further instructions, put after the task and before the fields."""
+    omit_defaults: bool = True
+    """Leave fields out of the record that equal their default, instead of spelling every null."""
+
+
+class GenerationConfig(Config):
+    """How records are decoded."""
+
+    max_new_tokens: int | None = Field(None, ge=8)
+    """Budget of new tokens for one record; `None` computes it from the schema and the text."""
+    batch_size: int = Field(16, ge=1)
+    """Texts that are decoded side by side."""
+    keep_truncated: bool = False
+    """Return a record that had to be closed early (marked in `Extraction.truncated`) instead of raising."""
+    num_alternatives: int = Field(5, ge=0)
+    """How many of the most probable allowed tokens are kept at each decision, for confidence."""
+
+
+class TrackingConfig(Config):
+    """Experiment tracking with SwanLab. Off unless asked; only `online` uses a network."""
+
+    mode: Literal["off", "local", "offline", "online"] = "off"
+    """SwanLab's mode. `local` and `offline` write to `log_dir` only."""
+    project: str = "extractft"
+    """SwanLab project."""
+    experiment_name: str | None = None
+    """SwanLab experiment; `None` lets SwanLab name it."""
+    log_dir: str | None = None
+    """Where SwanLab writes; `None` for `swanlog` in the output directory."""
+
+
+class TrainingConfig(Config):
+    """Fine-tuning settings; the defaults come from the sweep in `docs/benchmarks.md`."""
+
+    learning_rate: float = Field(1e-3, gt=0)
+    """Peak learning rate of AdamW."""
+    num_train_epochs: float = Field(8, gt=0)
+    """Passes over the training rows."""
+    per_device_train_batch_size: int = Field(8, ge=1)
+    """Rows in one forward and backward pass on each device."""
+    gradient_accumulation_steps: int = Field(1, ge=1)
+    """Passes whose gradients make up one optimizer step."""
+    warmup_steps: float = Field(0.1, ge=0)
+    """Optimizer steps of linear warm-up; below 1, a share of all steps."""
+    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "cosine"
+    """Learning-rate schedule after warm-up."""
+    weight_decay: float = Field(0.0, ge=0)
+    """AdamW's weight decay on the adapter."""
+    max_grad_norm: float = Field(1.0, gt=0)
+    """Gradients are clipped to this norm."""
+    max_length: int = Field(2048, ge=16)
+    """Longest row in tokens, prompt and answer together. Rows are never truncated."""
+    overlong: Literal["error", "skip"] = "error"
+    """What to do with rows over `max_length`: refuse to train, or leave them out and count them."""
+    seed: int = Field(42, ge=0)
+    """Seed of the split, the order of rows, the adapter's initialisation and dropout."""
+    eval_fraction: float = Field(0.1, ge=0, lt=1)
+    """Share of the rows held out when no `eval_data` is given; 0 trains on all and keeps the last weights."""
+    max_eval_rows: int = Field(50, ge=1)
+    """Held-out rows that are really generated and scored after each epoch."""
+    early_stopping_patience: int | None = Field(3, ge=1)
+    """Evaluations without a better field F1 before training stops; `None` never stops early."""
+    gradient_checkpointing: bool | Literal["auto"] = "auto"
+    """Recompute activations to save memory; `auto` does it when the step would not fit."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Type of the base weights; `auto` takes bfloat16 where the hardware computes in it, else float32."""
+    lora: LoRAConfig = LoRAConfig()
+    """Adapter settings."""
+    prompt: PromptConfig = PromptConfig()
+    """Prompt settings."""
+    generation: GenerationConfig = GenerationConfig()
+    """Decoding settings, for scoring while training and kept by the extractor."""
+    tracking: TrackingConfig = TrackingConfig()
+    """Experiment tracking."""
+
+    @classmethod
+    def notebook(cls) -> TrainingConfig:
+        """The settings of the notebook that most people copy, for comparison.
+
+        LoRA r=8, alpha=32, dropout 0.1 on the seven projections; learning rate 1e-4, constant from the first step
+        down linearly, 3 epochs of batches of 4, 4 accumulated.
+        """
+        return cls(
+            learning_rate=1e-4,
+            num_train_epochs=3,
+            per_device_train_batch_size=4,
+            gradient_accumulation_steps=4,
+            warmup_steps=0,
+            lr_scheduler_type="linear",
+            lora=LoRAConfig(r=8, lora_alpha=32, lora_dropout=0.1),
+        )

@@ -1,0 +1,147 @@
+"""Every error that extractft raises on purpose.
+
+A message says what was expected and what was found; what to do about it is added as a note. Customers' text is
+never part of a message: it is an attribute, for those who ask. Knows no other module of the package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+__all__ = [
+    "ArtifactError",
+    "ArtifactMismatchError",
+    "ArtifactNotFoundError",
+    "DatasetError",
+    "ExtractFTError",
+    "ExtractionError",
+    "InputTooLongError",
+    "MissingDependencyError",
+    "OutputInvalidError",
+    "OutputTruncatedError",
+    "PromptError",
+    "RowIssue",
+    "SchemaError",
+    "TrainingError",
+]
+
+
+class ExtractFTError(Exception):
+    """Base of all errors raised by extractft."""
+
+    def hint(self, text: str) -> Self:
+        """Add what the user can do about it, shown below the message, and return the error."""
+        self.add_note(text)
+        return self
+
+
+class SchemaError(ExtractFTError, ValueError):
+    """A type cannot be turned into an extraction schema.
+
+    Attributes:
+        path: Path to the offending field, such as `"lines.0.total"`; empty for the schema itself.
+    """
+
+    def __init__(self, message: str, *, path: str = "") -> None:
+        super().__init__(f"{path}: {message}" if path else message)
+        self.path = path
+
+
+class PromptError(ExtractFTError, ValueError):
+    """A prompt template or a chat template cannot be rendered."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowIssue:
+    """One thing that is wrong with a row of data.
+
+    Attributes:
+        row: Row number as a person counts: the first row is 1. For JSONL, the line number.
+        kind: Short machine-readable name, such as `"invalid_output"`.
+        message: What is wrong, without quoting the row's text.
+        field: Path to the field concerned, empty for the row as a whole.
+    """
+
+    row: int
+    kind: str
+    message: str
+    field: str = ""
+
+    def __str__(self) -> str:
+        where = f"row {self.row}, {self.field}" if self.field else f"row {self.row}"
+        return f"{where}: {self.message}"
+
+
+class DatasetError(ExtractFTError, ValueError):
+    """Rows of a dataset cannot be used.
+
+    Attributes:
+        issues: Every bad row, not the first alone.
+    """
+
+    shown = 10
+
+    def __init__(self, message: str, *, issues: Sequence[RowIssue] = ()) -> None:
+        lines = [message, *(f"  {issue}" for issue in issues[: self.shown])]
+        if len(issues) > self.shown:
+            lines.append(f"  ... and {len(issues) - self.shown} more, all in `.issues`")
+        super().__init__("\n".join(lines))
+        self.issues = tuple(issues)
+
+
+class TrainingError(ExtractFTError, RuntimeError):
+    """Training could not start, go on or resume."""
+
+
+class ArtifactError(ExtractFTError):
+    """A saved extractor cannot be written or read."""
+
+
+class ArtifactNotFoundError(ArtifactError, FileNotFoundError):
+    """A directory or file of a saved extractor, or a base model, is missing."""
+
+
+class ArtifactMismatchError(ArtifactError, ValueError):
+    """A saved extractor does not belong to what it was loaded with.
+
+    Attributes:
+        expected: What the artifact says.
+        found: What it was given.
+    """
+
+    def __init__(self, message: str, *, expected: str, found: str) -> None:
+        super().__init__(message)
+        self.expected = expected
+        self.found = found
+
+
+class ExtractionError(ExtractFTError):
+    """A text gave no valid record.
+
+    Attributes:
+        text: The text as it was handed in. Private data: never logged by extractft.
+        raw_output: What the model wrote, as far as it came; `None` if it did not run.
+    """
+
+    def __init__(self, message: str, *, text: str, raw_output: str | None = None) -> None:
+        super().__init__(message)
+        self.text = text
+        self.raw_output = raw_output
+
+
+class InputTooLongError(ExtractionError):
+    """The prompt does not fit into the model's window."""
+
+
+class OutputTruncatedError(ExtractionError):
+    """The record was not complete when the budget of new tokens was spent."""
+
+
+class OutputInvalidError(ExtractionError):
+    """The record has the right shape but a validator of the schema refused it."""
+
+
+class MissingDependencyError(ExtractFTError, ImportError):
+    """An optional package is needed and not installed."""

@@ -1,0 +1,174 @@
+"""The field tree: what a schema says about its fields, and nothing of Pydantic.
+
+Every later room walks this tree: the grammar, the prompt, the canonical JSON form. Nodes are plain frozen data and
+compare by value. Knows JSON types and constraints; knows no Python class of the user's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+__all__ = [
+    "MISSING",
+    "ArrayNode",
+    "BooleanNode",
+    "Field",
+    "IntegerNode",
+    "JsonScalar",
+    "LiteralNode",
+    "MapNode",
+    "Node",
+    "NullNode",
+    "NumberNode",
+    "ObjectNode",
+    "RefNode",
+    "StringFormat",
+    "StringNode",
+    "UnionNode",
+]
+
+JsonScalar = str | int | float | bool | None
+StringFormat = Literal["date", "datetime", "time", "duration", "uuid", "decimal", "email", "uri"]
+
+
+class _Missing:
+    """The type of `MISSING`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Final = _Missing()
+"""No default: the key has to be there. (`None` is a default like any other.)"""
+
+
+@dataclass(frozen=True, slots=True)
+class StringNode:
+    """A JSON string. `format` names what the string spells, `None` for free text."""
+
+    format: StringFormat | None = None
+    min_length: int = 0
+    max_length: int | None = None
+    pattern: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IntegerNode:
+    """A JSON integer; bounds are inclusive."""
+
+    minimum: int | None = None
+    maximum: int | None = None
+    multiple_of: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NumberNode:
+    """A JSON number."""
+
+    minimum: float | None = None
+    maximum: float | None = None
+    exclusive_minimum: float | None = None
+    exclusive_maximum: float | None = None
+    multiple_of: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BooleanNode:
+    """`true` or `false`."""
+
+
+@dataclass(frozen=True, slots=True)
+class NullNode:
+    """`null`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiteralNode:
+    """One of a few JSON scalars: `Literal` and `Enum`."""
+
+    values: tuple[JsonScalar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayNode:
+    """A JSON array: `prefix` for the positions of a tuple, `items` for the rest (`None`: no rest)."""
+
+    items: Node | None
+    prefix: tuple[Node, ...] = ()
+    min_items: int = 0
+    max_items: int | None = None
+    unique: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MapNode:
+    """A JSON object with keys that are data."""
+
+    keys: StringNode | IntegerNode | LiteralNode
+    values: Node
+    min_items: int = 0
+    max_items: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of an object.
+
+    Attributes:
+        name: Attribute on the Python side.
+        key: Key in the canonical JSON; differs from `name` when there is an alias.
+        node: What the value may be.
+        default: Canonical JSON value of a static default, `MISSING` if there is none.
+        required: Whether the key has to be in the canonical JSON. With `omit_defaults`, a field with a default
+            (or a default factory) is not required.
+        description: The author's words about the field.
+    """
+
+    name: str
+    key: str
+    node: Node
+    required: bool
+    default: Any = MISSING
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectNode:
+    """A JSON object with known keys, in the order in which they are written."""
+
+    name: str
+    fields: tuple[Field, ...]
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnionNode:
+    """One of several. `discriminator` is the key that tells object options apart, if there is one."""
+
+    options: tuple[Node, ...]
+    discriminator: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefNode:
+    """A definition by name: recursive models and models that are used more than once."""
+
+    name: str
+
+
+Node = (
+    StringNode
+    | IntegerNode
+    | NumberNode
+    | BooleanNode
+    | NullNode
+    | LiteralNode
+    | ArrayNode
+    | MapNode
+    | ObjectNode
+    | UnionNode
+    | RefNode
+)

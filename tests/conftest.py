@@ -1,0 +1,41 @@
+"""Fixtures: tiny models built on the spot, the real Qwen3 tokenizer and the real SmolLM2 weights."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+ROOT = Path(__file__).resolve().parent.parent
+QWEN3 = Path(os.environ.get("EXTRACTFT_QWEN3_TOKENIZER", ROOT / ".cache" / "qwen3-tokenizer"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Tiny tensors are faster on one thread, and the same on every machine."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Any:
+    """One token a byte."""
+    from extractft.testing import byte_tokenizer
+
+    return byte_tokenizer()
+
+
+@pytest.fixture(scope="session")
+def qwen3_tokenizer() -> Any:
+    """The real tokenizer and chat template of Qwen3."""
+    if not (QWEN3 / "tokenizer.json").exists():
+        pytest.fail(f"expected the Qwen3 tokenizer in {QWEN3}; `make setup` puts it there", pytrace=False)
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(QWEN3)
