@@ -1,3 +1,61 @@
-"""extractft: Pydantic schema + examples -> a small local model that extracts validated records."""
+"""extractft: Pydantic schema + examples -> a small local model that extracts validated records.
+
+The front door is lazy: importing the package loads neither torch nor transformers.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from extractft.config import GenerationConfig, LoRAConfig, PromptConfig, TrackingConfig, TrainingConfig
+    from extractft.data import Example
+    from extractft.errors import ExtractFTError
+    from extractft.evaluation import EvaluationReport
+    from extractft.extractor import Extraction, Extractor
+    from extractft.schema import Schema
+
+_EXPORTS = {
+    "EvaluationReport": "extractft.evaluation",
+    "Example": "extractft.data",
+    "ExtractFTError": "extractft.errors",
+    "Extraction": "extractft.extractor",
+    "Extractor": "extractft.extractor",
+    "GenerationConfig": "extractft.config",
+    "LoRAConfig": "extractft.config",
+    "PromptConfig": "extractft.config",
+    "Schema": "extractft.schema",
+    "TrackingConfig": "extractft.config",
+    "TrainingConfig": "extractft.config",
+}
+
+__all__ = [
+    "EvaluationReport",
+    "Example",
+    "ExtractFTError",
+    "Extraction",
+    "Extractor",
+    "GenerationConfig",
+    "LoRAConfig",
+    "PromptConfig",
+    "Schema",
+    "TrackingConfig",
+    "TrainingConfig",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _EXPORTS.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -110,6 +110,9 @@ class Completion:
 class Engine(Protocol):
     """Makes completions. Safe to call from several threads at once."""
 
-    def generate(self, requests: Iterable[GenerationRequest]) -> Iterator[Completion]:
-        """Yield one completion for each request, in order; requests are taken lazily, a batch ahead at most."""
+    def generate(self, requests: Iterable[GenerationRequest], *, batch_size: int | None = None) -> Iterator[Completion]:
+        """Yield one completion for each request, in order; requests are taken lazily, a batch ahead at most.
+
+        `batch_size` is how many to make side by side, the engine's own setting if `None`.
+        """
         ...

@@ -1,0 +1,5 @@
+"""`python -m extractft`: the command line."""
+
+from extractft.cli import main
+
+main()
