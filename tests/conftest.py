@@ -39,3 +39,14 @@ def qwen3_tokenizer() -> Any:
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(QWEN3)
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Path:
+    """A directory with a tiny random Qwen3 and the byte tokenizer, as a base model for `fit`."""
+    from extractft.testing import tiny_model
+
+    directory = tmp_path_factory.mktemp("tiny-base")
+    tiny_model().save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    return directory

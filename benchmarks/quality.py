@@ -1,0 +1,265 @@
+"""How good are the records: untrained, trained, and by the plain recipe, on one set.
+
+    python benchmarks/quality.py --data ../shared/data/snips_restaurant --base-model smollm2-135m --train 200 --test 60
+    python benchmarks/quality.py --data complaints ...          # generated: complaints, orders
+    python benchmarks/quality.py --data ... --recipe plain      # the baseline of benchmarks/plain.py
+    python benchmarks/quality.py --data ... --set learning_rate=5e-4 --set lora.r=8
+    python benchmarks/quality.py --table                        # everything measured so far, as Markdown
+
+A set is a folder with `schema.py` (a Pydantic `Record`), `train.jsonl` and `test.jsonl`. Each stage is cached in
+`benchmarks/.cache`, and an interrupted training goes on where it was, so that a long run can be detached, ended and
+started again. Seconds are processor seconds, since the machine may be shared; wall seconds stand in the cached JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import platform
+import random
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from plain import run_plain
+from pydantic import ValidationError
+
+from extractft import Extractor, Schema, TrainingConfig
+from extractft.evaluation import EvaluationReport, evaluate_records
+from extractft.modeling import resolve_base_model
+
+ROOT = Path(__file__).resolve().parent
+CACHE = ROOT / ".cache" / "quality"
+GENERATED = {"complaints": "complaints", "orders": "orders"}
+Rows = list[tuple[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One set, sampled: rows are (text, full JSON output)."""
+
+    name: str
+    schema: Any
+    train: Rows
+    test: Rows
+
+
+def load_task(data: str, train: int, test: int, seed: int) -> Task:
+    """Read a folder, or generate a set by name; the sample depends on `seed` alone."""
+    if data in GENERATED:
+        module = _module(ROOT.parent / "examples" / data / "generate.py")
+        schema = module.SCHEMA
+        spec = Schema.of(schema)
+        rows = [(row.text, spec.full_value(row.output)) for row in module.generate(train + test, seed=seed)]
+        return Task(data, schema, rows[:train], rows[train:])
+    folder = Path(data)
+    schema = _module(folder / "schema.py").Record
+    return Task(folder.name, schema, _sample(folder / "train.jsonl", train), _sample(folder / "test.jsonl", test))
+
+
+def _module(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(f"benchmark_{path.parent.name}_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    sys.path.insert(0, str(path.parent))
+    spec.loader.exec_module(module)
+    return module
+
+
+def _sample(path: Path, count: int) -> Rows:
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [(row["text"], row["output"]) for row in random.Random(0).sample(rows, min(count, len(rows)))]
+
+
+def cached(key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The result stored under `key`, made and stored if there is none."""
+    path = CACHE / f"{key}.json"
+    if path.exists():
+        return json.loads(path.read_text(encoding="utf-8"))
+    result = make() | {"environment": environment()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
+    temporary.replace(path)
+    return result
+
+
+def environment() -> dict[str, str]:
+    versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "peft", "llguidance")}
+    return versions | {
+        "date": datetime.now(UTC).date().isoformat(),
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} thread(s)",
+    }
+
+
+def scores(report: EvaluationReport, seconds: float, cpu: float) -> dict[str, Any]:
+    return {
+        "field_f1": report.field_f1,
+        "exact_rate": report.exact_rate,
+        "valid_rate": report.valid_rate,
+        "truncated": report.truncated,
+        "rows": report.rows,
+        "eval_seconds": seconds,
+        "eval_cpu_seconds": cpu,
+        "report": json.loads(report.model_dump_json()),
+    }
+
+
+def evaluate(extractor: Extractor[Any], rows: Rows) -> dict[str, Any]:
+    start, cpu = time.perf_counter(), time.process_time()
+    report = extractor.evaluate(rows)
+    print(report)
+    return scores(report, time.perf_counter() - start, time.process_time() - cpu)
+
+
+def run_ours(task: Task, base_model: str, config: TrainingConfig, key: str) -> dict[str, Any]:
+    """Fit with `config` and score."""
+    directory = CACHE / "runs" / key
+    start, cpu = time.perf_counter(), time.process_time()
+    extractor: Extractor[Any] = Extractor.fit(
+        task.schema,
+        task.train,
+        base_model=base_model,
+        config=config,
+        output_dir=directory,
+        resume=directory.exists(),
+    )
+    fit_seconds, fit_cpu = time.perf_counter() - start, time.process_time() - cpu
+    return {
+        "fit_seconds": fit_seconds,
+        "fit_cpu_seconds": fit_cpu,
+        "train_metrics": extractor.metrics,
+        "config": config.model_dump(mode="json"),
+        **evaluate(extractor, task.test),
+    }
+
+
+def run_baseline(task: Task, base_model: str, seed: int) -> dict[str, Any]:
+    """The plain recipe, scored by the same rules; what is no valid record scores nothing."""
+    spec = Schema.of(task.schema)
+
+    def make() -> dict[str, Any]:
+        ref = resolve_base_model(base_model)
+        schema = spec.adapter.json_schema()
+        texts = [text for text, _ in task.test]
+        return asdict(run_plain(ref.path, schema, task.train, texts, seed=seed, checkpointing=False, all_logits=False))
+
+    raw = cached(f"{task.name}-{len(task.train)}-{len(task.test)}-s{seed}-plain-outputs", make)
+    predictions = [_validated(spec, record) for record in raw["records"]]
+    gold = [spec.parse_value(output) for _, output in task.test]
+    report = evaluate_records(spec, gold, predictions, texts=[text for text, _ in task.test])
+    print(report)
+    result = scores(report, raw["predict_seconds"], raw["predict_seconds"])
+    return result | {"train_metrics": {k: raw[k] for k in ("train_seconds", "train_cpu_seconds")}}
+
+
+def _validated(spec: Schema[Any], record: Any) -> Any:
+    try:
+        return "invalid" if record is None else spec.parse_value(record)
+    except ValidationError:
+        return "invalid"
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    torch.set_num_threads(arguments.threads)
+    if arguments.table:
+        print(table())
+        return
+    task = load_task(arguments.data, arguments.train, arguments.test, seed=0)
+    stem = f"{task.name}-{len(task.train)}-{len(task.test)}"
+    if arguments.recipe == "plain":
+        result = cached(
+            f"{stem}-s{arguments.seed}-plain", lambda: run_baseline(task, arguments.base_model, arguments.seed)
+        )
+        summary(task.name, "plain recipe", result)
+        return
+    config = configured(arguments)
+    untrained = cached(
+        f"{stem}-untrained-{digest(config.prompt.model_dump_json())}",
+        lambda: evaluate(
+            Extractor.from_base(
+                task.schema, base_model=arguments.base_model, prompt=config.prompt, generation=config.generation
+            ),
+            task.test,
+        ),
+    )
+    key = f"{stem}-s{arguments.seed}-{arguments.label or digest(config.model_dump_json())}"
+    result = cached(key, lambda: run_ours(task, arguments.base_model, config, key))
+    summary(task.name, "untrained", untrained)
+    summary(task.name, arguments.label or "trained", result)
+
+
+def configured(arguments: argparse.Namespace) -> TrainingConfig:
+    values = TrainingConfig(seed=arguments.seed).model_dump()
+    for setting in arguments.set or ():
+        name, _, text = setting.partition("=")
+        *parents, leaf = name.split(".")
+        target = values
+        for parent in parents:
+            target = target[parent]
+        target[leaf] = json.loads(text)
+    return TrainingConfig.model_validate(values)
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def summary(name: str, recipe: str, result: dict[str, Any]) -> None:
+    metrics = result.get("train_metrics", {})
+    train = metrics.get("train_cpu_seconds", metrics.get("train_seconds", 0.0))
+    print(
+        f"{name:18} {recipe:14} field F1 {result['field_f1']:.3f}  exact {result['exact_rate']:.3f}  "
+        f"valid {result['valid_rate']:.3f}  cut {result['truncated']}  train {train:.0f} s  "
+        f"in-loop scoring {metrics.get('scoring_cpu_seconds', 0.0):.0f} s  evaluation {result['eval_cpu_seconds']:.0f} s"
+    )
+
+
+def table() -> str:
+    """All cached results as a Markdown table, newest measurement of each set and recipe."""
+    head = "| set | recipe | field F1 | exact | valid | cut | training, s | scoring in the loop, s | evaluation, s |"
+    lines = [head, "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
+    for path in sorted(CACHE.glob("*.json")):
+        result = json.loads(path.read_text(encoding="utf-8"))
+        if "field_f1" not in result:
+            continue
+        metrics = result.get("train_metrics", {})
+        train = metrics.get("train_cpu_seconds")
+        name, _, recipe = path.stem.partition("-")
+        lines.append(
+            f"| {name} | {recipe} | {result['field_f1']:.3f} | {result['exact_rate']:.3f} | "
+            f"{result['valid_rate']:.3f} | {result['truncated']} | {'' if train is None else f'{train:.0f}'} | "
+            f"{metrics.get('scoring_cpu_seconds', 0):.0f} | {result['eval_cpu_seconds']:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", help="folder of a set, or one of: " + ", ".join(GENERATED))
+    parser.add_argument("--base-model", default="smollm2-135m")
+    parser.add_argument("--train", type=int, default=200)
+    parser.add_argument("--test", type=int, default=60)
+    parser.add_argument("--recipe", choices=["ours", "plain"], default="ours")
+    parser.add_argument("--set", action="append", metavar="NAME=JSON", help="change one setting of TrainingConfig")
+    parser.add_argument("--label", help="name of the run in the cache; a hash of the settings if not given")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--table", action="store_true")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,285 @@
+"""The command line: parses, calls, prints.
+
+Exit codes: 0 done; 1 an error of extractft's (message on stderr); 2 wrong usage; 3 done, but some rows failed or the
+data has errors. Records go to stdout or to a file, everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import extractft
+from extractft.config import PromptConfig, TrainingConfig
+from extractft.errors import ExtractFTError, ExtractionError
+
+app = typer.Typer(
+    name="extractft",
+    help="Pydantic schema + a few hundred examples -> a small local model that extracts validated records.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+ROWS_FAILED = 3
+SchemaArgument = Annotated[str, typer.Argument(metavar="SCHEMA", help="`module:Class` or `file.py:Class`.")]
+DataArgument = Annotated[str, typer.Argument(metavar="DATA", help="Examples: .jsonl, .json, .csv, .parquet.")]
+ArtifactArgument = Annotated[str, typer.Argument(metavar="EXTRACTOR", help="Directory of a saved extractor.")]
+BaseModelOption = Annotated[
+    str, typer.Option("--base-model", help="Hub id, local directory, .gguf file or short name (smollm2-135m).")
+]
+ColumnOption = Annotated[
+    list[str] | None, typer.Option("--column", help="Column mapping, `text=complaint`; may be given again.")
+]
+
+
+def _pairs(values: Iterable[str] | None, option: str) -> dict[str, str]:
+    pairs = [value.partition("=") for value in values or ()]
+    for key, equals, _ in pairs:
+        if not equals:
+            raise typer.BadParameter(f"expected NAME=VALUE, found {key!r}", param_hint=option)
+    return {key: value for key, _, value in pairs}
+
+
+def _load_schema(spec: str) -> Any:
+    """The type that `module:Class` or `file.py:Class` names."""
+    place, colon, name = spec.rpartition(":")
+    if not colon or not place:
+        raise typer.BadParameter(f"expected module:Class or file.py:Class, found {spec!r}", param_hint="SCHEMA")
+    if not place.endswith(".py"):
+        sys.path.insert(0, "")
+        try:
+            module = importlib.import_module(place)
+        except ModuleNotFoundError as error:
+            raise typer.BadParameter(f"cannot import {place!r}: {error}", param_hint="SCHEMA") from error
+    else:
+        path = Path(place)
+        if not path.is_file():
+            raise typer.BadParameter(f"no such file: {place}", param_hint="SCHEMA")
+        module_spec = importlib.util.spec_from_file_location(f"_extractft_schema_{path.stem}", path.resolve())
+        assert module_spec is not None
+        assert module_spec.loader is not None
+        module = importlib.util.module_from_spec(module_spec)
+        sys.modules[module_spec.name] = module
+        sys.path.insert(0, str(path.resolve().parent))
+        module_spec.loader.exec_module(module)
+    value: Any = module
+    for part in name.split("."):
+        if not hasattr(value, part):
+            raise typer.BadParameter(f"{place} has no {name!r}", param_hint="SCHEMA")
+        value = getattr(value, part)
+    return value
+
+
+def _load_config(path: Path | None, changes: dict[str, str]) -> TrainingConfig:
+    """Defaults, then the file, then `--set`; dotted names reach the nested settings."""
+    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path else {}
+    for name, text in changes.items():
+        *parents, leaf = name.split(".")
+        target = values
+        for parent in parents:
+            target = target.setdefault(parent, {})
+        try:
+            target[leaf] = json.loads(text)
+        except json.JSONDecodeError:
+            target[leaf] = text
+    try:
+        return TrainingConfig.model_validate(values)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--config / --set") from error
+
+
+@contextlib.contextmanager
+def _lines_out(path: Path | None) -> Iterator[Any]:
+    if path is None:
+        yield sys.stdout
+    else:
+        with path.open("w", encoding="utf-8") as file:
+            yield file
+
+
+def _say(message: Any) -> None:
+    from rich.console import Console
+
+    Console(stderr=True).print(message)
+
+
+@app.command()
+def fit(
+    schema: SchemaArgument,
+    data: DataArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Directory for the extractor.")],
+    base_model: BaseModelOption = "Qwen/Qwen3-0.6B",
+    eval_data: Annotated[str | None, typer.Option(help="Examples to choose the best checkpoint on.")] = None,
+    column: ColumnOption = None,
+    config: Annotated[Path | None, typer.Option(help="JSON file of TrainingConfig.")] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="One setting, `learning_rate=5e-4` or `lora.r=8`.")
+    ] = None,
+    init_adapter: Annotated[str | None, typer.Option(help="Saved extractor to go on from.")] = None,
+    work_dir: Annotated[Path | None, typer.Option(help="Checkpoints; OUTPUT.training if not given.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in the work dir.")] = False,
+) -> None:
+    """Fine-tune a small model to extract records of SCHEMA, and save the extractor."""
+    extractor = extractft.Extractor.fit(
+        _load_schema(schema),
+        data,
+        base_model=base_model,
+        eval_data=eval_data,
+        config=_load_config(config, _pairs(setting, "--set")),
+        output_dir=work_dir or output.with_name(output.name + ".training"),
+        columns=_pairs(column, "--column") or None,
+        init_adapter=init_adapter,
+        resume=resume,
+    )
+    extractor.save_pretrained(output)
+    scores = ", ".join(f"{name} {value:.3f}" for name, value in extractor.metrics.items())
+    _say(f"Saved to {output} ({scores})" if scores else f"Saved to {output}")
+
+
+@app.command()
+def extract(
+    extractor: ArtifactArgument,
+    texts: Annotated[str, typer.Argument(metavar="TEXTS", help="JSONL, CSV or text file (a text a line); - is stdin.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="JSONL file; stdout if not given.")] = None,
+    column: Annotated[str, typer.Option("--column", help="Name of the text column.")] = "text",
+    schema: Annotated[str | None, typer.Option(help="The class, to run its validators: module:Class.")] = None,
+    base_model: Annotated[str | None, typer.Option(help="Where the base model is now, if it has moved.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Texts decoded side by side.")] = None,
+) -> None:
+    """Extract a record from each of TEXTS, as JSONL: `{"row": 1, "output": {...}}` or `{"row": 2, "error": ...}`."""
+    model = extractft.Extractor.from_pretrained(
+        extractor, schema=_load_schema(schema) if schema else None, base_model=base_model
+    )
+    rows = extractft.data.iter_texts(sys.stdin.buffer if texts == "-" else texts, column=column)
+    done = failed = 0
+    with _lines_out(output) as out:
+        for number, outcome in enumerate(model.extract_many(rows, batch_size=batch_size), 1):
+            line: dict[str, Any] = {"row": number}
+            if isinstance(outcome, ExtractionError):
+                failed += 1
+                line |= {"error": type(outcome).__name__, "message": str(outcome)}
+            else:
+                done += 1
+                line["output"] = model.schema.full_value(outcome)
+            out.write(json.dumps(line, ensure_ascii=False) + "\n")
+            out.flush()
+    _say(f"{done} records, {failed} failed")
+    if failed:
+        raise typer.Exit(ROWS_FAILED)
+
+
+@app.command()
+def evaluate(
+    extractor: ArtifactArgument,
+    data: DataArgument,
+    schema: Annotated[str | None, typer.Option(help="The class, to run its validators: module:Class.")] = None,
+    base_model: Annotated[str | None, typer.Option(help="Where the base model is now, if it has moved.")] = None,
+    column: ColumnOption = None,
+    baseline: Annotated[bool, typer.Option("--baseline", help="Score the untrained model as well.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the report as JSON.")] = None,
+) -> None:
+    """Extract from the texts of DATA and compare with their records, field by field."""
+    model = extractft.Extractor.from_pretrained(
+        extractor, schema=_load_schema(schema) if schema else None, base_model=base_model
+    )
+    columns = _pairs(column, "--column") or None
+    report = model.evaluate(data, columns=columns)
+    _print(report)
+    if baseline:
+        untrained = extractft.Extractor.from_base(
+            model.schema, base_model=base_model or model.base_model, prompt=model.config.prompt
+        )
+        _print(report.compare(untrained.evaluate(data, columns=columns)))
+    if output:
+        output.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+@app.command()
+def check(
+    schema: SchemaArgument,
+    data: DataArgument,
+    eval_data: Annotated[str | None, typer.Option(help="Held-out examples, to look for leaks.")] = None,
+    column: ColumnOption = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the findings as JSON.")] = None,
+) -> None:
+    """Look for what would spoil training: bad rows, duplicates, contradictions, leaks, values not in their text."""
+    spec = extractft.Schema.of(_load_schema(schema))
+    columns = _pairs(column, "--column") or None
+    rows = extractft.data.load_examples(data, spec, columns=columns)
+    held_out = extractft.data.load_examples(eval_data, spec, columns=columns) if eval_data else ()
+    report = extractft.data.check_examples(rows, spec, eval_examples=held_out)
+    _print(report)
+    if output:
+        output.write_text(json.dumps(report.to_dict(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    if not report.ok:
+        raise typer.Exit(ROWS_FAILED)
+
+
+@app.command()
+def prompt(
+    schema: SchemaArgument,
+    language: Annotated[str, typer.Option(help="auto, zh or en.")] = "auto",
+    text: Annotated[str | None, typer.Option(help="Show the whole prompt for this text, control tokens and all.")] = None,
+    base_model: BaseModelOption = "Qwen/Qwen3-0.6B",
+) -> None:
+    """Show what the model sees: the system prompt, or with --text the whole rendered prompt."""
+    settings = PromptConfig.model_validate({"language": language})
+    spec = extractft.Schema.of(_load_schema(schema), omit_defaults=settings.omit_defaults)
+    system_prompt = extractft.prompt.render_system_prompt(spec, settings)
+    if text is not None:
+        modeling = importlib.import_module("extractft.modeling")
+        tokenizer = modeling.load_tokenizer(modeling.resolve_base_model(base_model))
+        system_prompt = extractft.prompt.ChatRenderer(tokenizer, system_prompt).render(text)
+    sys.stdout.write(system_prompt + "\n")
+
+
+@app.command()
+def demo(
+    base_model: BaseModelOption = "smollm2-135m",
+    train: Annotated[int, typer.Option(min=20, help="Generated complaints to train on.")] = 200,
+    test: Annotated[int, typer.Option(min=1, help="Generated complaints to score on.")] = 40,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Keep the extractor here.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of data and training.")] = 0,
+) -> None:
+    """Generate complaints, score the untrained model, train, score again, extract one record."""
+    importlib.import_module("extractft.demo.run").run_demo(
+        base_model=base_model, train=train, test=test, output=output, seed=seed
+    )
+
+
+def _print(report: Any) -> None:
+    from rich.console import Console
+
+    Console().print(report)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    if version:
+        sys.stdout.write(f"extractft {extractft.__version__}\n")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; errors of extractft's become a message and exit code 1."""
+    try:
+        app()
+    except ExtractFTError as error:
+        notes = "\n".join(getattr(error, "__notes__", ()))
+        sys.stderr.write(f"{type(error).__name__}: {error}\n" + (notes + "\n" if notes else ""))
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; a training run goes on with --resume\n")
+        raise SystemExit(130) from None

@@ -1,0 +1,88 @@
+"""The demo: generate complaints, score the untrained model, train, score again, extract one record.
+
+Knows the extractor and the generator; the command line calls it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.syntax import Syntax
+
+from extractft.config import TrainingConfig
+from extractft.demo.complaints import Complaint, generate
+from extractft.extractor import Extractor
+
+__all__ = ["SAMPLE", "run_demo"]
+
+SAMPLE = (
+    "龙琳   ，宁夏回族自治区璐市城东林街g座 955491，nafan@example.com。小区垃圾堆积成山，晚上噪音扰人清梦，停车难上加难，"
+    "简直无法忍受！太插件了阿萨德看见啊啥的健康仨都会撒娇看到撒谎的、"
+)
+
+
+def run_demo(
+    *,
+    base_model: str = "smollm2-135m",
+    train: int = 200,
+    test: int = 40,
+    output: Path | None = None,
+    seed: int = 0,
+    config: TrainingConfig | None = None,
+    console: Console | None = None,
+) -> Extractor[Complaint]:
+    """Show the main job from end to end.
+
+    Args:
+        base_model: Hub id, local directory, `.gguf` file or short name.
+        train: Generated complaints to train on.
+        test: Generated complaints to score on.
+        output: Where to keep the extractor; it is not kept if `None`.
+        seed: Seed of the data and of training.
+        config: Training settings; the defaults with `seed` if `None`.
+        console: Where to print.
+
+    Returns:
+        The trained extractor.
+
+    Raises:
+        MissingDependencyError: Faker is not installed.
+        ArtifactNotFoundError: The base model is not to be had.
+    """
+    out = console or Console()
+    start = time.perf_counter()
+    rows = [(row.text, row.output) for row in generate(train + test, seed=seed)]
+    out.rule(f"{train} generated complaints to train on, {test} to score on")
+    out.print(Panel(rows[0][0], title="a text"))
+    out.print(Syntax(rows[0][1].model_dump_json(indent=2), "json", word_wrap=True))
+
+    out.rule(f"the untrained {base_model}")
+    untrained = Extractor.from_base(Complaint, base_model=base_model)
+    out.print(Panel(untrained.system_prompt, title="the system prompt, written from the schema"))
+    before = untrained.evaluate(rows[train:])
+    out.print(before)
+
+    out.rule("training")
+    with tempfile.TemporaryDirectory(prefix="extractft-demo-") as directory:
+        extractor = Extractor.fit(
+            Complaint,
+            rows[:train],
+            base_model=base_model,
+            config=config or TrainingConfig(seed=seed),
+            output_dir=directory,
+        )
+    out.rule("trained")
+    out.print(extractor.evaluate(rows[train:]).compare(before))
+
+    out.rule("one record")
+    out.print(Panel(SAMPLE, title="the text"))
+    out.print(Syntax(extractor.extract(SAMPLE).model_dump_json(indent=2), "json", word_wrap=True))
+    if output is not None:
+        extractor.save_pretrained(output)
+        out.print(f"saved to {output}")
+    out.print(f"{(time.perf_counter() - start) / 60:.1f} minutes")
+    return extractor
