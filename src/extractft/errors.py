@@ -14,6 +14,7 @@ __all__ = [
     "ArtifactError",
     "ArtifactMismatchError",
     "ArtifactNotFoundError",
+    "ConfigError",
     "DatasetError",
     "ExtractFTError",
     "ExtractionError",
@@ -47,6 +48,10 @@ class SchemaError(ExtractFTError, ValueError):
     def __init__(self, message: str, *, path: str = "") -> None:
         super().__init__(f"{path}: {message}" if path else message)
         self.path = path
+
+
+class ConfigError(ExtractFTError, ValueError):
+    """A setting asks for something that this machine or this model does not have."""
 
 
 class PromptError(ExtractFTError, ValueError):

@@ -1,0 +1,25 @@
+"""Base model and tokenizer by name or path, device and dtype by hardware, LoRA attached or loaded.
+
+Knows weights and where they come from; knows no text, no prompt, no schema and no training loop.
+"""
+
+from __future__ import annotations
+
+from extractft.modeling.hardware import choose_device, choose_dtype
+from extractft.modeling.loading import load_model, load_tokenizer
+from extractft.modeling.lora import attach_lora, load_adapter, trainable_parameters
+from extractft.modeling.source import BaseModelRef, resolve_base_model
+from extractft.modeling.weights import weights_digest
+
+__all__ = [
+    "BaseModelRef",
+    "attach_lora",
+    "choose_device",
+    "choose_dtype",
+    "load_adapter",
+    "load_model",
+    "load_tokenizer",
+    "resolve_base_model",
+    "trainable_parameters",
+    "weights_digest",
+]

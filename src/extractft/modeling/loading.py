@@ -1,0 +1,109 @@
+"""Weights and tokenizer from a resolved base model into memory, complete or not at all.
+
+Reads safetensors only, runs no code that comes with a model, and never asks a network: what is not in the resolved
+directory is missing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+
+from extractft.errors import ArtifactMismatchError, ArtifactNotFoundError, MissingDependencyError
+from extractft.modeling.hardware import choose_device, choose_dtype
+from extractft.modeling.source import BaseModelRef
+
+__all__ = ["load_model", "load_tokenizer"]
+
+SHOWN = 5
+
+
+def load_tokenizer(ref: BaseModelRef) -> PreTrainedTokenizerFast:
+    """The base model's tokenizer.
+
+    Raises:
+        ArtifactNotFoundError: The model comes without a tokenizer.
+        ArtifactMismatchError: It is not a fast one; the grammar needs the vocabulary of the `tokenizers` library.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(ref.path, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactNotFoundError(
+            f"Expected a tokenizer with base model {ref.name!r}, found none that loads: {_first_line(error)}"
+        ).hint(
+            "A base model needs tokenizer.json and tokenizer_config.json (with a chat template) beside its weights."
+        ) from (error)
+    if not isinstance(tokenizer, PreTrainedTokenizerFast) or tokenizer.backend_tokenizer is None:
+        raise ArtifactMismatchError(
+            f"Base model {ref.name!r}: expected a fast tokenizer (tokenizer.json), found {type(tokenizer).__name__}.",
+            expected="PreTrainedTokenizerFast",
+            found=type(tokenizer).__name__,
+        ).hint("Convert the tokenizer to tokenizer.json, or take another base model.")
+    return tokenizer
+
+
+def load_model(ref: BaseModelRef, *, device: str = "auto", dtype: str = "auto") -> PreTrainedModel:
+    """The base model with all of its weights, in evaluation mode.
+
+    Args:
+        ref: What `resolve_base_model` found.
+        device: See `choose_device`.
+        dtype: See `choose_dtype`.
+
+    Raises:
+        ConfigError: There is no such device or dtype.
+        ArtifactNotFoundError: There are no safetensors weights.
+        ArtifactMismatchError: The weights do not fit the configuration exactly, or the architecture is unknown.
+        MissingDependencyError: The weights are quantised in a way that needs another package.
+    """
+    target = choose_device(device)
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            ref.path,
+            dtype=choose_dtype(dtype, target),
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except ImportError as error:
+        raise MissingDependencyError(f"Base model {ref.name!r} needs another package: {_first_line(error)}") from error
+    except OSError as error:
+        raise ArtifactNotFoundError(
+            f"Base model {ref.name!r}: expected a configuration and safetensors weights, found: {_first_line(error)}"
+        ).hint(
+            "Pickled weights (*.bin) are not read; save the model with `save_pretrained` to convert them."
+        ) from error
+    except (ValueError, KeyError, RuntimeError) as error:
+        raise ArtifactMismatchError(
+            f"Base model {ref.name!r} does not load as a causal language model: {_first_line(error)}",
+            expected="an architecture that the installed transformers knows",
+            found=_first_line(error),
+        ).hint("Code that comes with a model is never run; see the error above this one for the cause.") from error
+    model, info = loaded  # a pair, because of output_loading_info
+    _require_complete(ref, info)
+    model = model.to(target).eval()
+    assert isinstance(model, PreTrainedModel)
+    return model
+
+
+def _require_complete(ref: BaseModelRef, info: dict[str, Any]) -> None:
+    """Weights that were left over or drawn at random are an error; tied ones count as present."""
+    faults = []
+    for kind in ("missing", "unexpected", "mismatched"):
+        keys = sorted(key if isinstance(key, str) else key[0] for key in info.get(f"{kind}_keys", ()))
+        if keys:
+            more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
+            faults.append(f"{len(keys)} {kind}: {', '.join(keys[:SHOWN])}{more}")
+    faults += info.get("error_msgs", ())
+    if faults:
+        raise ArtifactMismatchError(
+            f"Base model {ref.name!r}: expected weights for exactly the configured layers, found {'; '.join(faults)}.",
+            expected="every weight once, in its configured shape",
+            found="; ".join(faults),
+        ).hint("Weights are never initialised at random. Fetch or save the model again; config.json may be another's.")
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

