@@ -1,0 +1,120 @@
+"""The running counts of an evaluation, by field and by record. Knows canonical JSON values; knows no instances."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from enum import Enum
+from typing import Any, Literal
+
+from extractft.evaluation.alignment import Pair, align
+from extractft.evaluation.matching import Match, normalize_string, squash
+from extractft.evaluation.report import Difference
+from extractft.evaluation.scores import FieldScores, Tally
+from extractft.evaluation.shape import FieldPath, Shape
+from extractft.evaluation.tree import Leaf, grow
+
+__all__ = ["Count", "Failure"]
+
+
+class Failure(Enum):
+    """Why there is no prediction for a record."""
+
+    INVALID = "invalid"
+    """A validator of the schema refused the output."""
+    TRUNCATED = "truncated"
+    """The budget of new tokens was spent before the record was complete."""
+    ERROR = "error"
+    """Anything else, such as a text that is too long."""
+
+
+class Count:
+    """Adds records up.
+
+    Attributes:
+        fields: Counts by field.
+        rows: Counts by record.
+        exact: By record, whether every value is exactly right.
+        exact_normalized: The same after normalisation.
+        valid: By record, whether there is a prediction.
+        failures: How many records failed, by kind.
+        differences: Every difference, if they are kept.
+    """
+
+    def __init__(self, shape: Shape, *, keep_differences: bool = False) -> None:
+        self.shape = shape
+        self.keep_differences = keep_differences
+        self.fields: dict[FieldPath, Tally] = {path: Tally() for path in shape.paths()}
+        self.rows: list[Tally] = []
+        self.exact: list[bool] = []
+        self.exact_normalized: list[bool] = []
+        self.valid: list[bool] = []
+        self.failures: Counter[Failure] = Counter()
+        self.differences: list[Difference] = []
+
+    def add(self, gold: Any, prediction: Any, text: str | None = None) -> None:
+        """Count one record: JSON-able values of the gold record and its prediction, or the prediction's failure."""
+        failure = prediction if isinstance(prediction, Failure) else None
+        answer = None if failure else grow(prediction, self.shape)
+        row = self._add_pairs(align(grow(gold, self.shape), answer), text, keep=not failure)
+        self.rows.append(row)
+        self.valid.append(failure is None)
+        same_size = failure is None and row.support == row.predicted
+        self.exact.append(same_size and row.tp == row.support)
+        self.exact_normalized.append(same_size and row.tp_normalized == row.support)
+        if failure:
+            self.failures[failure] += 1
+            if self.keep_differences:
+                self.differences.append(Difference(row=len(self.rows), path="", field="", kind=failure.value))
+
+    def _add_pairs(self, pairs: Iterable[Pair], text: str | None, *, keep: bool) -> Tally:
+        """Count a record's pairs by field, and return the record's own counts."""
+        row = Tally()
+        haystack = None if text is None else squash(text)
+        for pair in pairs:
+            tally = self.fields.get(pair.place.field)
+            if tally is None:
+                tally = self.fields[pair.place.field] = Tally()
+            tally.add(pair)
+            row.add(pair)
+            if haystack is not None and pair.prediction is not None and _stands_nowhere(pair.prediction, haystack):
+                tally.ungrounded += 1
+                row.ungrounded += 1
+            if keep and self.keep_differences and pair.match is not Match.EXACT:
+                self.differences.append(_difference(pair, row=len(self.rows) + 1))
+        return row
+
+    def total(self) -> Tally:
+        """Counts over all records."""
+        total = Tally()
+        for row in self.rows:
+            total.update(row)
+        return total
+
+    def scores(self, *, grounded: bool = False) -> dict[str, FieldScores]:
+        """Scores by path in the order of the schema; places deeper inside a recursive one come last."""
+        known = self.shape.paths()
+        deeper = sorted(self.fields.keys() - {*known}, key=lambda path: (len(path), path))
+        return {".".join(path): FieldScores.of(self.fields[path], grounded=grounded) for path in [*known, *deeper]}
+
+
+def _stands_nowhere(leaf: Leaf, haystack: str) -> bool:
+    """Only free text can be looked up: a date, a number or a choice need not be spelt as in the text."""
+    if not (leaf.shape.free_text and isinstance(leaf.value, str)):
+        return False
+    return squash(normalize_string(leaf.value)) not in haystack
+
+
+def _difference(pair: Pair, *, row: int) -> Difference:
+    kind: Literal["wrong", "missed", "invented"] = "wrong"
+    if pair.gold is None or pair.prediction is None:
+        kind = "invented" if pair.gold is None else "missed"
+    return Difference(
+        row=row,
+        path=".".join(pair.place.path),
+        field=".".join(pair.place.field),
+        kind=kind,
+        gold=pair.gold.value if pair.gold else None,
+        prediction=pair.prediction.value if pair.prediction else None,
+        normalized=pair.match is Match.NORMALIZED,
+    )

@@ -1,0 +1,139 @@
+"""From gold records and predictions to scores. Knows instances and their schema; knows no model and no tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, TypeVar
+
+from extractft.errors import DatasetError
+from extractft.evaluation.bootstrap import bootstrap_intervals
+from extractft.evaluation.counting import Count, Failure
+from extractft.evaluation.report import EvaluationReport, FailureKind
+from extractft.evaluation.scores import FieldScores, mean_score, precision_recall_f1
+from extractft.evaluation.shape import Shape, shape_of
+from extractft.schema import Schema
+
+__all__ = ["evaluate_records", "score_records"]
+
+T = TypeVar("T")
+
+
+def evaluate_records(
+    schema: Schema[T],
+    gold: Sequence[T],
+    predictions: Sequence[T | Failure | FailureKind | None],
+    *,
+    texts: Sequence[str] | None = None,
+    closed_early: Collection[int] = (),
+    keep_records: bool = False,
+    keep_texts: bool = False,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> EvaluationReport:
+    """Compare predictions with gold records, field by field.
+
+    Args:
+        schema: The schema of both.
+        gold: Instances that should have come out.
+        predictions: What came out, in the same order: an instance, or why there is none (a `Failure`, its value as
+            a string, or `None` for an error). If the schema itself takes strings or `null`, these are instances, and
+            only a `Failure` is a failure.
+        texts: Source texts, in the same order, to count predicted free text that stands nowhere in them.
+        closed_early: Positions of predictions that the budget cut but that were kept: scored, and also counted as
+            truncated.
+        keep_records: Keep every difference in `EvaluationReport.errors`. They are private data.
+        keep_texts: Keep the texts in the report. They are private data.
+        resamples: Draws of the bootstrap intervals.
+        seed: Seed of these draws.
+
+    Raises:
+        DatasetError: There are no records, or the sequences differ in length.
+    """
+    if keep_texts and texts is None:
+        raise DatasetError("expected texts to keep, found none").hint("Pass `texts=...`, or leave `keep_texts` out.")
+    count = _count(schema, gold, predictions, texts, keep_differences=keep_records)
+    fields = count.scores(grounded=texts is not None)
+    totals = FieldScores.of(count.total(), grounded=texts is not None)
+    f1_interval, exact_interval = bootstrap_intervals(count.rows, count.exact, resamples=resamples, seed=seed)
+    return EvaluationReport(
+        schema_name=schema.name,
+        schema_fingerprint=schema.fingerprint,
+        rows=len(gold),
+        valid=sum(count.valid),
+        invalid=count.failures[Failure.INVALID],
+        truncated=count.failures[Failure.TRUNCATED] + sum(count.valid[index] for index in {*closed_early}),
+        failed=count.failures[Failure.ERROR],
+        field_f1_interval=f1_interval,
+        exact_rate_interval=exact_interval,
+        support=totals.support,
+        predicted=totals.predicted,
+        wrong=totals.wrong,
+        missed=totals.missed,
+        invented=totals.invented,
+        ungrounded=totals.ungrounded,
+        fields=fields,
+        errors=tuple(count.differences) if keep_records else None,
+        texts=tuple(texts) if keep_texts and texts is not None else None,
+        **_headline(count, fields),
+    )
+
+
+def score_records(
+    schema: Schema[T], gold: Sequence[T], predictions: Sequence[T | Failure | FailureKind | None]
+) -> dict[str, float]:
+    """What `EvaluationReport.metrics()` gives, without the rest of the report: for the training loop.
+
+    Raises:
+        DatasetError: There are no records, or the sequences differ in length.
+    """
+    count = _count(schema, gold, predictions, None)
+    return _headline(count, count.scores())
+
+
+def _count(
+    schema: Schema[T],
+    gold: Sequence[T],
+    predictions: Sequence[T | Failure | FailureKind | None],
+    texts: Sequence[str] | None,
+    *,
+    keep_differences: bool = False,
+) -> Count:
+    if not gold:
+        raise DatasetError("expected at least one record to score, found none")
+    for what, sequence in (("predictions", predictions), ("texts", texts)):
+        if sequence is not None and len(sequence) != len(gold):
+            raise DatasetError(f"expected as many {what} as gold records ({len(gold)}), found {len(sequence)}")
+    shape = shape_of(schema)
+    count = Count(shape, keep_differences=keep_differences)
+    for index, (right, prediction) in enumerate(zip(gold, predictions, strict=True)):
+        answer = _failure(prediction, shape) or schema.full_value(prediction)
+        count.add(schema.full_value(right), answer, texts[index] if texts is not None else None)
+    return count
+
+
+def _failure(prediction: Any, shape: Shape) -> Failure | None:
+    """The failure that stands in place of a prediction, if it is one."""
+    if isinstance(prediction, Failure):
+        return prediction
+    if prediction is None and not shape.nullable:
+        return Failure.ERROR
+    if isinstance(prediction, str) and not shape.strings:
+        return Failure(prediction)
+    return None
+
+
+def _headline(count: Count, fields: dict[str, FieldScores]) -> dict[str, float]:
+    """The scores over all fields, by the names of `EvaluationReport`."""
+    total, rows = count.total(), len(count.rows)
+    precision, recall, field_f1 = precision_recall_f1(total.tp, total.support, total.predicted)
+    *_, normalized_f1 = precision_recall_f1(total.tp_normalized, total.support, total.predicted)
+    return {
+        "field_f1": field_f1,
+        "field_f1_normalized": normalized_f1,
+        "precision": precision,
+        "recall": recall,
+        "macro_f1": mean_score(fields.values(), otherwise=field_f1),
+        "exact_rate": sum(count.exact) / rows,
+        "exact_rate_normalized": sum(count.exact_normalized) / rows,
+        "valid_rate": sum(count.valid) / rows,
+    }
