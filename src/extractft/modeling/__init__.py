@@ -8,11 +8,12 @@ from __future__ import annotations
 from extractft.modeling.hardware import choose_device, choose_dtype
 from extractft.modeling.loading import load_model, load_tokenizer
 from extractft.modeling.lora import attach_lora, load_adapter, trainable_parameters
-from extractft.modeling.source import BaseModelRef, resolve_base_model
+from extractft.modeling.source import BaseModelRef, Source, resolve_base_model
 from extractft.modeling.weights import weights_digest
 
 __all__ = [
     "BaseModelRef",
+    "Source",
     "attach_lora",
     "choose_device",
     "choose_dtype",

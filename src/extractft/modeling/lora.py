@@ -78,12 +78,14 @@ def load_adapter(model: PreTrainedModel, path: str | Path, *, trainable: bool = 
     if not isinstance(peft_config, LoraConfig):
         raise _broken(path, f"an adapter of type {peft_config.peft_type}")
     peft_config.inference_mode = not trainable
+    peft_config.base_model_name_or_path = None  # becomes the name of `model`, without a warning about the change
     try:
         with _seeded(0):  # every weight drawn here is overwritten below
             adapted = get_peft_model(model, peft_config, autocast_adapter_dtype=True)
     except ValueError as error:
         raise _broken(path, str(error)) from error
-    _require_same_weights(path, expected=get_peft_model_state_dict(adapted), found=weights)
+    # `save_embedding_layers` is never "auto": that asks the hub whether the vocabulary has changed.
+    _require_same_weights(path, expected=get_peft_model_state_dict(adapted, save_embedding_layers=False), found=weights)
     set_peft_model_state_dict(adapted, weights)
     return adapted.train() if trainable else adapted.eval()
 
