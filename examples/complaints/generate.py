@@ -1,0 +1,25 @@
+"""Generate Chinese complaints with their records.
+
+    python examples/complaints/generate.py --train 200 --test 60 --out data/complaints --seed 0
+
+What counts as what is written in `extractft.demo.complaints`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from extractft.demo.complaints import Complaint, generate
+from extractft.demo.generation import generator_command
+
+SCHEMA = Complaint
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write `train.jsonl`, `test.jsonl` and `schema.py` into a folder."""
+    generator_command(generate, Path(__file__).with_name("schema.py"), argv)
+
+
+if __name__ == "__main__":
+    main()
