@@ -1,1 +1,10 @@
+"""Fine-tuning: rows of token ids, the ways to compute a step, the loop around them, what a run leaves on disk.
 
+Knows rows and weights; never imports decoding or evaluation: scores come from a callable that is handed in.
+"""
+
+from extractft.training.features import Features, Row, build_features
+from extractft.training.result import TrainingResult
+from extractft.training.trainer import Scorer, train
+
+__all__ = ["Features", "Row", "Scorer", "TrainingResult", "build_features", "train"]

@@ -1,0 +1,62 @@
+"""The seam between the trainer and the ways to compute a step: rows in, accumulated gradients out.
+
+An engine is given all rows of one optimizer step and may split them as it likes. Knows no optimizer and no schedule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from extractft.training.features import Row
+
+__all__ = ["StepEngine", "label_count", "mean_loss", "model_device"]
+
+
+class StepEngine(Protocol):
+    """Computes the loss of a step and its gradients."""
+
+    name: str
+    """Shown in logs and results: `"padded"`, `"packed"`."""
+
+    def backward(self, rows: Sequence[Row], *, labels: int) -> Tensor:
+        """Add the gradients of the summed cross-entropy divided by `labels` to the trainable parameters.
+
+        Args:
+            rows: The rows of this optimizer step (on this device).
+            labels: Target tokens of the whole optimizer step, over all devices.
+
+        Returns:
+            The summed cross-entropy divided by `labels`, a detached float32 scalar on the model's device.
+        """
+        ...
+
+    def halve(self) -> bool:
+        """Work in passes of half the size from now on; `False` if they cannot be smaller."""
+        ...
+
+    def loss_sum(self, rows: Sequence[Row]) -> Tensor:
+        """The summed cross-entropy without gradients, a float32 scalar on the model's device."""
+        ...
+
+
+def label_count(rows: Sequence[Row]) -> int:
+    """Target tokens of these rows."""
+    return sum(len(row.completion_ids) for row in rows)
+
+
+def mean_loss(engine: StepEngine, rows: Sequence[Row], *, chunk: int) -> float:
+    """Cross-entropy per target token over `rows`, in nats, computed `chunk` rows at a time without gradients."""
+    total = 0.0
+    with torch.no_grad():
+        for start in range(0, len(rows), chunk):
+            total += float(engine.loss_sum(rows[start : start + chunk]))
+    return total / label_count(rows)
+
+
+def model_device(model: nn.Module) -> torch.device:
+    """Where the model's first parameter lives."""
+    return next(model.parameters()).device

@@ -1,0 +1,174 @@
+"""From examples to token ids with labels: what the trainer eats.
+
+The answer's ids (end token included) are the labels, decided by length; the prompt is never a target. Rows are never
+cut: one that is too long is an error or a counted skip. Knows token ids and lengths, not models.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from extractft.config import TrainingConfig
+from extractft.errors import DatasetError, RowIssue, TrainingError
+
+if TYPE_CHECKING:
+    from extractft.data import Example
+    from extractft.prompt import ChatRenderer
+    from extractft.schema import Schema
+
+__all__ = ["IGNORED", "Features", "Row", "build_features", "shared_prefix_length"]
+
+IGNORED = -100
+"""The label of positions that are no target, as PyTorch's cross-entropy has it."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One training row.
+
+    Attributes:
+        prompt_ids: Everything the model is given, up to the first token of the answer.
+        completion_ids: The answer, its end token included: the only labels.
+    """
+
+    prompt_ids: tuple[int, ...]
+    completion_ids: tuple[int, ...]
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Prompt and completion together, what `max_length` counts."""
+        return self.prompt_ids + self.completion_ids
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """One label a token: `IGNORED` over the prompt, the ids of the completion."""
+        return (IGNORED,) * len(self.prompt_ids) + self.completion_ids
+
+    def __len__(self) -> int:
+        return len(self.prompt_ids) + len(self.completion_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Rows ready for training.
+
+    Attributes:
+        rows: The rows, in the order of the examples.
+        prefix_length: Tokens at the start that all rows have in common (the system prompt).
+        skipped: Row numbers, the first being 1, left out because they were longer than `max_length`.
+    """
+
+    rows: tuple[Row, ...]
+    prefix_length: int = 0
+    skipped: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse rows that cannot be learned from or do not share the prefix.
+
+        Raises:
+            DatasetError: Rows without a prompt or a label, all of them listed.
+            TrainingError: Rows do not start with the same `prefix_length` ids.
+        """
+        empty = [
+            RowIssue(number, "no_label", "expected at least one prompt id and one completion id, found none")
+            for number, row in enumerate(self.rows, start=1)
+            if not (row.prompt_ids and row.completion_ids)
+        ]
+        if empty:
+            raise DatasetError(f"{len(empty)} rows have nothing to learn from", issues=empty)
+        if len({row.prompt_ids[: self.prefix_length] for row in self.rows}) > 1:
+            raise TrainingError(f"expected all rows to start with the same {self.prefix_length} ids, found others")
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Tokens of each row, prompt and completion together."""
+        return tuple(len(row) for row in self.rows)
+
+    @property
+    def label_count(self) -> int:
+        """Tokens that are targets, over all rows."""
+        return sum(len(row.completion_ids) for row in self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def __getitem__(self, index: int) -> Row:
+        return self.rows[index]
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all ids in their order: the same rows give the same hex digits."""
+        digest = hashlib.sha256()
+        for row in self.rows:
+            for ids in (row.prompt_ids, row.completion_ids):
+                digest.update(len(ids).to_bytes(8, "little"))
+                digest.update(array("q", ids).tobytes())
+        return digest.hexdigest()
+
+
+def build_features(
+    examples: Iterable[Example[T]], schema: Schema[T], chat: ChatRenderer, config: TrainingConfig
+) -> Features:
+    """Turn examples into rows of token ids.
+
+    Args:
+        examples: Texts with their records.
+        schema: Writes the records as canonical JSON.
+        chat: Renders prompts and answers; the same object as inference uses.
+        config: `max_length` and `overlong` decide about long rows.
+
+    Raises:
+        DatasetError: Rows without a label, rows over `max_length` when `overlong` is `"error"`, or no row left.
+        TrainingError: The chat renderer does not put its prefix in front of every prompt.
+    """
+    rows = [
+        Row(tuple(chat.prompt_ids(example.text)), tuple(chat.completion_ids(schema.canonical_json(example.output))))
+        for example in examples
+    ]
+    too_long = [number for number, row in enumerate(rows, start=1) if len(row) > config.max_length]
+    if too_long and config.overlong == "error":
+        raise _overlong(rows, too_long, config.max_length)
+    left_out = set(too_long)
+    kept = tuple(row for number, row in enumerate(rows, start=1) if number not in left_out)
+    if not kept:
+        raise DatasetError(
+            f"expected rows to train on, found {len(rows)} rows of which all are over max_length={config.max_length}"
+            if rows
+            else "expected rows to train on, found none"
+        )
+    prefix = tuple(chat.prefix_ids)
+    if any(row.prompt_ids[: len(prefix)] != prefix for row in kept):
+        raise TrainingError("expected every prompt to start with the chat's prefix ids, found one that does not")
+    return Features(rows=kept, prefix_length=len(prefix), skipped=tuple(too_long))
+
+
+def shared_prefix_length(rows: Sequence[Row]) -> int:
+    """Tokens that the prompts of these rows have in common at their start.
+
+    Each row keeps at least its last prompt token for itself: the first answer token is predicted there.
+    """
+    limit = min(len(row.prompt_ids) for row in rows) - 1
+    first = rows[0].prompt_ids
+    for row in rows[1:]:
+        if row.prompt_ids[:limit] != first[:limit]:
+            limit = next(i for i in range(limit) if row.prompt_ids[i] != first[i])
+    return limit
+
+
+def _overlong(rows: Sequence[Row], numbers: Sequence[int], max_length: int) -> DatasetError:
+    """The error that lists every row over the limit with its length."""
+    issues = [
+        RowIssue(number, "overlong", f"expected at most {max_length} tokens, found {len(rows[number - 1])}")
+        for number in numbers
+    ]
+    longest = max(len(rows[number - 1]) for number in numbers)
+    error = DatasetError(f"{len(numbers)} of {len(rows)} rows are longer than max_length={max_length}", issues=issues)
+    return error.hint(f"Set max_length to {longest} or more, or overlong='skip' to leave these rows out (counted).")

@@ -1,0 +1,345 @@
+"""The training loop: transformers' `Trainer` around a step engine, with scoring, the best weights, and resuming.
+
+The trainer gets one batch an optimizer step and hands it to the engine whole. What a score means is up to the caller,
+who passes a scorer. Knows rows and weights, not text, schemas or generation.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import PrinterCallback, Trainer, TrainerState, TrainingArguments
+
+from extractft.config import TrainingConfig
+from extractft.errors import TrainingError
+from extractft.training.callbacks import ProgressBar, Timetable
+from extractft.training.checkpoints import (
+    Progress,
+    RunDirectory,
+    adapter_state,
+    load_adapter_state,
+    read_adapter,
+    write_adapter,
+)
+from extractft.training.engine import StepEngine, label_count, mean_loss, model_device
+from extractft.training.features import Features, Row
+from extractft.training.identity import run_identity
+from extractft.training.memory import checkpointing
+from extractft.training.plan import make_engine, needs_checkpointing, step_with_retry
+from extractft.training.result import TrainingResult
+
+__all__ = ["Scorer", "train"]
+
+Scorer = Callable[[PeftModel], Mapping[str, float]]
+"""Scores the model as it stands; has to return at least `field_f1`."""
+
+METRIC = "field_f1"
+logger = logging.getLogger(__name__)
+
+
+def train(
+    model: PeftModel,
+    features: Features,
+    *,
+    config: TrainingConfig,
+    output_dir: Path,
+    scorer: Scorer | None = None,
+    eval_features: Features | None = None,
+    resume: bool = False,
+    tokenizer: Any = None,
+    progress: bool | None = None,
+    checkpoint_seconds: float = 300.0,
+) -> TrainingResult:
+    """Train the adapter of `model` and leave the best weights in it.
+
+    After each epoch the model is scored. The weights with the best `field_f1` are kept (the lower evaluation loss
+    decides between equals); without a scorer those with the lowest evaluation loss; with neither, the last ones.
+
+    Args:
+        model: A PEFT model with a trainable adapter, on its device. It is in evaluation mode afterwards.
+        features: Rows to train on.
+        config: Training settings.
+        output_dir: Where checkpoints and the result are kept. The files of a *finished* run there are replaced unless
+            `resume` is set.
+        scorer: Called with the model, in evaluation mode, after each epoch.
+        eval_features: Rows whose loss is computed after each epoch.
+        resume: Go on with the interrupted run in `output_dir`, which has to be the same run. If there is none,
+            training starts from scratch; if it is finished, its weights and result are returned at once.
+        tokenizer: Saved next to the kept adapter.
+        progress: Show a progress bar; `None` shows one on a terminal.
+        checkpoint_seconds: Seconds after which a checkpoint is written within an epoch.
+
+    Raises:
+        TrainingError: The loss is not finite, an adapter weight gets no gradient, memory does not suffice for one
+            row, or there is an interrupted run in `output_dir` that is not to be, or cannot be, resumed.
+    """
+    _require_trainable(model)
+    run = RunDirectory(Path(output_dir))
+    checkpoint = run.begin(run_identity(model, features, eval_features, config), resume=resume)
+    if run.finished:
+        load_adapter_state(model, read_adapter(run.path / "best"))
+        model.eval()
+        return TrainingResult.from_dict(run.result(), best_checkpoint=run.path / "best")
+    state = Progress.load(checkpoint) if checkpoint else Progress()
+    with ExitStack() as stack:
+        stack.enter_context(checkpointing(model, enabled=needs_checkpointing(model, features, config)))
+        engine = make_engine(model, config)
+        trainer = _StepTrainer(model, features, config, run, state, engine, scorer, eval_features)
+        trainer.add_callback(Timetable(evaluate=bool(scorer or eval_features), checkpoint_seconds=checkpoint_seconds))
+        stack.enter_context(_progress_bar(trainer, shown=progress))
+        trainer_state = trainer.run_from(checkpoint)
+    if state.best_adapter is not None:
+        load_adapter_state(model, state.best_adapter)
+    model.eval()
+    result = _result(state, trainer_state, features, engine)
+    return result.at(run.finish(model, result.to_dict(), tokenizer))
+
+
+class _StepTrainer(Trainer):
+    """A `Trainer` whose step is an engine's and whose checkpoints are whole or not there."""
+
+    def __init__(
+        self,
+        model: PeftModel,
+        features: Features,
+        config: TrainingConfig,
+        run: RunDirectory,
+        progress: Progress,
+        engine: StepEngine,
+        scorer: Scorer | None,
+        eval_features: Features | None,
+    ) -> None:
+        super().__init__(
+            model=model,
+            args=_arguments(config, run, model_device(model)),
+            train_dataset=features,
+            data_collator=_collate,
+        )
+        self.remove_callback(PrinterCallback)
+        self.adapted = model
+        self.config = config
+        self.run = run
+        self.progress = progress
+        self.engine = engine
+        self.scorer = scorer
+        self.eval_features = eval_features
+        self._clock = time.perf_counter()
+        self._checked = False
+
+    def run_from(self, checkpoint: Path | None) -> TrainerState:
+        """Train to the end, from scratch or from a checkpoint, and return the trainer's final state."""
+        if checkpoint is not None:
+            state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+            logger.info("going on at step %d of %d", state.global_step, state.max_steps)
+            if self.progress.stopped_early or state.global_step >= state.max_steps:
+                load_adapter_state(self.adapted, read_adapter(checkpoint))
+                return state
+        self._clock = time.perf_counter()
+        self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        self._count_seconds()
+        return self._state()
+
+    def _state(self) -> TrainerState:
+        state: TrainerState = self.state
+        return state
+
+    def training_step(
+        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
+    ) -> Tensor:
+        """One optimizer step's gradients."""
+        rows: Sequence[Row] = inputs["rows"]
+        self.adapted.train()
+        loss = step_with_retry(self.engine, self.adapted, rows, labels=label_count(rows))
+        if not math.isfinite(loss):
+            step = self.state.global_step + 1
+            error = TrainingError(f"expected a finite loss, found {float(loss)} at step {step}")
+            raise error.hint("Lower learning_rate, or set dtype='float32' if the base model runs in half precision.")
+        if not self._checked:
+            _require_gradients(self.adapted)
+            self._checked = True
+        self.progress.tokens += sum(len(row) for row in rows)
+        return loss.to(self.args.device)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Score the model, keep its weights if they are the best so far, stop if patience has run out."""
+        self._count_seconds()
+        self.adapted.eval()
+        with _untouched_randomness(model_device(self.adapted)):
+            metrics = self._metrics()
+        self.log({f"eval_{name}": value for name, value in metrics.items()})
+        self._select(metrics)
+        now = time.perf_counter()
+        self.progress.scoring_seconds += now - self._clock
+        self._clock = now
+        logger.info("epoch %.2f: %s", self.state.epoch or 0, ", ".join(f"{k} {v:.4f}" for k, v in metrics.items()))
+        return metrics
+
+    def _metrics(self) -> dict[str, float]:
+        metrics: dict[str, float] = {}
+        if self.scorer is not None:
+            metrics.update((name, float(value)) for name, value in self.scorer(self.adapted).items())
+            if METRIC not in metrics:
+                raise TrainingError(f"expected the scorer to return {METRIC!r}, found {sorted(metrics)}")
+        if self.eval_features is not None:
+            batch = self.config.per_device_train_batch_size
+            metrics["loss"] = mean_loss(self.engine, self.eval_features.rows, chunk=batch)
+        return metrics
+
+    def _select(self, metrics: dict[str, float]) -> None:
+        progress, patience = self.progress, self.config.early_stopping_patience
+        best = progress.best_metrics
+        if best is None or _rank(metrics) > _rank(best):
+            progress.best_adapter = adapter_state(self.adapted)
+            progress.best_step = self.state.global_step
+        if best is None or _rank(metrics)[0] > _rank(best)[0]:
+            progress.evaluations_without_gain = 0
+        else:
+            progress.evaluations_without_gain += 1
+        if progress.best_step == self.state.global_step:
+            progress.best_metrics = metrics
+        if patience is not None and progress.evaluations_without_gain >= patience:
+            progress.stopped_early = self.state.global_step < self.state.max_steps
+            self.control.should_training_stop = True
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        self._count_seconds()
+        super()._save_checkpoint(model, trial)
+        directory = self.run.incoming / f"checkpoint-{self.state.global_step}"
+        self.progress.save(directory)
+        self.run.publish(directory)
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(self.run.incoming)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        write_adapter(self.adapted, Path(output_dir or self.run.incoming))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        load_adapter_state(self.adapted, read_adapter(Path(resume_from_checkpoint)))
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Not counted: the trainer's formula knows nothing of shared prefixes."""
+        return 0
+
+    def _count_seconds(self) -> None:
+        now = time.perf_counter()
+        self.progress.seconds += now - self._clock
+        self._clock = now
+
+
+def _arguments(config: TrainingConfig, run: RunDirectory, device: torch.device) -> TrainingArguments:
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    args = TrainingArguments(
+        output_dir=str(run.incoming),
+        per_device_train_batch_size=config.per_device_train_batch_size * config.gradient_accumulation_steps,
+        gradient_accumulation_steps=1,
+        learning_rate=config.learning_rate,
+        num_train_epochs=config.num_train_epochs,
+        warmup_steps=config.warmup_steps,
+        lr_scheduler_type=config.lr_scheduler_type,
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_grad_norm,
+        optim="adamw_torch_fused" if device.type in ("cpu", "cuda") else "adamw_torch",
+        seed=config.seed,
+        data_seed=config.seed,
+        use_cpu=device.type == "cpu",
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="no",
+        eval_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        dataloader_num_workers=0,
+        dataloader_pin_memory=False,
+    )
+    if device.type == "cuda" and args.world_size == 1:
+        # The model stays on the one device it is on; the trainer would spread it over all that it sees.
+        vars(args)["_setup_devices"] = device
+        args._n_gpu = 1
+        torch.cuda.set_device(device)
+    return args
+
+
+def _collate(rows: list[Row]) -> dict[str, list[Row]]:
+    return {"rows": rows}
+
+
+def _rank(metrics: Mapping[str, float]) -> tuple[float, float]:
+    """Sorts evaluations: the score first, then the loss; the loss alone without a score."""
+    loss = -metrics.get("loss", 0.0)
+    return (metrics[METRIC], loss) if METRIC in metrics else (loss, 0.0)
+
+
+def _require_trainable(model: PeftModel) -> None:
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not trainable:
+        raise TrainingError("expected a model with trainable adapter weights, found none").hint(
+            "Load the adapter with trainable=True."
+        )
+    low = {str(parameter.dtype) for parameter in trainable} - {"torch.float32"}
+    if low:
+        raise TrainingError(f"expected adapter weights in float32, found {', '.join(sorted(low))}")
+
+
+def _require_gradients(model: nn.Module) -> None:
+    """After the first backward pass every `lora_B` must have a gradient, or it would never leave zero.
+
+    Experts of a mixture may have been left out by the router.
+    """
+    silent = [
+        name
+        for name, parameter in model.named_parameters()
+        if "lora_B" in name
+        and parameter.requires_grad
+        and "expert" not in name
+        and (parameter.grad is None or not parameter.grad.any())
+    ]
+    if silent:
+        raise TrainingError(
+            f"expected a gradient for every lora_B, found none for {len(silent)}, such as {silent[0]}"
+        ).hint("A layer that takes no part in the answer cannot be a target: see TrainingConfig.lora.target_modules.")
+
+
+@contextmanager
+def _untouched_randomness(device: torch.device) -> Iterator[None]:
+    """Scoring takes no numbers from the stream that dropout uses: a scored run trains like one without."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield
+
+
+@contextmanager
+def _progress_bar(trainer: Trainer, *, shown: bool | None) -> Iterator[None]:
+    bar = ProgressBar(shown=shown)
+    trainer.add_callback(bar)
+    try:
+        yield
+    finally:
+        bar.close()
+
+
+def _result(progress: Progress, state: TrainerState, features: Features, engine: StepEngine) -> TrainingResult:
+    history = tuple(dict(entry) for entry in state.log_history if "train_runtime" not in entry)
+    return TrainingResult(
+        metrics=dict(progress.best_metrics or {}),
+        best_step=progress.best_step if progress.best_metrics else state.global_step,
+        log_history=history,
+        steps=state.global_step,
+        seconds=progress.seconds,
+        scoring_seconds=progress.scoring_seconds,
+        tokens=progress.tokens,
+        skipped=features.skipped,
+        engine=engine.name,
+        stopped_early=progress.stopped_early,
+    )
