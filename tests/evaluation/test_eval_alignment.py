@@ -1,0 +1,107 @@
+"""Lists paired at best, against trying every pairing."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from extractft.evaluation.alignment import WEIGHTS, align, pair_items, similarity
+from extractft.evaluation.matching import Match
+from extractft.evaluation.shape import Shape
+from extractft.evaluation.tree import Bag, Branch, Leaf, Tree, grow
+
+TEXT = Shape(scalar=True, strings=True, free_text=True)
+TAGS = Shape(items=TEXT)
+LINE = Shape(fields={"a": ("a", TEXT), "b": ("b", TEXT), "tags": ("tags", TAGS)})
+LINES = Shape(items=LINE)
+
+words = st.sampled_from(["x", "X", "y", "z"])
+tags = st.lists(words, max_size=2)
+lines = st.lists(
+    st.fixed_dictionaries({"a": st.none() | words, "b": st.none() | words, "tags": tags}), min_size=1, max_size=4
+)
+
+
+def brute(gold: Tree, prediction: Tree) -> int:
+    """The same sum, lists paired by trying every pairing."""
+    if isinstance(gold, Leaf) and isinstance(prediction, Leaf):
+        return WEIGHTS[gold.match(prediction)]
+    if isinstance(gold, Branch) and isinstance(prediction, Branch):
+        shared = gold.members.keys() & prediction.members.keys()
+        return sum(brute(gold.members[key][1], prediction.members[key][1]) for key in shared)
+    if isinstance(gold, Bag) and isinstance(prediction, Bag):
+        fewer, more = sorted(([tree for _, tree in bag.items] for bag in (gold, prediction)), key=len)
+        return max(
+            sum(brute(one, other) for one, other in zip(fewer, order, strict=True))
+            for order in permutations(more, len(fewer))
+        )
+    return 0
+
+
+@given(lines, lines)
+@settings(max_examples=300, deadline=None)
+def test_lists_are_paired_as_well_as_possible(gold: list[Any], prediction: list[Any]) -> None:
+    left, right = grow(gold, LINES), grow(prediction, LINES)
+    if left is not None and right is not None:
+        assert similarity(left, right) == brute(left, right)
+
+
+@given(lines, lines)
+@settings(max_examples=200, deadline=None)
+def test_pairs_add_up_to_the_similarity_and_cover_everything(gold: list[Any], prediction: list[Any]) -> None:
+    left, right = grow(gold, LINES), grow(prediction, LINES)
+    pairs = list(align(left, right))
+    if left is not None and right is not None:
+        assert sum(WEIGHTS[pair.match] for pair in pairs if pair.gold and pair.prediction) == similarity(left, right)
+    for tree, values in ((left, [p.gold for p in pairs]), (right, [p.prediction for p in pairs])):
+        present = [leaf.value for leaf in values if leaf is not None]
+        everything = [pair.gold.value for pair in align(tree, None) if pair.gold]
+        assert sorted(present) == sorted(everything)
+
+
+@given(lines, lines, st.randoms(use_true_random=False))
+@settings(max_examples=200, deadline=None)
+def test_order_does_not_matter_and_swapping_swaps(gold: list[Any], prediction: list[Any], random: Any) -> None:
+    def outcome(one: list[Any], other: list[Any]) -> list[tuple[Any, Any, Any]]:
+        pairs = align(grow(one, LINES), grow(other, LINES))
+        values = ((p.place.field, p.gold and p.gold.value, p.prediction and p.prediction.value) for p in pairs)
+        return sorted(values, key=str)
+
+    shuffled = [{**line, "tags": random.sample(line["tags"], len(line["tags"]))} for line in prediction]
+    random.shuffle(shuffled)
+    straight = outcome(gold, prediction)
+    assert outcome(gold, shuffled) == straight
+    assert sorted(((field, b, a) for field, a, b in outcome(prediction, gold)), key=str) == straight
+
+
+def test_identical_items_are_paired_first_and_positions_are_kept() -> None:
+    gold, prediction = grow(["x", "y"], TAGS), grow(["y", "z", "x"], TAGS)
+    assert isinstance(gold, Bag)
+    assert isinstance(prediction, Bag)
+    pairs = [(left and left[0], right and right[0]) for left, right in pair_items(gold.items, prediction.items)]
+    assert pairs == [(0, 2), (1, 0), (None, 1)]
+
+
+def test_exact_matches_weigh_more_than_normalised_ones() -> None:
+    gold, prediction = grow(["x"], TAGS), grow(["X", "x"], TAGS)
+    pairs = list(align(gold, prediction))
+    assert [pair.match for pair in pairs] == [Match.EXACT, Match.DIFFERENT]
+
+
+def test_different_kinds_of_value_do_not_answer_each_other() -> None:
+    either = Shape(scalar=True, strings=True, free_text=True, fields={"a": ("a", TEXT)})
+    pairs = list(align(grow("x", either), grow({"a": "x"}, either)))
+    assert [(pair.place.field, pair.gold is None, pair.prediction is None) for pair in pairs] == [
+        ((), False, True),
+        (("a",), True, False),
+    ]
+
+
+def test_absent_is_null_missing_or_empty_but_not_an_empty_string() -> None:
+    assert grow({"a": None, "tags": []}, LINE) is None
+    assert grow([{"a": None}, {}], LINES) is None
+    assert grow([None, []], Shape(items=TAGS)) is None
+    assert isinstance(grow({"a": ""}, LINE), Branch)
