@@ -6,6 +6,16 @@ Knows schemas and tokenizers (through a small protocol). Knows no model and no t
 from __future__ import annotations
 
 from extractft.prompt.chat import ChatRenderer, ChatTokenizer
+from extractft.prompt.language import detect_language
 from extractft.prompt.normalize import NormalizedText, Replacement, normalize_text
+from extractft.prompt.system import render_system_prompt
 
-__all__ = ["ChatRenderer", "ChatTokenizer", "NormalizedText", "Replacement", "normalize_text"]
+__all__ = [
+    "ChatRenderer",
+    "ChatTokenizer",
+    "NormalizedText",
+    "Replacement",
+    "detect_language",
+    "normalize_text",
+    "render_system_prompt",
+]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from tokenizers import Tokenizer
@@ -18,12 +19,16 @@ from extractft.errors import PromptError
 __all__ = ["TextCodec"]
 
 EMPTY_MODEL = {"type": "BPE", "vocab": {}, "merges": []}
+PREFIXES = frozenset({"Prepend"})
+"""Normalizers that put a space before each piece."""
+COMPOSITION = frozenset({"NFC"})
+"""Left out, since texts come composed: the tokenizer's tables may be of another Unicode version than Python's."""
 UNASSIGNED = "\U0010fffe"
 """A noncharacter that no vocabulary holds: shows how a tokenizer spells the unknown."""
 
 
 class TextCodec:
-    """Encodes template words, foreign text and answers with one tokenizer.
+    """Encodes template words, foreign text and answers with one tokenizer. Foreign text comes composed (NFC).
 
     Tokenizers in the manner of SentencePiece put a space before each piece that they encode. The pieces here stand in
     the middle of a prompt, so the copies leave that out; only the head of the prompt is encoded with the tokenizer's
@@ -72,9 +77,9 @@ class TextCodec:
         if self.control_ids.intersection(encoding.ids) == {self._unknown_id}:
             return list(encoding.ids)
         raise PromptError(
-            f"expected ordinary tokens for the character U+{ord(text):04X}, found that this tokenizer has only a "
-            "control token for it"
-        ).hint("Remove the character from the text, or choose another base model.")
+            "expected ordinary tokens for a text, found that the tokenizer has only a control token for one of its "
+            "characters"
+        ).hint("Choose another base model, or remove the character from the text.")
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of the ids, exactly as encoded: nothing skipped, no spaces cleaned up.
@@ -107,7 +112,7 @@ def _cut(text: str, spans: Sequence[tuple[int, int]]) -> list[str]:
     if len(cuts) == 2 or any(start >= end for start, end in spans):
         return list(text)
     edges = sorted(cuts)
-    return [text[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [text[a:b] for a, b in pairwise(edges)]
 
 
 def _state(component: Any) -> dict[str, Any] | None:
@@ -115,18 +120,21 @@ def _state(component: Any) -> dict[str, Any] | None:
     return None if component is None else json.loads(component.__getstate__())
 
 
-def _plain_component(component: dict[str, Any] | None) -> dict[str, Any] | None:
-    """A component that adds no space before a piece, and strips or tidies none."""
-    if component is None:
+def _simplified(component: dict[str, Any] | None, *, dropped: frozenset[str]) -> dict[str, Any] | None:
+    """A component that adds no space before a piece, and strips or tidies none.
+
+    Args:
+        component: JSON form of a normalizer, pre-tokenizer or decoder.
+        dropped: Types that are left out of it.
+    """
+    if component is None or component["type"] in dropped:
         return None
     changes: dict[str, Any] = {}
     match component["type"]:
         case "Sequence":
-            for key in ("normalizers", "pretokenizers", "decoders"):
-                if key in component:
-                    changes[key] = [c for c in map(_plain_component, component[key]) if c is not None]
-        case "Prepend":
-            return None
+            for key in {"normalizers", "pretokenizers", "decoders"}.intersection(component):
+                parts = [_simplified(part, dropped=dropped) for part in component[key]]
+                changes[key] = [part for part in parts if part is not None]
         case "Metaspace":
             changes["prepend_scheme"] = "never"
         case "ByteLevel":
@@ -140,15 +148,15 @@ def _plain_component(component: dict[str, Any] | None) -> dict[str, Any] | None:
 
 def _without_added_tokens(backend: Tokenizer) -> Tokenizer:
     """A tokenizer with the same vocabulary (shared, not copied) that knows no added tokens."""
-    shell = {
+    shell: dict[str, Any] = {
         "version": "1.0",
         "truncation": None,
         "padding": None,
         "added_tokens": [],
-        "normalizer": _plain_component(_state(backend.normalizer)),
-        "pre_tokenizer": _plain_component(_state(backend.pre_tokenizer)),
+        "normalizer": _simplified(_state(backend.normalizer), dropped=PREFIXES | COMPOSITION),
+        "pre_tokenizer": _simplified(_state(backend.pre_tokenizer), dropped=PREFIXES),
         "post_processor": None,
-        "decoder": _plain_component(_state(backend.decoder)),
+        "decoder": _simplified(_state(backend.decoder), dropped=PREFIXES),
         "model": EMPTY_MODEL,
     }
     plain = Tokenizer.from_str(json.dumps(shell))
@@ -169,7 +177,7 @@ def _without_limits(backend: Tokenizer) -> Tokenizer:
 def _without_prefix(full: Tokenizer) -> Tokenizer:
     """The tokenizer itself, or a copy that puts no space before the pieces that it encodes."""
     states = {name: _state(getattr(full, name)) for name in ("normalizer", "pre_tokenizer")}
-    plain = {name: _plain_component(state) for name, state in states.items()}
+    plain = {name: _simplified(state, dropped=PREFIXES) for name, state in states.items()}
     if plain == states:
         return full
     return Tokenizer.from_str(json.dumps({**json.loads(full.to_str()), **plain}))

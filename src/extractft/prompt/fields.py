@@ -1,0 +1,356 @@
+"""The field tree put into words: what a template needs to list the fields, and no more.
+
+Says each thing once: plain text is not called text, what most fields are is not said at each of them, and a model that
+is used twice is described where it stands first. Knows the tree and the words; knows no sentences and no layout.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from extractft.prompt.words import Words, spell
+from extractft.schema.nodes import (
+    MISSING,
+    ArrayNode,
+    BooleanNode,
+    Field,
+    IntegerNode,
+    LiteralNode,
+    MapNode,
+    Node,
+    NullNode,
+    NumberNode,
+    ObjectNode,
+    RefNode,
+    StringNode,
+    UnionNode,
+)
+
+__all__ = ["Entry", "Outline", "outline"]
+
+LONGEST_PATTERN = 40
+"""Characters of a regular expression that are still worth their tokens; the grammar enforces longer ones too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the list of fields.
+
+    Attributes:
+        key: Key in the JSON object; empty for an option of a union.
+        number: Position of an option among the options, from 1; 0 for a field.
+        type: The type in words; empty for plain text in a field.
+        details: Constraints, default and mark (`required`, `optional`) in words.
+        optional: Whether the field may be absent (left out, or null where everything is written).
+        description: The author's words, on one line.
+        children: Fields of an object, of the objects in a list, or options of a union.
+    """
+
+    key: str
+    number: int
+    type: str
+    details: tuple[str, ...]
+    optional: bool
+    description: str
+    children: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A schema in words.
+
+    Attributes:
+        root: `object`, `list`, or `value` for anything else.
+        answer: The root as an entry without a key; its children are the fields.
+        any_optional: Whether some field may be absent.
+        optional_marked: Whether those are marked; if not, the required ones are, or all are alike.
+        any_plain: Whether some field is plain text and says nothing about its type.
+        any_formed: Whether some value has a form of its own, so that it may stand otherwise in the text.
+    """
+
+    root: str
+    answer: Entry
+    any_optional: bool
+    optional_marked: bool
+    any_plain: bool
+    any_formed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Phrase:
+    """A node in words: its type, its constraints, and what is listed below it."""
+
+    type: str
+    details: tuple[str, ...] = ()
+    children: tuple[Entry, ...] = ()
+    description: str | None = None
+
+
+def outline(tree: Node, definitions: Mapping[str, Node], words: Words, *, omit_defaults: bool) -> Outline:
+    """Put a field tree into words.
+
+    Args:
+        tree: Root of the field tree.
+        definitions: Targets of the references in it.
+        words: Vocabulary of the prompt's language.
+        omit_defaults: Whether absent fields are left out; if not, they are null.
+    """
+    return _Describer(tree, definitions, words, omit_defaults).outline()
+
+
+class _Describer:
+    """Walks the tree once, from top to bottom: what was described stays described."""
+
+    def __init__(self, tree: Node, definitions: Mapping[str, Node], words: Words, omit_defaults: bool) -> None:
+        self.definitions = definitions
+        self.words = words
+        self.omit_defaults = omit_defaults
+        nodes = list(_walk(tree, definitions))
+        uses = Counter(node.name for node in nodes if isinstance(node, RefNode))
+        named_root = next((RefNode(name) for name in uses if definitions[name] == tree), None)
+        self.tree = named_root or tree
+        self.named = {name for name, count in uses.items() if count > 1 or RefNode(name) == named_root}
+        self.described: set[str] = set()
+        fields = [field for node in nodes if isinstance(node, ObjectNode) for field in node.fields]
+        optional = sum(map(self.is_optional, fields))
+        self.any_optional = optional > 0
+        self.optional_marked = 0 < optional <= len(fields) / 2
+        self.required_marked = len(fields) / 2 < optional < len(fields)
+        self.any_plain = False
+        self.any_formed = any(map(_has_form, nodes))
+
+    def outline(self) -> Outline:
+        phrase = self.describe(self.tree)
+        answer = Entry("", 0, phrase.type, phrase.details, False, "", phrase.children)
+        node = self.resolve(self.tree)
+        root = "object" if isinstance(node, ObjectNode) else "list" if isinstance(node, ArrayNode) else "value"
+        return Outline(root, answer, self.any_optional, self.optional_marked, self.any_plain, self.any_formed)
+
+    def resolve(self, node: Node) -> Node:
+        while isinstance(node, RefNode):
+            node = self.definitions[node.name]
+        return node
+
+    def is_optional(self, field: Field) -> bool:
+        """Whether the field may be absent, in the way that this schema spells absence."""
+        return not field.required if self.omit_defaults else _is_nullable(field.node)
+
+    def entry(self, field: Field) -> Entry:
+        optional = self.is_optional(field)
+        phrase = self.describe(_without_null(field.node) if self.is_null_implied(field) else field.node)
+        plain = phrase.type == self.words.text.one
+        self.any_plain = self.any_plain or plain
+        return Entry(
+            key=field.key,
+            number=0,
+            type="" if plain else phrase.type,
+            details=(*phrase.details, *self.default(field), *self.mark(field)),
+            optional=optional,
+            description=_one_line(field.description or phrase.description),
+            children=phrase.children,
+        )
+
+    def is_null_implied(self, field: Field) -> bool:
+        """Whether "or null" would say again what the rule about absent fields says once."""
+        if not self.is_optional(field):
+            return False
+        return field.default is None if self.omit_defaults else not self.optional_marked
+
+    def default(self, field: Field) -> list[str]:
+        silent = field.default is MISSING or field.default in (None, "", [], {}) or _is_fixed(field.node)
+        return [] if silent else [self.words.default.format(spell(field.default))]
+
+    def mark(self, field: Field) -> list[str]:
+        """`required` or `optional`, whichever fewer fields are; nothing where the type tells it."""
+        if self.is_optional(field):
+            marked = self.optional_marked and self.omit_defaults and not self.default(field)
+            return [self.words.optional] if marked else []
+        told = _is_fixed(field.node) or _is_nullable(field.node)
+        return [self.words.required] if self.required_marked and not told else []
+
+    def describe(self, node: Node, *, many: bool = False) -> _Phrase:
+        """A node in words; `many` for the plural."""
+        words = self.words
+        match node:
+            case StringNode():
+                noun = words.formats[node.format] if node.format else words.text
+                return _Phrase(noun.form(many), _string_details(node, words))
+            case IntegerNode() | NumberNode():
+                noun = words.integer if isinstance(node, IntegerNode) else words.number
+                return _Phrase(noun.form(many), _number_details(node, words))
+            case BooleanNode():
+                return _Phrase(words.boolean.form(many))
+            case NullNode():
+                return _Phrase(words.null.form(many))
+            case LiteralNode():
+                return _Phrase(words.literal(node.values, many=many))
+            case ArrayNode():
+                return self.describe_array(node, many)
+            case MapNode():
+                return self.describe_map(node, many)
+            case ObjectNode():
+                children = tuple(self.entry(field) for field in node.fields)
+                return _Phrase(words.object.form(many), (), children, node.description)
+            case UnionNode():
+                return self.describe_union(node, many)
+            case RefNode():
+                return self.describe_reference(node, many)
+
+    def describe_reference(self, node: RefNode, many: bool) -> _Phrase:
+        target = self.definitions[node.name]
+        if node.name in self.described:
+            noun = self.words.object if isinstance(target, ObjectNode) else self.words.value
+            return _Phrase(self.words.above.format(noun.form(many), node.name))
+        if node.name not in self.named:
+            return self.describe(target, many=many)
+        self.described.add(node.name)
+        phrase = self.describe(target, many=many)
+        named = self.words.named.format(phrase.type, node.name)
+        return _Phrase(named, phrase.details, phrase.children, phrase.description)
+
+    def describe_array(self, node: ArrayNode, many: bool) -> _Phrase:
+        words = self.words
+        parts = [self.describe(part) for part in node.prefix]
+        rest = self.describe(node.items, many=True) if node.items is not None else None
+        if rest and not parts:
+            type_ = words.list_of.form(many).format(self.inline(rest))
+        else:
+            spelled = [self.inline(part) for part in parts]
+            spelled += [words.rest.format(self.inline(rest))] if rest else []
+            type_ = words.tuple_of.format(words.listed.join(spelled))
+        count = words.count(words.items, node.min_items or None, node.max_items)
+        details = [count] if count and rest else []
+        details += [words.unique] if node.unique else []
+        described = [*parts, rest] if rest else parts
+        children = tuple(child for part in described for child in part.children)
+        return _Phrase(type_, tuple(details), children, rest.description if rest and not parts else None)
+
+    def describe_map(self, node: MapNode, many: bool) -> _Phrase:
+        keys, values = self.describe(node.keys, many=True), self.describe(node.values, many=True)
+        count = self.words.count(self.words.items, node.min_items or None, node.max_items)
+        type_ = self.words.map_of.form(many).format(self.inline(keys), self.inline(values))
+        return _Phrase(type_, (count,) if count else (), values.children)
+
+    def describe_union(self, node: UnionNode, many: bool) -> _Phrase:
+        """Scalars in one phrase; options that have fields of their own as a numbered list."""
+        words = self.words
+        options = [option for option in node.options if not isinstance(option, NullNode)]
+        null = [words.null.one] if len(options) < len(node.options) else []
+        if len(options) == 1:
+            only = self.describe(options[0], many=many)
+            type_ = words.either.join([self.inline(only), *null])
+            return _Phrase(type_, (), only.children, only.description)
+        if not any(self.is_nested(option) for option in options):
+            phrases = [self.inline(self.describe(option, many=many)) for option in options]
+            return _Phrase(words.either.join([*phrases, *null]))
+        entries = tuple(self.option(option, number) for number, option in enumerate(options, start=1))
+        details = (words.told_apart.format(node.discriminator),) if node.discriminator else ()
+        return _Phrase(words.either.join([words.following.form(many), *null]), details, entries)
+
+    def option(self, node: Node, number: int) -> Entry:
+        phrase = self.describe(node)
+        target = self.resolve(node)
+        type_ = phrase.type
+        if isinstance(target, ObjectNode) and type_ == self.words.object.one:
+            type_ = self.words.named.format(type_, target.name)
+        return Entry("", number, type_, phrase.details, False, _one_line(phrase.description), phrase.children)
+
+    def is_nested(self, node: Node) -> bool:
+        """Whether something will be listed below the node."""
+        match node:
+            case ObjectNode():
+                return True
+            case RefNode():
+                return node.name not in self.described and self.is_nested(self.definitions[node.name])
+            case ArrayNode():
+                return any(self.is_nested(part) for part in (*node.prefix, *([node.items] if node.items else [])))
+            case MapNode():
+                return self.is_nested(node.values)
+            case UnionNode():
+                return any(self.is_nested(option) for option in node.options)
+            case _:
+                return False
+
+    def inline(self, phrase: _Phrase) -> str:
+        """Type and constraints inside a longer phrase."""
+        opening, closing = self.words.bracket
+        return phrase.type + (opening + self.words.comma.join(phrase.details) + closing if phrase.details else "")
+
+
+def _string_details(node: StringNode, words: Words) -> tuple[str, ...]:
+    count = words.count(words.characters, node.min_length if node.min_length > 1 else None, node.max_length)
+    details = [count] if count else []
+    if node.pattern is not None and len(node.pattern) <= LONGEST_PATTERN:
+        details.append(words.pattern.format(node.pattern))
+    return tuple(details)
+
+
+def _number_details(node: IntegerNode | NumberNode, words: Words) -> tuple[str, ...]:
+    bounds = [words.interval(node.minimum, node.maximum)]
+    if isinstance(node, NumberNode):
+        bounds += [words.more_than.format(node.exclusive_minimum)] if node.exclusive_minimum is not None else []
+        bounds += [words.less_than.format(node.exclusive_maximum)] if node.exclusive_maximum is not None else []
+    step = [words.multiple_of.format(node.multiple_of)] if node.multiple_of is not None else []
+    return tuple(bound for bound in (*bounds, *step) if bound)
+
+
+def _has_form(node: Node) -> bool:
+    """Whether a value is written in a form of its own, whatever the text writes."""
+    if isinstance(node, StringNode):
+        return node.format not in (None, "email", "uri", "uuid")
+    return isinstance(node, IntegerNode | NumberNode | BooleanNode | LiteralNode) and not _is_fixed(node)
+
+
+def _is_nullable(node: Node) -> bool:
+    match node:
+        case NullNode():
+            return True
+        case LiteralNode():
+            return None in node.values
+        case UnionNode():
+            return any(map(_is_nullable, node.options))
+        case _:
+            return False
+
+
+def _is_fixed(node: Node) -> bool:
+    return isinstance(node, LiteralNode) and len(node.values) == 1
+
+
+def _without_null(node: Node) -> Node:
+    """The node without `null` among what it allows, unless it allows nothing else."""
+    match node:
+        case LiteralNode() if len(node.values) > 1:
+            return LiteralNode(tuple(value for value in node.values if value is not None))
+        case UnionNode():
+            options = tuple(_without_null(option) for option in node.options if not isinstance(option, NullNode))
+            return options[0] if len(options) == 1 else UnionNode(options, node.discriminator)
+        case _:
+            return node
+
+
+def _one_line(text: str | None) -> str:
+    return " ".join(text.split()) if text else ""
+
+
+def _walk(tree: Node, definitions: Mapping[str, Node]) -> Iterator[Node]:
+    """All nodes, each definition once, references themselves as often as they stand there."""
+    seen: set[str] = set()
+    stack: list[Node] = [tree]
+    while stack:
+        node = stack.pop()
+        yield node
+        match node:
+            case ObjectNode():
+                stack += [field.node for field in node.fields]
+            case ArrayNode():
+                stack += [*node.prefix, *([node.items] if node.items else [])]
+            case MapNode():
+                stack += [node.keys, node.values]
+            case UnionNode():
+                stack += node.options
+            case RefNode() if node.name not in seen:
+                seen.add(node.name)
+                stack.append(definitions[node.name])

@@ -1,0 +1,115 @@
+"""The system prompt, written from a schema by a Jinja template.
+
+Templates run in a sandbox: a prompt may come with a configuration file. Knows the schema; knows no tokenizer.
+"""
+
+from __future__ import annotations
+
+import traceback
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import PackageLoader, StrictUndefined, TemplateSyntaxError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from extractft.config import PromptConfig
+from extractft.errors import PromptError
+from extractft.prompt.fields import Entry, outline
+from extractft.prompt.language import detect_language
+from extractft.prompt.words import WORDS, Words
+
+if TYPE_CHECKING:
+    from extractft.schema import Schema
+
+__all__ = ["render_system_prompt"]
+
+DEFAULT_CONFIG = PromptConfig()
+TEMPLATE_FILE = "<template>"
+"""The file name that Jinja gives to a template made from a string."""
+
+
+def render_system_prompt(schema: Schema[Any], config: PromptConfig = DEFAULT_CONFIG) -> str:
+    """Write the system prompt for a schema.
+
+    `config.template`, if given, is the source of a Jinja template that replaces the built-in one. It may use:
+
+    - `schema_name`, `description`: name and docstring of the schema; the docstring may be empty.
+    - `instructions`: `config.instructions`, or empty.
+    - `language`: `zh` or `en`; `words`: names of types in that language (`words.text.one`, `words.comma`, ...).
+    - `root`: `object`, `list` or `value`; `answer`: the whole answer's type in words.
+    - `fields`: the fields, each with `key`, `type` (empty for plain text), `details` (constraints, default, `required`
+      or `optional`, in words), `optional`, `description`, `children` (fields of an object or of the objects in a list,
+      or numbered options of a union, which have a `number` and no `key`).
+    - `any_optional`, `optional_marked`, `any_plain`, `any_formed`, `omit_defaults`: what the sentences around the list
+      depend on.
+
+    `{% include "fields.jinja" %}` writes the built-in list of fields.
+
+    Args:
+        schema: What is extracted. Its own `omit_defaults` decides how absent fields are spelled.
+        config: Language, template and further instructions.
+
+    Returns:
+        The prompt, without white space around it.
+
+    Raises:
+        PromptError: `config.template` has a syntax error, uses an unknown variable, or renders to nothing.
+    """
+    language = detect_language(schema) if config.language == "auto" else config.language
+    words = WORDS[language]
+    form = outline(schema.tree, schema.definitions, words, omit_defaults=schema.omit_defaults)
+    variables = {
+        "schema_name": schema.name,
+        "description": (schema.description or "").strip(),
+        "instructions": (config.instructions or "").strip(),
+        "language": language,
+        "words": words,
+        "root": form.root,
+        "answer": _spell(form.answer, words),
+        "fields": form.answer.children,
+        "any_optional": form.any_optional,
+        "optional_marked": form.optional_marked,
+        "any_plain": form.any_plain,
+        "any_formed": form.any_formed,
+        "omit_defaults": schema.omit_defaults,
+    }
+    if config.template is None:
+        return _environment().get_template(f"{language}.jinja").render(variables).strip()
+    return _render_own(config.template, variables)
+
+
+def _spell(answer: Entry, words: Words) -> str:
+    opening, closing = words.bracket
+    return answer.type + (opening + words.comma.join(answer.details) + closing if answer.details else "")
+
+
+@cache
+def _environment() -> ImmutableSandboxedEnvironment:
+    return ImmutableSandboxedEnvironment(
+        loader=PackageLoader("extractft.prompt"),
+        undefined=StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=False,
+    )
+
+
+def _render_own(source: str, variables: dict[str, Any]) -> str:
+    try:
+        prompt = _environment().from_string(source).render(variables).strip()
+    except TemplateSyntaxError as error:
+        message = f"expected a valid Jinja template, found a syntax error in line {error.lineno}: {error.message}"
+        raise PromptError(message).hint("Correct PromptConfig.template.") from error
+    except Exception as error:  # a template can raise whatever the expressions in it can
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == TEMPLATE_FILE]
+        where = f" in line {lines[-1]}" if lines else ""
+        message = f"expected a template that renders, found {type(error).__name__}{where}: {error}"
+        hint = f"Correct PromptConfig.template. Its variables are: {', '.join(sorted(variables))}."
+        raise PromptError(message).hint(hint) from error
+    if not prompt:
+        raise PromptError("expected a template that writes a prompt, found that it writes nothing").hint(
+            "Correct PromptConfig.template, or leave it out to use the built-in one."
+        )
+    return prompt

@@ -1,0 +1,208 @@
+"""How types and constraints are called in a prompt, in English and in Chinese.
+
+Words only: which of them a field gets is decided in `fields.py`, and sentences stand in the templates.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from extractft.schema.nodes import JsonScalar, StringFormat
+
+__all__ = ["WORDS", "Language", "Words", "spell"]
+
+Language = Literal["zh", "en"]
+
+
+def spell(value: object) -> str:
+    """A value as JSON writes it, in one line."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Noun:
+    """A type's name, and its form for several of them."""
+
+    one: str
+    many: str
+
+    def form(self, many: bool) -> str:
+        """The one form or the other."""
+        return self.many if many else self.one
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The vocabulary of one language. Phrases with `{}` are filled in."""
+
+    text: Noun
+    integer: Noun
+    number: Noun
+    boolean: Noun
+    null: Noun
+    object: Noun
+    value: Noun
+    formats: Mapping[StringFormat, Noun]
+    either: str
+    """Joins the types of a union."""
+    listed: str
+    """Joins the values of a literal."""
+    comma: str
+    """Joins the details of a field."""
+    always: str
+    one_of: Noun
+    list_of: Noun
+    tuple_of: str
+    rest: str
+    """The types behind the fixed positions of a tuple."""
+    map_of: Noun
+    named: str
+    """A type (`{0}`) and its name (`{1}`)."""
+    above: str
+    """A type (`{0}`) that was described under its name (`{1}`) before."""
+    following: Noun
+    told_apart: str
+    required: str
+    optional: str
+    default: str
+    at_least: str
+    at_most: str
+    more_than: str
+    less_than: str
+    between: str
+    multiple_of: str
+    exactly: str
+    characters: Noun
+    items: Noun
+    unique: str
+    pattern: str
+    bracket: tuple[str, str]
+    """Around the details of a field."""
+    colon: str
+    """Before a description."""
+
+    def literal(self, values: Sequence[JsonScalar], *, many: bool = False) -> str:
+        """One of a few values."""
+        spelled = [spell(value) for value in values]
+        if len(spelled) == 1:
+            return self.always.format(spelled[0])
+        return self.one_of.form(many).format(self.listed.join(spelled))
+
+    def interval(self, low: float | None, high: float | None) -> str:
+        """Inclusive bounds, either of which may be `None`; empty without bounds."""
+        if low is None and high is None:
+            return ""
+        if high is None:
+            return self.at_least.format(low)
+        if low is None:
+            return self.at_most.format(high)
+        return self.exactly.format(low) if low == high else self.between.format(low, high)
+
+    def count(self, unit: Noun, low: int | None, high: int | None) -> str:
+        """Bounds on a number of things; empty without bounds."""
+        bounds = self.interval(low, high)
+        return unit.form((low if high is None else high) != 1).format(bounds) if bounds else ""
+
+
+ENGLISH: Final = Words(
+    text=Noun("text", "texts"),
+    integer=Noun("whole number", "whole numbers"),
+    number=Noun("number", "numbers"),
+    boolean=Noun("true/false", "true/false"),
+    null=Noun("null", "null"),
+    object=Noun("object", "objects"),
+    value=Noun("value", "values"),
+    formats={
+        "date": Noun("date YYYY-MM-DD", "dates YYYY-MM-DD"),
+        "datetime": Noun("date and time YYYY-MM-DDTHH:MM:SS", "dates and times YYYY-MM-DDTHH:MM:SS"),
+        "time": Noun("time HH:MM:SS", "times HH:MM:SS"),
+        "duration": Noun("duration like PT1H30M", "durations like PT1H30M"),
+        "uuid": Noun("UUID", "UUIDs"),
+        "decimal": Noun("decimal number", "decimal numbers"),
+        "email": Noun("e-mail address", "e-mail addresses"),
+        "uri": Noun("URL", "URLs"),
+    },
+    either=" or ",
+    listed=", ",
+    comma=", ",
+    always="always {}",
+    one_of=Noun("one of {}", "{}"),
+    list_of=Noun("list of {}", "lists of {}"),
+    tuple_of="list [{}]",
+    rest="then any number of {}",
+    map_of=Noun("object from {} to {}", "objects from {} to {}"),
+    named="{1} {0}",
+    above="{1} {0} as above",
+    following=Noun("one of the following", "the following"),
+    told_apart="told apart by {}",
+    required="required",
+    optional="optional",
+    default="default {}",
+    at_least="at least {}",
+    at_most="at most {}",
+    more_than="more than {}",
+    less_than="less than {}",
+    between="{} to {}",
+    multiple_of="multiple of {}",
+    exactly="exactly {}",
+    characters=Noun("{} character", "{} characters"),
+    items=Noun("{} item", "{} items"),
+    unique="no repeats",
+    pattern="pattern {}",
+    bracket=(" (", ")"),
+    colon=": ",
+)
+
+CHINESE: Final = Words(
+    text=Noun("文本", "文本"),
+    integer=Noun("整数", "整数"),
+    number=Noun("数字", "数字"),
+    boolean=Noun("true/false", "true/false"),
+    null=Noun("null", "null"),
+    object=Noun("对象", "对象"),
+    value=Noun("值", "值"),
+    formats={
+        "date": Noun("日期 YYYY-MM-DD", "日期 YYYY-MM-DD"),
+        "datetime": Noun("日期时间 YYYY-MM-DDTHH:MM:SS", "日期时间 YYYY-MM-DDTHH:MM:SS"),
+        "time": Noun("时间 HH:MM:SS", "时间 HH:MM:SS"),
+        "duration": Noun("时长，如 PT1H30M", "时长，如 PT1H30M"),
+        "uuid": Noun("UUID", "UUID"),
+        "decimal": Noun("小数", "小数"),
+        "email": Noun("邮箱地址", "邮箱地址"),
+        "uri": Noun("网址", "网址"),
+    },
+    either=" 或 ",
+    listed="、",
+    comma="，",
+    always="固定为 {}",
+    one_of=Noun("{} 之一", "{} 之一"),
+    list_of=Noun("{}列表", "{}列表"),
+    tuple_of="列表 [{}]",
+    rest="其后为任意个{}",
+    map_of=Noun("{}到{}的映射", "{}到{}的映射"),
+    named="{1} {0}",
+    above="{1} {0}，同上",
+    following=Noun("以下之一", "以下之一"),
+    told_apart="以 {} 区分",
+    required="必填",
+    optional="可缺",
+    default="默认 {}",
+    at_least="至少 {}",
+    at_most="至多 {}",
+    more_than="大于 {}",
+    less_than="小于 {}",
+    between="{} 到 {}",
+    multiple_of="{} 的倍数",
+    exactly="正好 {}",
+    characters=Noun("{} 个字符", "{} 个字符"),
+    items=Noun("{} 项", "{} 项"),
+    unique="不重复",
+    pattern="格式 {}",
+    bracket=("（", "）"),
+    colon="：",
+)
+
+WORDS: Final[Mapping[Language, Words]] = {"en": ENGLISH, "zh": CHINESE}
