@@ -1,0 +1,126 @@
+"""Values of table cells as JSON-able values. Knows the field tree, no files.
+
+A table says less than JSON: a cell of a CSV file is a string, blank where there is nothing; a typed table pads every
+record with nulls up to the same keys, and may hold numbers, dates and arrays of its own kind.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from extractft.data.jsontext import JsonProblem, parse_json
+from extractft.data.row import RowProblem
+from extractft.data.walk import choose_option, field_of, options_of, takes_null
+from extractft.schema import (
+    ArrayNode,
+    Field,
+    LiteralNode,
+    MapNode,
+    NullNode,
+    ObjectNode,
+    Schema,
+    StringNode,
+)
+
+__all__ = ["cell_value", "drop_padding", "is_plain", "plain"]
+
+MISSING_TYPES = ("NAType", "NaTType")
+PLAIN_TYPES = (str, int, float, bool, type(None))
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value is what `json.loads` could have returned."""
+    if isinstance(value, dict):
+        return all(type(key) is str and is_plain(item) for key, item in value.items())
+    if isinstance(value, list):
+        return all(is_plain(item) for item in value)
+    return type(value) in PLAIN_TYPES
+
+
+def plain(value: Any) -> Any:
+    """A value of a table, or of Python, as JSON-able value; what tables call missing becomes `None`.
+
+    Raises:
+        RowProblem: It holds something that has no JSON form.
+    """
+    if value is None or type(value).__name__ in MISSING_TYPES or (isinstance(value, float) and value != value):
+        return None
+    if type(value) in PLAIN_TYPES:
+        return value
+    if isinstance(value, dict):
+        return {str(plain(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):  # numpy arrays and scalars
+        return plain(value.tolist())
+    try:
+        return to_jsonable_python(value, by_alias=False)
+    except (PydanticSerializationError, ValueError) as error:
+        raise RowProblem.one("invalid_output", f"a {type(value).__name__} has no JSON form") from error
+
+
+def cell_value(cell: str, field: Field, schema: Schema[Any]) -> Any:
+    """The JSON-able value that a cell of text means for a field.
+
+    Text and allowed values are taken as they stand; numbers, booleans, lists and objects are read as JSON. A union
+    that takes text as well reads JSON only from what looks like a list or an object that it may be.
+
+    Raises:
+        RowProblem: A list or object was expected and the cell is not JSON.
+    """
+    options = [option for option in options_of(field.node, schema) if not isinstance(option, NullNode)]
+    if any(isinstance(option, LiteralNode) and cell in option.values for option in options):
+        return cell
+    nested = any(isinstance(option, ArrayNode | MapNode | ObjectNode) for option in options)
+    texts = any(isinstance(option, StringNode) for option in options)
+    bracketed = cell.lstrip()[:1] in ("[", "{")
+    if texts and not (nested and bracketed):
+        return cell
+    try:
+        return parse_json(cell.lower() if cell.strip().lower() in ("true", "false") else cell)
+    except JsonProblem as problem:
+        if texts or not nested or len(options) > 1:
+            return cell  # not JSON, so text: pydantic may still make a number of it
+        raise RowProblem.one("invalid_json", str(problem), field.key) from problem
+
+
+def drop_padding(value: Any, schema: Schema[Any]) -> Any:
+    """A record from a typed table without the nulls that only pad it.
+
+    A null stays where the schema takes null; elsewhere it means that the key was not there.
+    """
+    return _drop(value, schema.tree, schema)
+
+
+def _drop(value: Any, node: Any, schema: Schema[Any]) -> Any:
+    if isinstance(value, dict):
+        present = {key: item for key, item in value.items() if item is not None}
+        chosen = choose_option(node, present, schema)
+        if isinstance(chosen, MapNode):
+            kept = value if takes_null(chosen.values, schema) else present
+            return {key: _drop(item, chosen.values, schema) for key, item in kept.items()}
+        if isinstance(chosen, ObjectNode):
+            return _drop_in_object(value, chosen, schema)
+    if isinstance(value, list):
+        chosen = choose_option(node, value, schema)
+        if isinstance(chosen, ArrayNode):
+            nodes = [*chosen.prefix, *[chosen.items] * max(0, len(value) - len(chosen.prefix))]
+            return [
+                item if item_node is None else _drop(item, item_node, schema)
+                for item, item_node in zip(value, nodes, strict=False)
+            ] + value[len(nodes) :]
+    return value
+
+
+def _drop_in_object(value: dict[str, Any], node: ObjectNode, schema: Schema[Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for key, item in value.items():
+        field = field_of(node, key)
+        if field is None:
+            if item is not None:
+                kept[key] = item
+        elif item is not None or takes_null(field.node, schema):
+            kept[key] = _drop(item, field.node, schema)
+    return kept

@@ -1,0 +1,143 @@
+"""Looks examples over before compute is spent on them. Knows tokens and grammar only as functions it is handed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, TypeVar
+
+from extractft.data.example import Example
+from extractft.data.fieldstats import collect_stats, field_findings, summaries
+from extractft.data.report import CheckReport, Finding, Severity
+from extractft.data.split import text_key
+from extractft.schema import Schema
+
+__all__ = ["check_examples"]
+
+T = TypeVar("T")
+
+Split = Literal["train", "eval"]
+FEW = 20
+ORDER: dict[Severity, int] = {"error": 0, "warning": 1, "info": 2}
+
+
+def check_examples(
+    train: Sequence[Example[T]],
+    schema: Schema[T],
+    *,
+    eval_examples: Sequence[Example[T]] = (),
+    token_count: Callable[[Example[T]], int] | None = None,
+    max_length: int | None = None,
+    accepts: Callable[[str], bool] | None = None,
+    overlong: Literal["error", "skip"] = "error",
+) -> CheckReport:
+    """Look for what would spoil training or make its scores worthless.
+
+    Texts are compared by `text_key`: NFC, white space as one blank, case folded.
+
+    | kind | severity | meaning |
+    | --- | --- | --- |
+    | `refused` | error | the grammar cannot produce the output, so the row cannot be learned |
+    | `too_long` | error, warning | longer than `max_length`: refused, or left out with `overlong="skip"` |
+    | `duplicate` | warning | same text and output more than once |
+    | `conflict` | warning | same text, different outputs: at most one of them can be learned |
+    | `leak` | warning | the text stands in training and held-out rows |
+    | `near_leak` | info | so it does but for punctuation and blanks |
+    | `ungrounded` | warning, info | free texts of a field do not occur in their text; info if most do not |
+    | `blank_string` | warning | empty strings in a field |
+    | `never_filled` | warning | a field that is always absent, empty or its default |
+    | `never_absent` | info | a field that may be absent and never is |
+    | `unseen_value` | info | values of an enum without an example |
+    | `imbalance` | info | nearly all values of an enum are the same |
+    | `few_examples` | info | fewer than 20 training rows |
+
+    Args:
+        train: Training examples; rows are counted from 1 in their order.
+        schema: What the outputs are.
+        eval_examples: Held-out examples.
+        token_count: Length of an example in tokens, prompt and answer together.
+        max_length: The most tokens a row may have; needs `token_count`.
+        accepts: Whether the grammar accepts a canonical JSON text.
+        overlong: What training does with rows that are too long.
+
+    Returns:
+        The findings, errors first.
+    """
+    stats = collect_stats(train, schema)
+    findings: list[Finding] = []
+    splits: tuple[tuple[Split, Sequence[Example[T]]], ...] = (("train", train), ("eval", eval_examples))
+    for split, examples in splits:
+        if accepts is not None:
+            findings.extend(_refused(split, examples, schema, accepts))
+        if token_count is not None and max_length is not None:
+            findings.extend(_too_long(split, examples, token_count, max_length, overlong))
+        findings.extend(_repeats(split, examples, schema))
+    findings.extend(_leaks(train, eval_examples))
+    findings.extend(field_findings(stats))
+    if len(train) < FEW:
+        message = f"{len(train)} training rows: a few hundred are usual, {FEW} the least worth trying"
+        findings.append(Finding("few_examples", "info", message))
+    findings.sort(key=lambda finding: ORDER[finding.severity])
+    return CheckReport(tuple(findings), len(train), len(eval_examples), summaries(stats))
+
+
+def _refused(
+    split: Split, examples: Sequence[Example[T]], schema: Schema[T], accepts: Callable[[str], bool]
+) -> Iterator[Finding]:
+    rows = [row for row, example in enumerate(examples, 1) if not accepts(schema.canonical_json(example.output))]
+    if rows:
+        message = "the grammar made from the schema refuses the output, so the model could never write it"
+        yield Finding("refused", "error", message, tuple(rows), split=split)
+
+
+def _too_long(
+    split: Split,
+    examples: Sequence[Example[T]],
+    token_count: Callable[[Example[T]], int],
+    max_length: int,
+    overlong: Literal["error", "skip"],
+) -> Iterator[Finding]:
+    lengths = {row: token_count(example) for row, example in enumerate(examples, 1)}
+    rows = tuple(row for row, length in lengths.items() if length > max_length)
+    if rows:
+        fate = "left out" if overlong == "skip" else "raise max_length, shorten them, or skip them by config"
+        message = f"more than max_length={max_length} tokens (the longest has {max(lengths.values())}): {fate}"
+        yield Finding("too_long", "warning" if overlong == "skip" else "error", message, rows, split=split)
+
+
+def _repeats(split: Split, examples: Sequence[Example[T]], schema: Schema[T]) -> Iterator[Finding]:
+    groups: dict[str, list[int]] = {}
+    for row, example in enumerate(examples, 1):
+        groups.setdefault(text_key(example.text), []).append(row)
+    repeated: list[int] = []
+    conflicting: list[int] = []
+    for rows in groups.values():
+        if len(rows) > 1:
+            outputs = {row: schema.canonical_json(examples[row - 1].output) for row in rows}
+            if len(set(outputs.values())) > 1:
+                conflicting.extend(rows)
+            firsts = {output: row for row, output in reversed(outputs.items())}
+            repeated.extend(row for row, output in outputs.items() if firsts[output] != row)
+    if repeated:
+        message = "the text and the output of an earlier row again"
+        yield Finding("duplicate", "warning", message, tuple(sorted(repeated)), split=split)
+    if conflicting:
+        message = "the same text with different outputs: the model can follow only one (equal texts side by side)"
+        yield Finding("conflict", "warning", message, tuple(conflicting), split=split)
+
+
+def _leaks(train: Sequence[Example[T]], held_out: Sequence[Example[T]]) -> Iterator[Finding]:
+    known = {text_key(example.text) for example in train}
+    bare = {_bare(key) for key in known}
+    keys = {row: text_key(example.text) for row, example in enumerate(held_out, 1)}
+    leaks = tuple(row for row, key in keys.items() if key in known)
+    near = tuple(row for row, key in keys.items() if key not in known and _bare(key) and _bare(key) in bare)
+    if leaks:
+        message = "the text is also a training row: scores on it say nothing"
+        yield Finding("leak", "warning", message, leaks, split="eval")
+    if near:
+        message = "but for punctuation and blanks, the text is also a training row"
+        yield Finding("near_leak", "info", message, near, split="eval")
+
+
+def _bare(key: str) -> str:
+    return "".join(char for char in key if char.isalnum())

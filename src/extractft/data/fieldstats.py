@@ -1,0 +1,164 @@
+"""Counts how the fields of a schema are used in examples, and says what is odd. Knows no tokens and no grammar."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from extractft.data.example import Example
+from extractft.data.report import FieldSummary, Finding
+from extractft.data.walk import Visit, options_of, takes_null, walk
+from extractft.schema import MISSING, ArrayNode, Field, JsonScalar, LiteralNode, Schema, StringNode
+
+__all__ = ["FieldStats", "collect_stats", "field_findings", "summaries"]
+
+T = TypeVar("T")
+
+COPIED_FORMATS = (None, "email")
+"""String formats that stand in the text as they are; dates and numbers are rewritten, links are completed."""
+MOSTLY = 0.5
+"""From this share of values that are not in their text on, a field is taken to be inferred, not copied."""
+LOPSIDED = 0.95
+"""From this share of one allowed value on, the others are as good as unseen."""
+ENOUGH = 20
+"""Fewer values say nothing about their distribution."""
+SHOWN_VALUES = 10
+
+
+@dataclass(slots=True)
+class FieldStats:
+    """How one field (or the items of one list) is used.
+
+    Attributes:
+        field: The field, `None` for items.
+        nullable: Whether it may be null or an empty list.
+        allowed: The values of its enums and literals.
+        total: Objects that have the field.
+        filled: Of these, how many say something: not null, empty or the default.
+        strings: Free texts among its values.
+        ungrounded: Row of each free text that does not occur in its source text.
+        blank: Row of each empty string.
+        seen: How often each allowed value occurs.
+    """
+
+    field: Field | None
+    nullable: bool
+    allowed: tuple[JsonScalar, ...]
+    total: int = 0
+    filled: int = 0
+    strings: int = 0
+    ungrounded: list[int] = field(default_factory=list)
+    blank: list[int] = field(default_factory=list)
+    seen: Counter[JsonScalar] = field(default_factory=Counter)
+
+    def add(self, visit: Visit, row: int, folded_text: str) -> None:
+        """Count one value."""
+        self.total += 1
+        self.filled += _says_something(visit)
+        if isinstance(visit.node, StringNode) and visit.node.format in COPIED_FORMATS and isinstance(visit.value, str):
+            if not visit.value.strip():
+                self.blank.append(row)
+                return
+            self.strings += 1
+            if _fold(visit.value) not in folded_text:
+                self.ungrounded.append(row)
+        elif isinstance(visit.node, LiteralNode):
+            self.seen[visit.value] += 1
+
+
+def collect_stats(examples: Sequence[Example[T]], schema: Schema[T]) -> dict[str, FieldStats]:
+    """Usage by path, positions in lists as `*`, in the order of the schema."""
+    stats: dict[str, FieldStats] = {}
+    for row, example in enumerate(examples, 1):
+        folded_text = _fold(example.text)
+        for visit in walk(schema.full_value(example.output), schema):
+            if visit.pattern not in stats:
+                stats[visit.pattern] = _empty(visit, schema)
+            stats[visit.pattern].add(visit, row, folded_text)
+    return stats
+
+
+def summaries(stats: dict[str, FieldStats]) -> tuple[FieldSummary, ...]:
+    """The counts for the report: all fields, and items and records that are texts themselves."""
+    return tuple(
+        FieldSummary(path, found.total, found.filled, found.strings, len(found.ungrounded))
+        for path, found in stats.items()
+        if found.field is not None or found.strings
+    )
+
+
+def _empty(visit: Visit, schema: Schema[Any]) -> FieldStats:
+    options = options_of(visit.field.node if visit.field else visit.node, schema)
+    allowed = [value for option in options if isinstance(option, LiteralNode) for value in option.values]
+    nullable = visit.field is not None and (
+        takes_null(visit.field.node, schema) or any(isinstance(o, ArrayNode) and not o.min_items for o in options)
+    )
+    return FieldStats(visit.field, nullable, tuple(value for value in allowed if value is not None))
+
+
+def _says_something(visit: Visit) -> bool:
+    if visit.value is None or visit.value in ("", [], {}):
+        return False
+    default = MISSING if visit.field is None else visit.field.default
+    return default is MISSING or visit.value != default
+
+
+def _fold(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def field_findings(stats: dict[str, FieldStats]) -> Iterator[Finding]:
+    """What is odd about the use of the fields."""
+    for path, found in stats.items():
+        yield from _filling(path, found)
+        yield from _grounding(path, found)
+        yield from _values(path, found)
+
+
+def _filling(path: str, found: FieldStats) -> Iterator[Finding]:
+    if found.field is None or len(found.allowed) == 1:  # a tag says the same everywhere
+        return
+    if not found.filled:
+        has_default = found.field.default is not MISSING and found.field.default not in (None, "", [], {})
+        what = "always has its default" if has_default else "is never filled"
+        yield Finding("never_filled", "warning", f"{what}: the model cannot learn when to fill it", field=path)
+    elif found.nullable and found.filled == found.total:
+        message = "may be absent but never is: the model will invent it where the text has none"
+        yield Finding("never_absent", "info", message, field=path)
+    if found.blank:
+        message = "empty strings: absence has two spellings where null or a default means the same"
+        yield Finding("blank_string", "warning", message, _unique(found.blank), path)
+
+
+def _grounding(path: str, found: FieldStats) -> Iterator[Finding]:
+    if not found.ungrounded:
+        return
+    share = len(found.ungrounded) / found.strings
+    counts = f"{len(found.ungrounded)} of {found.strings} values do not occur in their text"
+    if share >= MOSTLY:
+        message = f"{counts}: fine if the field is meant to be inferred rather than copied"
+        yield Finding("ungrounded", "info", message, _unique(found.ungrounded), path)
+    else:
+        message = f"{counts}: most of the field is copied, so these are likely mistakes"
+        yield Finding("ungrounded", "warning", message, _unique(found.ungrounded), path)
+
+
+def _values(path: str, found: FieldStats) -> Iterator[Finding]:
+    total = found.seen.total()
+    if len(found.allowed) < 2 or not total:
+        return
+    unseen = [value for value in found.allowed if not found.seen[value]]
+    if unseen:
+        names = ", ".join(repr(value) for value in unseen[:SHOWN_VALUES])
+        more = f" and {len(unseen) - SHOWN_VALUES} more" if len(unseen) > SHOWN_VALUES else ""
+        yield Finding("unseen_value", "info", f"no example has {names}{more}", field=path)
+    value, count = found.seen.most_common(1)[0]
+    if total >= ENOUGH and count / total >= LOPSIDED:
+        yield Finding("imbalance", "info", f"{count} of {total} values are {value!r}", field=path)
+
+
+def _unique(rows: list[int]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(rows))

@@ -1,0 +1,183 @@
+"""What a check of examples found, to print and to store. Quotes no text and no value of the examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from extractft.errors import RowIssue
+
+__all__ = ["CheckReport", "FieldSummary", "Finding", "Severity"]
+
+Severity = Literal["error", "warning", "info"]
+STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+SHOWN_ROWS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that the check noticed.
+
+    Attributes:
+        kind: Short machine-readable name, such as `"leak"`.
+        severity: `error`: training must not start; `warning`: most likely a mistake in the data; `info`: good to know.
+        message: What was found and what it means.
+        rows: The rows concerned, from 1, in the order of the examples; empty if it concerns all of them.
+        field: Path to the field, positions in lists as `*`: `"lines.*.total"`; empty for rows as a whole.
+        split: Which rows `rows` counts.
+    """
+
+    kind: str
+    severity: Severity
+    message: str
+    rows: tuple[int, ...] = ()
+    field: str = ""
+    split: Literal["train", "eval"] = "train"
+
+    @property
+    def count(self) -> int:
+        """How many rows are concerned; 0 for a finding about all of them."""
+        return len(self.rows)
+
+    @property
+    def where(self) -> str:
+        """The field and the first rows, for people."""
+        parts = [self.field] if self.field else []
+        if self.rows:
+            shown = ", ".join(str(row) for row in self.rows[:SHOWN_ROWS])
+            more = f" and {len(self.rows) - SHOWN_ROWS} more" if len(self.rows) > SHOWN_ROWS else ""
+            held_out = "held-out " if self.split == "eval" else ""
+            parts.append(f"{held_out}row{'s' if len(self.rows) > 1 else ''} {shown}{more}")
+        return "; ".join(parts)
+
+    def __str__(self) -> str:
+        where = f" ({self.where})" if self.where else ""
+        return f"{self.kind}: {self.message}{where}"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSummary:
+    """How a field is used in the training rows.
+
+    Attributes:
+        path: Path to the field, positions in lists as `*`.
+        total: How often it could have been filled: once for each object that has it.
+        filled: How often it was: not null, empty or its default.
+        strings: How many of its values are free text.
+        ungrounded: How many of those do not occur in their text.
+    """
+
+    path: str
+    total: int
+    filled: int
+    strings: int
+    ungrounded: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """All findings about a set of examples.
+
+    Attributes:
+        findings: Errors first, then warnings, then notes.
+        train_rows: Number of training rows.
+        eval_rows: Number of held-out rows.
+        fields: How each field is used in the training rows.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    train_rows: int = 0
+    eval_rows: int = 0
+    fields: tuple[FieldSummary, ...] = field(default=())
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """Findings with which training must not start."""
+        return self._of("error")
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """Findings that are most likely mistakes in the data."""
+        return self._of("warning")
+
+    @property
+    def infos(self) -> tuple[Finding, ...]:
+        """Findings that are good to know."""
+        return self._of("info")
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no error; warnings may be there."""
+        return not self.errors
+
+    def of_kind(self, kind: str) -> tuple[Finding, ...]:
+        """The findings of one kind."""
+        return tuple(finding for finding in self.findings if finding.kind == kind)
+
+    def issues(self) -> list[RowIssue]:
+        """The errors, a row each, as `DatasetError` wants them."""
+        return [
+            RowIssue(row, finding.kind, f"{finding.message} (held out)" if finding.split == "eval" else finding.message)
+            for finding in self.errors
+            for row in finding.rows
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON-able values."""
+        return {
+            "ok": self.ok,
+            "train_rows": self.train_rows,
+            "eval_rows": self.eval_rows,
+            "findings": [{**asdict(finding), "rows": list(finding.rows)} for finding in self.findings],
+            "fields": [asdict(summary) for summary in self.fields],
+        }
+
+    def _of(self, severity: Severity) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.severity == severity)
+
+    def _headline(self) -> str:
+        rows = f"{self.train_rows} training rows"
+        if self.eval_rows:
+            rows += f", {self.eval_rows} held out"
+        counts = [
+            (len(self.errors), "error", "errors"),
+            (len(self.warnings), "warning", "warnings"),
+            (len(self.infos), "note", "notes"),
+        ]
+        return f"{rows}: " + ", ".join(f"{n} {one if n == 1 else many}" for n, one, many in counts)
+
+    def __str__(self) -> str:
+        return "\n".join([self._headline(), *(f"  {found.severity:<8}{found}" for found in self.findings)])
+
+    def __rich__(self) -> Group:
+        parts: list[Any] = [Text(self._headline(), style="bold")]
+        if self.findings:
+            parts.append(self._findings_table())
+        if self.fields:
+            parts.append(_fields_table(self.fields))
+        return Group(*parts)
+
+    def _findings_table(self) -> Table:
+        table = Table(box=None, pad_edge=False)
+        for heading in ("", "kind", "finding", "where"):
+            table.add_column(heading)
+        for found in self.findings:
+            severity = Text(found.severity, style=STYLES[found.severity])
+            table.add_row(severity, Text(found.kind), Text(found.message), Text(found.where))
+        return table
+
+
+def _fields_table(fields: Sequence[FieldSummary]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("field")
+    for heading in ("filled", "of", "not in the text"):
+        table.add_column(heading, justify="right")
+    for summary in fields:
+        ungrounded = f"{summary.ungrounded} of {summary.strings}" if summary.strings else "-"
+        table.add_row(Text(summary.path or "(record)"), str(summary.filled), str(summary.total), ungrounded)
+    return table

@@ -1,0 +1,65 @@
+"""A held-out split that keeps equal texts together. Knows examples, no files."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Sequence
+from typing import TypeVar
+
+from extractft.data.example import Example
+from extractft.errors import DatasetError
+
+__all__ = ["split_examples", "text_key"]
+
+T = TypeVar("T")
+
+
+def text_key(text: str) -> str:
+    """What texts have in common that are equal for our purposes: NFC, white space as one blank, case folded."""
+    folded = " ".join(unicodedata.normalize("NFC", text).split()).casefold()
+    return unicodedata.normalize("NFC", folded)
+
+
+def split_examples(
+    examples: Sequence[Example[T]], *, fraction: float, seed: int
+) -> tuple[list[Example[T]], list[Example[T]]]:
+    """Hold out a share of the examples; equal texts (see `text_key`) stand on the same side.
+
+    Texts are ranked by a hash of seed and text, not by their place: the order of the rows does not matter, and when
+    rows are added, those held out before mostly stay held out.
+
+    Args:
+        examples: All examples.
+        fraction: Share to hold out, 0 <= fraction < 1. Above 0, both sides get at least one example if there are two
+            different texts. Groups of equal texts are not torn, so the share is met as nearly as they allow.
+        seed: Chooses among splits.
+
+    Returns:
+        Training and held-out examples, each in the order given.
+
+    Raises:
+        DatasetError: `fraction` is out of range.
+    """
+    if not 0 <= fraction < 1:
+        raise DatasetError(f"expected a fraction from 0 to below 1, found {fraction}")
+    groups: dict[str, list[int]] = {}
+    for index, example in enumerate(examples):
+        groups.setdefault(text_key(example.text), []).append(index)
+    held_out: set[int] = set()
+    if fraction > 0 and len(groups) > 1:
+        ranked = sorted(groups, key=lambda key: _rank(seed, key))
+        target = max(1, round(fraction * len(examples)))
+        for key in ranked:
+            if len(held_out) + len(groups[key]) <= target:
+                held_out.update(groups[key])
+        if not held_out:  # every group is larger than the target
+            held_out.update(groups[min(ranked, key=lambda key: len(groups[key]))])
+        if len(held_out) == len(examples):
+            held_out.difference_update(groups[ranked[-1]])
+    train = [example for index, example in enumerate(examples) if index not in held_out]
+    return train, [example for index, example in enumerate(examples) if index in held_out]
+
+
+def _rank(seed: int, key: str) -> bytes:
+    return hashlib.sha256(f"{seed}:{key}".encode("utf-8", "surrogatepass")).digest()
