@@ -6,8 +6,10 @@ directory is missing.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from extractft.errors import ArtifactMismatchError, ArtifactNotFoundError, MissingDependencyError
@@ -17,6 +19,7 @@ from extractft.modeling.source import BaseModelRef
 __all__ = ["load_model", "load_tokenizer"]
 
 SHOWN = 5
+VOCABULARY_FILES = ("tokenizer.json", "tokenizer.model", "vocab.*", "*.tiktoken")
 
 
 def load_tokenizer(ref: BaseModelRef) -> PreTrainedTokenizerFast:
@@ -26,14 +29,12 @@ def load_tokenizer(ref: BaseModelRef) -> PreTrainedTokenizerFast:
         ArtifactNotFoundError: The model comes without a tokenizer.
         ArtifactMismatchError: It is not a fast one; the grammar needs the vocabulary of the `tokenizers` library.
     """
+    if not any(file for pattern in VOCABULARY_FILES for file in Path(ref.path).glob(pattern)):
+        raise _no_tokenizer(ref, "no tokenizer.json")  # transformers would make one with an empty vocabulary
     try:
         tokenizer = AutoTokenizer.from_pretrained(ref.path, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ArtifactNotFoundError(
-            f"Expected a tokenizer with base model {ref.name!r}, found none that loads: {_first_line(error)}"
-        ).hint(
-            "A base model needs tokenizer.json and tokenizer_config.json (with a chat template) beside its weights."
-        ) from (error)
+        raise _no_tokenizer(ref, _first_line(error)) from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast) or tokenizer.backend_tokenizer is None:
         raise ArtifactMismatchError(
             f"Base model {ref.name!r}: expected a fast tokenizer (tokenizer.json), found {type(tokenizer).__name__}.",
@@ -75,7 +76,7 @@ def load_model(ref: BaseModelRef, *, device: str = "auto", dtype: str = "auto") 
         ).hint(
             "Pickled weights (*.bin) are not read; save the model with `save_pretrained` to convert them."
         ) from error
-    except (ValueError, KeyError, RuntimeError) as error:
+    except (ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ArtifactMismatchError(
             f"Base model {ref.name!r} does not load as a causal language model: {_first_line(error)}",
             expected="an architecture that the installed transformers knows",
@@ -103,6 +104,12 @@ def _require_complete(ref: BaseModelRef, info: dict[str, Any]) -> None:
             expected="every weight once, in its configured shape",
             found="; ".join(faults),
         ).hint("Weights are never initialised at random. Fetch or save the model again; config.json may be another's.")
+
+
+def _no_tokenizer(ref: BaseModelRef, found: str) -> ArtifactNotFoundError:
+    return ArtifactNotFoundError(f"Expected a tokenizer with base model {ref.name!r}, found: {found}").hint(
+        "A base model needs tokenizer.json and tokenizer_config.json (with a chat template) beside its weights."
+    )
 
 
 def _first_line(error: BaseException) -> str:

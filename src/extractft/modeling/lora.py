@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,19 +72,14 @@ def load_adapter(model: PreTrainedModel, path: str | Path, *, trainable: bool = 
             raise ArtifactNotFoundError(f"Expected {name} in {path}, found no such file.").hint(
                 "Give the directory that `save_pretrained` wrote; an untrained extractor has no adapter."
             )
-    try:
-        peft_config = PeftConfig.from_pretrained(str(path))
-        weights = load_file(path / WEIGHTS_FILE)
-    except (ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise _broken(path, str(error)) from error
-    if not isinstance(peft_config, LoraConfig):
-        raise _broken(path, f"an adapter of type {peft_config.peft_type}")
+    peft_config = _read_config(path)
     peft_config.inference_mode = not trainable
     peft_config.base_model_name_or_path = None  # becomes the name of `model`, without a warning about the change
     try:
+        weights = load_file(path / WEIGHTS_FILE)
         with _seeded(0):  # every weight drawn here is overwritten below
             adapted = get_peft_model(model, peft_config, autocast_adapter_dtype=True)
-    except ValueError as error:
+    except (ValueError, SafetensorError) as error:
         raise _broken(path, str(error)) from error
     # `save_embedding_layers` is never "auto": that asks the hub whether the vocabulary has changed.
     _require_same_weights(path, expected=get_peft_model_state_dict(adapted, save_embedding_layers=False), found=weights)
@@ -111,6 +108,22 @@ def _require_targets(model: PreTrainedModel, targets: tuple[str, ...]) -> None:
             raise ConfigError(
                 f"Expected target_modules among the model's linear layers ({', '.join(known)}), found {target!r}."
             ).hint('LoRAConfig(target_modules="all-linear") takes every one of them.')
+
+
+def _read_config(path: Path) -> LoraConfig:
+    """PEFT's configuration of the adapter. PEFT itself only warns of settings that it does not know."""
+    try:
+        settings = json.loads((path / CONFIG_FILE).read_text(encoding="utf-8"))
+        config = PeftConfig.from_pretrained(str(path))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _broken(path, f"{CONFIG_FILE} that PEFT cannot read ({error})") from error
+    if not isinstance(config, LoraConfig):
+        raise _broken(path, f"an adapter of type {config.peft_type}")
+    known = {field.name for field in dataclasses.fields(config)}
+    unknown = sorted(name for name, value in settings.items() if name not in known and value)
+    if unknown:
+        raise _broken(path, f"settings of a newer PEFT ({', '.join(unknown)})")
+    return config
 
 
 def _require_same_weights(path: Path, *, expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> None:
