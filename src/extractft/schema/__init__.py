@@ -1,1 +1,43 @@
+"""Pydantic types -> field tree, grammar schema, canonical JSON, fingerprint."""
 
+from __future__ import annotations
+
+from extractft.schema.nodes import (
+    MISSING,
+    ArrayNode,
+    BooleanNode,
+    Field,
+    IntegerNode,
+    JsonScalar,
+    LiteralNode,
+    MapNode,
+    Node,
+    NullNode,
+    NumberNode,
+    ObjectNode,
+    RefNode,
+    StringFormat,
+    StringNode,
+    UnionNode,
+)
+from extractft.schema.schema import Schema
+
+__all__ = [
+    "MISSING",
+    "ArrayNode",
+    "BooleanNode",
+    "Field",
+    "IntegerNode",
+    "JsonScalar",
+    "LiteralNode",
+    "MapNode",
+    "Node",
+    "NullNode",
+    "NumberNode",
+    "ObjectNode",
+    "RefNode",
+    "Schema",
+    "StringFormat",
+    "StringNode",
+    "UnionNode",
+]

@@ -47,12 +47,27 @@ MISSING: Final = _Missing()
 
 @dataclass(frozen=True, slots=True)
 class StringNode:
-    """A JSON string. `format` names what the string spells, `None` for free text."""
+    """A JSON string. `format` names what the string spells, `None` for free text.
+
+    Attributes:
+        format: What the string spells.
+        min_length: Fewest characters.
+        max_length: Most characters.
+        pattern: Regular expression that has to be found in the string, as the author wrote it.
+        constraints: What else Pydantic asks of the value, by name: `ge gt le lt` (canonical JSON of the bound),
+            `max_digits`, `decimal_places`, `multiple_of`, `timezone` (`"required"` or `"forbidden"`), `now`
+            (`"past"` or `"future"`), `version` (of a UUID), `schemes` (of a URI, separated by commas).
+    """
 
     format: StringFormat | None = None
     min_length: int = 0
     max_length: int | None = None
     pattern: str | None = None
+    constraints: tuple[tuple[str, JsonScalar], ...] = ()
+
+    def constraint(self, name: str) -> JsonScalar:
+        """The named constraint, `None` if there is none."""
+        return dict(self.constraints).get(name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,195 @@
+"""The builder's parts -> the finished tree: which keys are always written, which definitions stand on their own.
+
+A definition stands on its own only if it refers to itself or is an object used more than once, whatever Pydantic
+made of it: the tree, and with it the fingerprint, does not depend on Pydantic's version. Knows no Python class.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from extractft.schema.build import Builder, Definition, FieldSpec
+from extractft.schema.leaves import Plan
+from extractft.schema.nodes import (
+    ArrayNode,
+    Field,
+    LiteralNode,
+    MapNode,
+    Node,
+    ObjectNode,
+    RefNode,
+    UnionNode,
+)
+
+__all__ = ["Assembly", "assemble", "children", "map_children"]
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """A finished tree."""
+
+    tree: Node
+    definitions: Mapping[str, Node]
+
+
+def children(node: Node) -> Iterator[Node]:
+    """The nodes right beneath a node; a reference has none."""
+    match node:
+        case ArrayNode():
+            yield from node.prefix
+            if node.items is not None:
+                yield node.items
+        case MapNode():
+            yield node.values
+        case ObjectNode():
+            yield from (field.node for field in node.fields)
+        case UnionNode():
+            yield from node.options
+
+
+def map_children(node: Node, change: Callable[[Node], Node]) -> Node:
+    """The node with `change` applied to the nodes right beneath it."""
+    match node:
+        case ArrayNode():
+            items = None if node.items is None else change(node.items)
+            return dataclasses.replace(node, items=items, prefix=tuple(map(change, node.prefix)))
+        case MapNode():
+            return dataclasses.replace(node, values=change(node.values))
+        case ObjectNode():
+            fields = tuple(dataclasses.replace(field, node=change(field.node)) for field in node.fields)
+            return dataclasses.replace(node, fields=fields)
+        case UnionNode():
+            return dataclasses.replace(node, options=tuple(map(change, node.options)))
+    return node
+
+
+def assemble(builder: Builder, root: Plan, *, omit_defaults: bool) -> Assembly:
+    """Decide which keys are always written, then fold away the definitions that are used once."""
+    tags = _tell_apart(builder)
+    nodes: dict[str, Node] = {}
+    specs = [spec for definition in builder.definitions.values() for spec in definition.fields]
+    for spec in specs:
+        spec.write.keep = spec.write.keep or not omit_defaults
+    for spec in reversed(specs):  # what is used comes after what uses it
+        spec.write.settle()
+    for name, definition in builder.definitions.items():
+        if definition.writer is None:
+            assert definition.plan is not None
+            nodes[name] = definition.plan.node
+        else:
+            fields = tuple(map(_field, definition.fields))
+            nodes[name] = ObjectNode(definition.label, fields, definition.description)
+
+    def with_tags(node: Node) -> Node:
+        if isinstance(node, UnionNode):
+            node = dataclasses.replace(node, discriminator=tags.get(node.options))
+        return map_children(node, with_tags)
+
+    tree = with_tags(root.node)
+    nodes = {name: with_tags(node) for name, node in nodes.items()}
+    tree, nodes = _fold(tree, nodes, lambda name: not isinstance(nodes[name], ObjectNode))
+    uses = _uses(tree, nodes)
+    return Assembly(*_fold(tree, nodes, lambda name: uses[name] == 1))
+
+
+def _field(spec: FieldSpec) -> Field:
+    writer = spec.write
+    never_absent = writer.keep and not writer.loose and not writer.may_be_missing
+    return Field(
+        name=writer.name,
+        key=writer.key,
+        node=spec.node,
+        required=not writer.optional or never_absent,
+        default=writer.default,
+        description=spec.description,
+    )
+
+
+def _tell_apart(builder: Builder) -> dict[tuple[Node, ...], str]:
+    """Make sure that the objects of each union stay apart when defaults are left out.
+
+    If a key holds different literals in all of them, that key is always written, and is the discriminator; else all
+    keys of all of them are, since Pydantic tells them by the keys that are there.
+    """
+    tags: dict[tuple[Node, ...], str] = {}
+    for options, declared in builder.unions:
+        objects = [d for d in _objects(options, builder) if d.writer is not None]
+        if len(objects) < 2 and not any(isinstance(node, MapNode) for node in options):
+            continue
+        first = [spec.write.key for spec in objects[0].fields] if objects else []
+        candidates = [declared, *first] if declared else first
+        tag = next((key for key in candidates if len(objects) > 1 and _disjoint(key, objects)), None)
+        if tag is not None:
+            tags[options] = tag
+        for definition in objects:
+            for spec in definition.fields:
+                spec.write.keep = spec.write.keep or tag is None or spec.write.key == tag
+    return tags
+
+
+def _objects(options: tuple[Node, ...], builder: Builder) -> list[Definition]:
+    return [builder.definitions[node.name] for node in options if isinstance(node, RefNode)]
+
+
+def _disjoint(key: str, objects: list[Definition]) -> bool:
+    seen: set[object] = set()
+    for definition in objects:
+        node = next((spec.node for spec in definition.fields if spec.write.key == key), None)
+        if not isinstance(node, LiteralNode) or seen & set(node.values):
+            return False
+        seen.update(node.values)
+    return True
+
+
+def _references(node: Node) -> Iterator[str]:
+    if isinstance(node, RefNode):
+        yield node.name
+    for child in children(node):
+        yield from _references(child)
+
+
+def _uses(tree: Node, nodes: Mapping[str, Node]) -> Counter[str]:
+    return Counter(name for node in (tree, *nodes.values()) for name in _references(node))
+
+
+def _recursive(nodes: Mapping[str, Node]) -> set[str]:
+    direct = {name: set(_references(node)) for name, node in nodes.items()}
+
+    def reaches(start: str) -> bool:
+        seen: set[str] = set()
+        todo = list(direct[start])
+        while todo:
+            name = todo.pop()
+            if name == start:
+                return True
+            if name not in seen:
+                seen.add(name)
+                todo.extend(direct[name])
+        return False
+
+    return {name for name in nodes if reaches(name)}
+
+
+def _fold(tree: Node, nodes: Mapping[str, Node], foldable: Callable[[str], bool]) -> tuple[Node, dict[str, Node]]:
+    """Put the definitions that need no name where they are used, and drop those that nothing uses."""
+    recursive = _recursive(nodes)
+    gone = {name for name in nodes if name not in recursive and foldable(name)}
+
+    def fold(node: Node) -> Node:
+        if isinstance(node, RefNode) and node.name in gone:
+            return fold(nodes[node.name])
+        return map_children(node, fold)
+
+    tree = fold(tree)
+    folded = {name: fold(node) for name, node in nodes.items() if name not in gone}
+    used: dict[str, None] = {}
+    todo = list(_references(tree))
+    while todo:
+        name = todo.pop(0)
+        if name not in used:
+            used[name] = None
+            todo.extend(_references(folded[name]))
+    return tree, {name: folded[name] for name in used}

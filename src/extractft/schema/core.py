@@ -1,0 +1,198 @@
+"""Small questions to Pydantic's core schemas: which fields, which default, which words."""
+
+from __future__ import annotations
+
+import inspect
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, RootModel, SecretBytes, SecretStr
+
+from extractft.schema import writers as w
+from extractft.schema.formats import Unwritable
+from extractft.schema.nodes import (
+    MISSING,
+    ArrayNode,
+    BooleanNode,
+    IntegerNode,
+    JsonScalar,
+    LiteralNode,
+    Node,
+    NullNode,
+    NumberNode,
+    StringFormat,
+    StringNode,
+)
+
+__all__ = [
+    "default_of",
+    "description",
+    "docstring",
+    "empty_container",
+    "fields_of",
+    "join",
+    "node_of_json_schema",
+    "node_writer",
+    "object_key",
+    "root_writer",
+    "secret",
+]
+
+Core = Mapping[str, Any]
+FUNCTIONS = ("function-before", "function-after", "function-wrap")
+
+
+def join(path: str, step: str) -> str:
+    """`lines` and `total` -> `lines.total`."""
+    return f"{path}.{step}" if path else step
+
+
+def object_key(core: Core) -> Any:
+    """What tells one class with fields from another; `None` for anything else."""
+    while core["type"] in FUNCTIONS:
+        core = core["schema"]
+    match core["type"]:
+        case "model" if not core.get("root_model"):
+            return core["cls"]
+        case "dataclass" | "named-tuple":
+            return core["cls"]
+        case "call":
+            return core["function"]
+        case "typed-dict":
+            return core.get("ref") or id(core)
+    return None
+
+
+def fields_of(core: Core) -> Iterator[tuple[str, Core]]:
+    """Names and field schemas of a class, in their order, beneath its validators."""
+    while "fields" not in core or not isinstance(core["fields"], list | dict) or core["type"] == "dataclass":
+        if "arguments_schema" in core and isinstance(core["arguments_schema"], list):
+            yield from ((item["name"], item) for item in core["arguments_schema"])
+            return
+        core = core["arguments_schema"] if core["type"] == "call" else core["schema"]
+    if isinstance(core["fields"], dict):
+        total = core.get("total", True)
+        for name, item in core["fields"].items():
+            is_key = item["type"] == "typed-dict-field"
+            yield name, {**item, "required": item.get("required", total)} if is_key else item
+    else:
+        yield from ((item["name"], item) for item in core["fields"])
+
+
+def default_of(core: Core) -> Core | None:
+    """The part of a field's schema that holds its default, beneath its validators."""
+    while core["type"] in FUNCTIONS:
+        core = core["schema"]
+    return core if core["type"] == "default" else None
+
+
+def description(core: Core) -> str | None:
+    """The author's words about a field: on the field, or on its type."""
+    current: Any = core
+    while isinstance(current, Mapping):
+        updates = (current.get("metadata") or {}).get("pydantic_js_updates") or {}
+        if updates.get("description"):
+            return inspect.cleandoc(updates["description"])
+        current = current.get("schema") if current.get("type") in (*FUNCTIONS, "default", *_FIELD_TYPES) else None
+    return None
+
+
+_FIELD_TYPES = ("model-field", "typed-dict-field", "dataclass-field", "named-tuple-field")
+
+
+def docstring(cls: type[Any] | None) -> str | None:
+    """The docstring that the author wrote, not one that a decorator or a base class made up."""
+    if cls is None:
+        return None
+    origin = getattr(cls, "__pydantic_generic_metadata__", {}).get("origin") or cls
+    text = origin.__dict__.get("__doc__") if origin not in (BaseModel, RootModel) else None
+    if not isinstance(text, str) or text == dict.__doc__ or text.startswith(f"{origin.__name__}("):
+        return None
+    return inspect.cleandoc(text).strip() or None
+
+
+_CONTAINERS: tuple[Any, ...] = (list, dict, set, frozenset, tuple, deque, OrderedDict, defaultdict)
+
+
+def empty_container(factory: Any, takes_data: bool | None) -> Any:
+    """What a default factory makes if that is always an empty container, else `MISSING`.
+
+    A factory of anything else (a new id, the current time) has no static default.
+    """
+    if takes_data:
+        return MISSING
+    if factory in _CONTAINERS:
+        return factory()
+    if not inspect.isfunction(factory):
+        return MISSING
+    try:
+        value = factory()
+    except Exception:  # a user's factory may raise anything; it is asked again when the default is needed
+        return MISSING
+    return value if isinstance(value, _CONTAINERS) and not value else MISSING
+
+
+def root_writer(cls: type[Any], write: w.Writer) -> w.Writer:
+    """The writer of a RootModel around the writer of its root."""
+
+    def write_root(value: Any, full: bool) -> Any:
+        if not isinstance(value, cls):
+            raise Unwritable(f"expected {cls.__name__}, found {type(value).__name__}")
+        return write(value.root, full)
+
+    return write_root
+
+
+def secret(value: Any) -> Any:
+    """What a secret hides."""
+    if isinstance(value, SecretStr | SecretBytes):
+        return value.get_secret_value()
+    raise Unwritable("not a secret")
+
+
+def node_of_json_schema(schema: Mapping[str, Any]) -> Node | None:
+    """A node for the plain JSON schemas that custom types give; `None` for all others."""
+    if "enum" in schema or "const" in schema:
+        values: list[JsonScalar] = schema.get("enum", [schema.get("const")])
+        return LiteralNode(tuple(values)) if all(isinstance(v, str | int | float | None) for v in values) else None
+    match schema.get("type"):
+        case "string":
+            format_ = _FORMATS.get(schema.get("format", ""))
+            return StringNode(
+                format_, schema.get("minLength", 0), schema.get("maxLength"), None if format_ else schema.get("pattern")
+            )
+        case "integer":
+            return IntegerNode(schema.get("minimum"), schema.get("maximum"), schema.get("multipleOf"))
+        case "number":
+            return NumberNode(schema.get("minimum"), schema.get("maximum"))
+        case "boolean":
+            return BooleanNode()
+        case "null":
+            return NullNode()
+        case "array" if isinstance(schema.get("items"), Mapping):
+            items = node_of_json_schema(schema["items"])
+            return items and ArrayNode(items, min_items=schema.get("minItems", 0), max_items=schema.get("maxItems"))
+    return None
+
+
+_FORMATS: Mapping[str, StringFormat] = {"email": "email", "uri": "uri"}
+
+
+def node_writer(node: Node) -> w.Writer:
+    """A writer for the nodes that `node_of_json_schema` makes."""
+    match node:
+        case LiteralNode(values):
+            return w.LiteralWriter(values)
+        case ArrayNode(items=items) if items is not None:
+            return w.ArrayWriter(node_writer(items))
+    return _SIMPLE[type(node)]
+
+
+_SIMPLE: Mapping[type[Any], Callable[[Any, bool], Any]] = {
+    StringNode: w.write_str,
+    IntegerNode: w.write_int,
+    NumberNode: w.write_float,
+    BooleanNode: w.write_bool,
+    NullNode: w.write_none,
+}

@@ -1,0 +1,206 @@
+"""The field tree -> a JSON schema made for the grammar compiler, with nothing in it that the compiler gets wrong.
+
+Every object is closed, keys stand in canonical order, and a default that is left out is not offered as a value
+either. Knows what the compiler can take, not the compiler.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from extractft.schema.formats import INTEGER_KEY, format_regex
+from extractft.schema.nodes import (
+    MISSING,
+    ArrayNode,
+    BooleanNode,
+    Field,
+    IntegerNode,
+    LiteralNode,
+    MapNode,
+    Node,
+    NullNode,
+    NumberNode,
+    ObjectNode,
+    RefNode,
+    StringNode,
+    UnionNode,
+)
+from extractft.schema.patterns import grammar_pattern
+
+__all__ = ["GUIDANCE", "grammar_schema"]
+
+GUIDANCE = {"item_separator": ",", "key_separator": ":", "whitespace_flexible": False}
+"""Separators without spaces; the compiler reads them at the top level only."""
+
+EXACT = 2**53
+"""Largest integer bound that the compiler keeps exactly."""
+LARGEST = 10.0**17
+"""Largest number bound that the compiler takes."""
+LARGEST_MULTIPLE = 10_000
+
+
+def grammar_schema(
+    tree: Node, definitions: Mapping[str, Node], *, max_string_length: int | None = None
+) -> dict[str, Any]:
+    """Emit the schema of a tree.
+
+    Args:
+        tree: Root node.
+        definitions: Targets of the references.
+        max_string_length: Most characters of a free string and of a free key. A string that has to be longer keeps
+            its own least length.
+    """
+    emitter = _Emitter(definitions, max_string_length)
+    schema: dict[str, Any] = {"x-guidance": dict(GUIDANCE), **emitter.emit(tree)}
+    if definitions:
+        schema["$defs"] = {emitter.names[name]: emitter.emit(node) for name, node in definitions.items()}
+    return schema
+
+
+class _Emitter:
+    def __init__(self, definitions: Mapping[str, Node], cap: int | None) -> None:
+        self.definitions = definitions
+        self.names = {name: f"d{number}" for number, name in enumerate(definitions)}
+        self.cap = cap
+
+    def emit(self, node: Node) -> dict[str, Any]:
+        match node:
+            case StringNode():
+                return {"type": "string", **self.string(node)}
+            case IntegerNode():
+                return _integer(node)
+            case NumberNode():
+                return _number(node)
+            case BooleanNode():
+                return {"type": "boolean"}
+            case NullNode():
+                return {"type": "null"}
+            case LiteralNode(values):
+                return {"enum": list(values)}
+            case ArrayNode():
+                return self.array(node)
+            case MapNode():
+                return self.map(node)
+            case ObjectNode():
+                return self.object(node)
+            case UnionNode(options):
+                return {"anyOf": [self.emit(option) for option in options]}
+            case RefNode(name):
+                return {"$ref": f"#/$defs/{self.names[name]}"}
+
+    def string(self, node: StringNode) -> dict[str, Any]:
+        regex = format_regex(node)
+        if regex is not None:
+            return {"pattern": f"^(?:{regex})$"}
+        limits: dict[str, Any] = {"minLength": node.min_length} if node.min_length else {}
+        pattern = grammar_pattern(node.pattern) if node.pattern else None
+        if pattern:
+            limits["pattern"] = pattern
+        longest = node.max_length
+        if self.cap is not None and not pattern:
+            longest = (
+                max(self.cap, node.min_length) if longest is None else min(longest, max(self.cap, node.min_length))
+            )
+        if longest is not None:
+            limits["maxLength"] = longest
+        return limits
+
+    def array(self, node: ArrayNode) -> dict[str, Any]:
+        schema: dict[str, Any] = {"type": "array"}
+        if node.prefix:
+            schema["prefixItems"] = [self.emit(item) for item in node.prefix]
+        schema["items"] = False if node.items is None else self.emit(node.items)
+        longest = node.max_items
+        if node.unique and isinstance(node.items, LiteralNode):
+            longest = len(node.items.values) if longest is None else min(longest, len(node.items.values))
+        if node.min_items:
+            schema["minItems"] = node.min_items
+        if longest is not None:
+            schema["maxItems"] = longest
+        return schema
+
+    def map(self, node: MapNode) -> dict[str, Any]:
+        values = self.emit(node.values)
+        schema: dict[str, Any] = {"type": "object", "additionalProperties": False}
+        if isinstance(node.keys, LiteralNode):
+            schema["properties"] = {str(key): values for key in node.keys.values}
+        else:
+            schema["patternProperties"] = {self.key_pattern(node.keys): values}
+        if node.min_items:
+            schema["minProperties"] = node.min_items
+        if node.max_items is not None:
+            schema["maxProperties"] = node.max_items
+        return schema
+
+    def key_pattern(self, keys: StringNode | IntegerNode) -> str:
+        if isinstance(keys, IntegerNode):
+            return f"^{INTEGER_KEY}$"
+        limits = self.string(keys)
+        if "pattern" in limits:
+            return str(limits["pattern"])
+        return f"(?s)^.{{{limits.get('minLength', 0)},{limits.get('maxLength', '')}}}$"
+
+    def object(self, node: ObjectNode) -> dict[str, Any]:
+        properties: dict[str, Any] = {}
+        for field in node.fields:
+            offered = self.offered(field)
+            if offered is not None:
+                properties[field.key] = self.emit(offered)
+        required = [field.key for field in node.fields if field.required]
+        return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+    def offered(self, field: Field) -> Node | None:
+        """What may be written for a field: without its default where that is left out."""
+        if field.required or field.default is MISSING:
+            return field.node
+        return self.without(field.node, field.default)
+
+    def without(self, node: Node, default: Any) -> Node | None:
+        """The node without one of its values, as far as it can be told apart; `None` if nothing is left."""
+        match node:
+            case NullNode() if default is None:
+                return None
+            case BooleanNode() if isinstance(default, bool):
+                return LiteralNode((not default,))
+            case LiteralNode(values):
+                left = tuple(v for v in values if v != default or isinstance(v, bool) != isinstance(default, bool))
+                return LiteralNode(left) if left else None
+            case StringNode() if default == "" and node.format is None:
+                return dataclasses.replace(node, min_length=max(node.min_length, 1))
+            case ArrayNode() | MapNode() if default in ([], {}) and node.max_items != 0:
+                return dataclasses.replace(node, min_items=max(node.min_items, 1))
+            case UnionNode(options):
+                kept = [
+                    option for option in (self.without(option, default) for option in options) if option is not None
+                ]
+                return kept[0] if len(kept) == 1 else dataclasses.replace(node, options=tuple(kept)) if kept else None
+            case RefNode(name) if isinstance(self.definitions[name], UnionNode):
+                left_over = self.without(self.definitions[name], default)
+                return node if left_over == self.definitions[name] else left_over
+        return node
+
+
+def _integer(node: IntegerNode) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "integer"}
+    if node.minimum is not None and abs(node.minimum) <= EXACT:
+        schema["minimum"] = node.minimum
+    if node.maximum is not None and abs(node.maximum) <= EXACT:
+        schema["maximum"] = node.maximum
+    if node.multiple_of is not None and node.multiple_of <= LARGEST_MULTIPLE:
+        schema["multipleOf"] = node.multiple_of
+    return schema
+
+
+def _number(node: NumberNode) -> dict[str, Any]:
+    bounds = {
+        "minimum": node.minimum,
+        "maximum": node.maximum,
+        "exclusiveMinimum": node.exclusive_minimum,
+        "exclusiveMaximum": node.exclusive_maximum,
+    }
+    schema = {name: bound for name, bound in bounds.items() if bound is not None and abs(bound) <= LARGEST}
+    if node.multiple_of is not None and node.multiple_of.is_integer() and node.multiple_of <= LARGEST_MULTIPLE:
+        return {"type": "integer", **schema, "multipleOf": int(node.multiple_of)}
+    return {"type": "number", **schema}

@@ -1,0 +1,188 @@
+"""Core schemas of single values -> leaf nodes and their writers. Knows Pydantic's core schemas, not models."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from extractft.errors import SchemaError
+from extractft.schema import writers as w
+from extractft.schema.formats import Unwritable
+from extractft.schema.nodes import (
+    BooleanNode,
+    IntegerNode,
+    JsonScalar,
+    LiteralNode,
+    Node,
+    NullNode,
+    NumberNode,
+    StringFormat,
+    StringNode,
+)
+
+__all__ = ["LEAVES", "Plan", "scalar_literal"]
+
+Core = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A place in the tree: what may stand there and how it is written."""
+
+    node: Node
+    write: w.Writer
+
+
+Leaf = Callable[[Core, Mapping[str, Any], str], Plan]
+"""`(core schema, config of the enclosing class, path)` -> plan."""
+
+
+def _string(core: Core, config: Mapping[str, Any], path: str) -> Plan:
+    pattern = core.get("pattern")
+    if isinstance(pattern, re.Pattern):
+        flags = "".join(letter for letter, flag in _FLAGS if pattern.flags & flag)
+        pattern = (f"(?{flags})" if flags else "") + pattern.pattern
+    node = StringNode(
+        min_length=core.get("min_length", config.get("str_min_length")) or 0,
+        max_length=core.get("max_length", config.get("str_max_length")),
+        pattern=pattern,
+    )
+    return Plan(node, w.write_str)
+
+
+_FLAGS = (("i", re.IGNORECASE), ("m", re.MULTILINE), ("s", re.DOTALL), ("x", re.VERBOSE))
+
+
+def _integer(core: Core, config: Mapping[str, Any], path: str) -> Plan:
+    lows = [core["ge"]] if "ge" in core else []
+    lows += [core["gt"] + 1] if "gt" in core else []
+    highs = [core["le"]] if "le" in core else []
+    highs += [core["lt"] - 1] if "lt" in core else []
+    node = IntegerNode(max(lows, default=None), min(highs, default=None), core.get("multiple_of"))
+    return Plan(node, w.write_int)
+
+
+def _number(core: Core, config: Mapping[str, Any], path: str) -> Plan:
+    def bound(name: str) -> float | None:
+        return None if core.get(name) is None else float(core[name])
+
+    multiple = bound("multiple_of")
+    node = NumberNode(bound("ge"), bound("le"), bound("gt"), bound("lt"), multiple)
+    return Plan(node, w.write_whole if multiple is not None and multiple.is_integer() else w.write_float)
+
+
+def _boolean(core: Core, config: Mapping[str, Any], path: str) -> Plan:
+    return Plan(BooleanNode(), w.write_bool)
+
+
+def _null(core: Core, config: Mapping[str, Any], path: str) -> Plan:
+    return Plan(NullNode(), w.write_none)
+
+
+def _formatted(format_: StringFormat, write: w.Writer) -> Leaf:
+    def leaf(core: Core, config: Mapping[str, Any], path: str) -> Plan:
+        constraints: list[tuple[str, JsonScalar]] = []
+        for name in ("ge", "gt", "le", "lt"):
+            if core.get(name) is not None:
+                constraints.append((name, write(core[name], False)))
+        zone = core.get("tz_constraint")
+        if zone is not None:
+            constraints.append(("timezone", "forbidden" if zone == "naive" else "required"))
+        if core.get("now_op"):
+            constraints.append(("now", core["now_op"]))
+        if core.get("version"):
+            constraints.append(("version", core["version"]))
+        return Plan(StringNode(format_, constraints=tuple(constraints)), write)
+
+    return leaf
+
+
+def _decimal(core: Core, config: Mapping[str, Any], path: str) -> Plan:
+    constraints: list[tuple[str, JsonScalar]] = []
+    for name in ("ge", "gt", "le", "lt", "multiple_of"):
+        if core.get(name) is not None:
+            constraints.append((name, str(core[name])))
+    counted = [(name, core[name]) for name in ("max_digits", "decimal_places") if core.get(name) is not None]
+    node = StringNode("decimal", constraints=(*constraints, *counted))
+    return Plan(node, partial(w.write_decimal, positional=bool(counted)))
+
+
+def _uri(core: Core, config: Mapping[str, Any], path: str) -> Plan:
+    schemes = core.get("allowed_schemes")
+    constraints = (("schemes", ",".join(schemes)),) if schemes else ()
+    return Plan(StringNode("uri", max_length=core.get("max_length"), constraints=constraints), w.write_text_of)
+
+
+def _bytes(core: Core, config: Mapping[str, Any], path: str) -> Plan:
+    if config.get("val_json_bytes", "utf8") != "utf8":
+        raise SchemaError("bytes are written as UTF-8 text only, found val_json_bytes", path=path)
+    return Plan(StringNode(max_length=core.get("max_length")), w.write_bytes)
+
+
+def scalar_literal(values: list[Any], path: str, what: str) -> Plan:
+    """A plan for a fixed set of JSON scalars.
+
+    Raises:
+        SchemaError: A value is no JSON scalar.
+    """
+    scalars: list[JsonScalar] = []
+    for value in values:
+        if isinstance(value, bool | None):
+            scalars.append(value)
+        elif isinstance(value, str):
+            scalars.append(str(value))
+        elif isinstance(value, int):
+            scalars.append(int(value))
+        elif isinstance(value, float) and value == value and abs(value) < 1e16:
+            scalars.append(int(value) if value.is_integer() else float(value))
+        else:
+            raise SchemaError(f"{what} has a value of type {type(value).__name__}, which JSON cannot spell", path=path)
+    if any(isinstance(value, str) and _lone_surrogate(value) for value in scalars):
+        raise SchemaError(f"{what} has a value with a lone surrogate, which JSON cannot spell", path=path)
+    return Plan(LiteralNode(tuple(dict.fromkeys(scalars))), w.LiteralWriter(tuple(scalars)))
+
+
+def _lone_surrogate(text: str) -> bool:
+    try:
+        w.write_str(text, False)
+    except Unwritable:
+        return True
+    return False
+
+
+def _literal(core: Core, config: Mapping[str, Any], path: str) -> Plan:
+    for value in core["expected"]:
+        if isinstance(value, enum.Enum) and not isinstance(value, str | int):
+            raise SchemaError("a Literal of enumeration members cannot be parsed from JSON", path=path).hint(
+                f"Use the enumeration {type(value).__name__} itself, or a Literal of the plain values."
+            )
+    values = [value.value if isinstance(value, enum.Enum) else value for value in core["expected"]]
+    return scalar_literal(values, path, "the Literal")
+
+
+def _enum(core: Core, config: Mapping[str, Any], path: str) -> Plan:
+    return scalar_literal([member.value for member in core["members"]], path, f"the enumeration {core['cls'].__name__}")
+
+
+LEAVES: Mapping[str, Leaf] = {
+    "str": _string,
+    "int": _integer,
+    "float": _number,
+    "bool": _boolean,
+    "none": _null,
+    "bytes": _bytes,
+    "decimal": _decimal,
+    "date": _formatted("date", w.write_date),
+    "time": _formatted("time", w.write_time),
+    "datetime": _formatted("datetime", w.write_datetime),
+    "timedelta": _formatted("duration", w.write_duration),
+    "uuid": _formatted("uuid", w.write_uuid),
+    "url": _uri,
+    "multi-host-url": _uri,
+    "literal": _literal,
+    "enum": _enum,
+}

@@ -1,0 +1,215 @@
+"""`Schema`: a type, its field tree, its one canonical JSON form and its parser, in one object.
+
+The only place where a Python type and the tree meet. Knows nothing of prompts, tokens or models.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from types import MappingProxyType
+from typing import Annotated, Any, Generic, TypeVar, cast, get_args, get_origin
+
+from pydantic import BaseModel, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
+from pydantic.errors import PydanticUndefinedAnnotation
+from pydantic_core import PydanticSerializationError, to_json
+
+from extractft.errors import SchemaError
+from extractft.schema.assemble import assemble
+from extractft.schema.build import Builder
+from extractft.schema.core import docstring
+from extractft.schema.formats import Unwritable
+from extractft.schema.grammar_schema import grammar_schema
+from extractft.schema.nodes import Node, ObjectNode, RefNode
+from extractft.schema.serialise import fingerprint, node_to_dict
+from extractft.schema.writers import Writer, dumps
+
+__all__ = ["Schema"]
+
+T = TypeVar("T")
+
+
+class Schema(Generic[T]):
+    """What a record looks like. Made with `Schema.of`; immutable.
+
+    Attributes:
+        name: The type's name, such as `"Complaint"` or `"list[Complaint]"`.
+        type: The type itself.
+        adapter: Pydantic's adapter for it.
+        omit_defaults: Whether fields that equal their default are left out of the canonical JSON.
+        tree: Root of the field tree; a `RefNode` if the root refers to itself (see `resolve`).
+        definitions: Targets of the tree's references, by name.
+        description: Docstring of the root class, `None` if the author wrote none.
+        fingerprint: SHA-256 (hex) over names, keys, kinds, constraints, order and `omit_defaults`, not over words.
+        notes: Constraints that the grammar cannot enforce, each with its path; Pydantic checks them after decoding.
+    """
+
+    name: str
+    type: Any
+    adapter: TypeAdapter[T]
+    omit_defaults: bool
+    tree: Node
+    definitions: Mapping[str, Node]
+    description: str | None
+    notes: tuple[str, ...]
+
+    def __init__(self, type_: Any, *, omit_defaults: bool = True) -> None:
+        self.type = type_
+        self.name = _name(type_)
+        self.omit_defaults = omit_defaults
+        self.adapter = _adapter(type_)
+        builder = Builder(cast("Mapping[str, Any]", self.adapter.core_schema))
+        root = builder.build()
+        assembly = assemble(builder, root, omit_defaults=omit_defaults)
+        self._write: Writer = root.write
+        self.tree, self.definitions = assembly.tree, MappingProxyType(dict(assembly.definitions))
+        self.notes = tuple(builder.notes)
+        resolved = self.resolve(self.tree)
+        words = resolved.description if isinstance(resolved, ObjectNode) else None
+        self.description = words or (docstring(type_) if isinstance(type_, type) and _has_words(type_) else None)
+
+    @classmethod
+    def of(cls, type_: type[T] | Any, *, omit_defaults: bool = True) -> Schema[T]:
+        """The schema of any type that Pydantic's `TypeAdapter` takes.
+
+        Args:
+            type_: A model, a dataclass, `list[Model]`, a union, ... or a `Schema`.
+            omit_defaults: Leave out fields that equal their default. Off, every key is written, nulls too.
+
+        Raises:
+            SchemaError: Some part of the type cannot be written as JSON by a model; `path` says which, with `*` for
+                the items of a list or the values of a mapping.
+        """
+        if isinstance(type_, Schema):
+            return type_ if type_.omit_defaults == omit_defaults else cls(type_.type, omit_defaults=omit_defaults)
+        return cls(type_, omit_defaults=omit_defaults)
+
+    def __repr__(self) -> str:
+        return f"Schema({self.name}, omit_defaults={self.omit_defaults})"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of everything that decides what a record looks like."""
+        return fingerprint(self.tree, self.definitions, omit_defaults=self.omit_defaults)
+
+    def resolve(self, node: Node) -> Node:
+        """The node itself, or what a reference refers to."""
+        while isinstance(node, RefNode):
+            node = self.definitions[node.name]
+        return node
+
+    def grammar_schema(self, *, max_string_length: int | None = None) -> dict[str, Any]:
+        """A JSON schema made for the grammar compiler (not for people, and not Pydantic's).
+
+        Args:
+            max_string_length: Most characters of any free string; without it, nothing makes a string end.
+        """
+        return grammar_schema(self.tree, self.definitions, max_string_length=max_string_length)
+
+    def canonical_value(self, instance: T) -> Any:
+        """The record as JSON-able Python value, in the one canonical form.
+
+        Raises:
+            SchemaError: The value does not fit the schema, or holds what JSON cannot (NaN, a lone surrogate).
+        """
+        return self._written(instance, full=False)
+
+    def full_value(self, instance: T) -> Any:
+        """The record with every field present, nulls and defaults too: for comparing records.
+
+        Raises:
+            SchemaError: As for `canonical_value`.
+        """
+        return self._written(instance, full=True)
+
+    def canonical_json(self, instance: T) -> str:
+        """The record as the one canonical JSON text: what training targets spell and the grammar accepts.
+
+        Raises:
+            SchemaError: The value does not fit the schema, or does not survive being written and parsed back.
+        """
+        value = self.canonical_value(instance)
+        text = dumps(value)
+        try:
+            again = self.canonical_value(self.adapter.validate_json(text))
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_context=False, include_url=False)[0]
+            path = ".".join(map(str, first["loc"]))
+            raise SchemaError(f"the record is not valid ({first['type']})", path=path) from None
+        if again != value:
+            raise SchemaError(f"a record of {self.name} changes when it is written and parsed back").hint(
+                "A validator probably changes a value that it has already changed; make it leave its own output alone."
+            )
+        return text
+
+    def parse(self, json_text: str) -> T:
+        """The record that a JSON text spells.
+
+        Raises:
+            pydantic.ValidationError: The text is no JSON, or no valid record.
+        """
+        return self.adapter.validate_json(json_text)
+
+    def parse_value(self, value: Any) -> T:
+        """The record that a JSON-able value spells; fields may go by name or by alias.
+
+        Raises:
+            pydantic.ValidationError: The value is no valid record.
+            SchemaError: The value has no JSON form.
+        """
+        if isinstance(self.type, type) and not get_args(self.type) and type(value) is self.type:
+            value = self.canonical_value(value) if not isinstance(value, dict | list) else value
+        try:
+            text = to_json(value, inf_nan_mode="constants")
+        except (PydanticSerializationError, UnicodeEncodeError) as error:
+            raise SchemaError(f"expected a JSON-able value, found one that is not: {type(error).__name__}") from None
+        return self.adapter.validate_json(text, by_alias=True, by_name=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything needed to rebuild the schema without the Python type, as JSON-able dict."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "omit_defaults": self.omit_defaults,
+            "fingerprint": self.fingerprint,
+            "tree": node_to_dict(self.tree),
+            "definitions": {name: node_to_dict(node) for name, node in self.definitions.items()},
+        }
+
+    def _written(self, instance: T, *, full: bool) -> Any:
+        try:
+            return self._write(instance, full)
+        except Unwritable as error:
+            raise SchemaError(f"cannot write the record: {error.reason}", path=".".join(error.path)) from None
+
+
+def _adapter(type_: Any) -> TypeAdapter[Any]:
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(type_)
+        adapter.rebuild(raise_errors=True)
+    except PydanticUndefinedAnnotation as error:
+        raise SchemaError(f"{_name(type_)} refers to {error.name!r}, which is not defined").hint(
+            "Call `model_rebuild()` once all its classes exist."
+        ) from error
+    except PydanticSchemaGenerationError as error:
+        raise SchemaError(f"{_name(type_)} holds a type that Pydantic has no schema for: {_headline(error)}") from error
+    except PydanticUserError as error:
+        raise SchemaError(f"Pydantic cannot use {_name(type_)}: {_headline(error)}") from error
+    return adapter
+
+
+def _headline(error: Exception) -> str:
+    return str(error).split("\n", 1)[0]
+
+
+def _has_words(type_: type[Any]) -> bool:
+    return issubclass(type_, BaseModel)
+
+
+def _name(type_: Any) -> str:
+    while get_origin(type_) is Annotated:
+        type_ = get_args(type_)[0]
+    if isinstance(type_, type) and not get_args(type_):
+        return type_.__name__
+    return re.sub(r"(?:[^\W\d]\w*(?:\.<locals>)?\.)+(\w)", r"\1", str(type_))

@@ -1,0 +1,109 @@
+"""The tree as plain JSON and back, and its fingerprint. Knows nodes only."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from extractft.errors import SchemaError
+from extractft.schema import nodes as n
+
+__all__ = ["fingerprint", "node_from_dict", "node_to_dict"]
+
+KINDS: Mapping[str, Any] = {
+    "string": n.StringNode,
+    "integer": n.IntegerNode,
+    "number": n.NumberNode,
+    "boolean": n.BooleanNode,
+    "null": n.NullNode,
+    "literal": n.LiteralNode,
+    "array": n.ArrayNode,
+    "map": n.MapNode,
+    "object": n.ObjectNode,
+    "union": n.UnionNode,
+    "ref": n.RefNode,
+}
+NAMES = {cls: kind for kind, cls in KINDS.items()}
+NODES = tuple(NAMES)
+
+
+def node_to_dict(node: n.Node) -> dict[str, Any]:
+    """A JSON-able form of a node and all beneath it; attributes at their defaults are left out."""
+    return {"kind": NAMES[type(node)], **_attributes(node)}
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    items = {}
+    for item in dataclasses.fields(value):
+        attribute = getattr(value, item.name)
+        left_out = n.MISSING if item.name == "default" else item.default
+        if attribute is left_out or (attribute == left_out and type(attribute) is type(left_out)):
+            continue
+        items[item.name] = attribute if item.name == "default" else _plain(attribute)
+    return items
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, NODES):
+        return node_to_dict(value)
+    if isinstance(value, n.Field):
+        return _attributes(value)
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def node_from_dict(data: Mapping[str, Any]) -> n.Node:
+    """The node that `node_to_dict` wrote.
+
+    Raises:
+        SchemaError: The data is none of these forms.
+    """
+    try:
+        node: n.Node = _node(data)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise SchemaError(f"expected a stored field tree, found something else: {error!r}") from error
+    return node
+
+
+def _node(data: Mapping[str, Any]) -> Any:
+    attributes = {name: _attribute(name, value) for name, value in data.items() if name != "kind"}
+    return KINDS[data["kind"]](**attributes)
+
+
+def _attribute(name: str, value: Any) -> Any:
+    match name:
+        case "fields":
+            return tuple(
+                n.Field(**{key: item if key == "default" else _attribute(key, item) for key, item in field.items()})
+                for field in value
+            )
+        case "items" | "node" | "values" | "keys" if isinstance(value, Mapping):
+            return _node(value)
+        case "options" | "prefix":
+            return tuple(map(_node, value))
+        case "constraints":
+            return tuple((key, item) for key, item in value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def fingerprint(tree: n.Node, definitions: Mapping[str, n.Node], *, omit_defaults: bool) -> str:
+    """SHA-256 (hex) over everything that decides what a record looks like; descriptions do not."""
+    whole = {
+        "tree": node_to_dict(tree),
+        "definitions": {name: node_to_dict(node) for name, node in definitions.items()},
+        "omit_defaults": omit_defaults,
+    }
+    text = json.dumps(_without_descriptions(whole), ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without_descriptions(value: Any, in_default: bool = False) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            key: _without_descriptions(item, in_default or key == "default")
+            for key, item in value.items()
+            if in_default or key != "description" or not isinstance(item, str)
+        }
+    return [_without_descriptions(item, in_default) for item in value] if isinstance(value, list) else value
