@@ -7,9 +7,8 @@ a text that it never sees, and a text cannot spell the template's control tokens
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any, Protocol
 
 from jinja2 import TemplateError
@@ -24,8 +23,12 @@ __all__ = ["ChatRenderer", "ChatTokenizer"]
 SYSTEM, USER, ASSISTANT = "ExtractFTSystemSlot", "ExtractFTUserSlot", "ExtractFTAssistantSlot"
 """Placeholders: letters only, so that no template trims, escapes or splits them."""
 
-TEMPLATE_DATE = date(2024, 7, 26)
-"""The day that templates are told when they ask for today: a prompt must not change over night. Llama 3's default."""
+FIXED_DATE = """\
+{%- macro strftime_now(format) -%}
+{{ format | replace("%d", "26") | replace("%m", "07") | replace("%b", "Jul") | replace("%B", "July")
+ | replace("%Y", "2024") | replace("%y", "24") | replace("%H", "00") | replace("%M", "00") | replace("%S", "00") }}
+{%- endmacro %}{{ "" }}"""
+"""Put before templates that ask for today's date: a prompt must not change over night. The day is Llama 3's default."""
 
 Message = dict[str, str]
 
@@ -215,14 +218,15 @@ def _cut(rendered: str, slots: Sequence[str]) -> list[str]:
 
 
 def _apply(tokenizer: ChatTokenizer, messages: list[Message], *, add_generation_prompt: bool) -> str:
-    strftime: Callable[[str], str] = TEMPLATE_DATE.strftime
+    source = tokenizer.chat_template
+    dated = isinstance(source, str) and "strftime_now" in source
     try:
         rendered = tokenizer.apply_chat_template(
             messages,
             tokenize=False,
             add_generation_prompt=add_generation_prompt,
             enable_thinking=False,
-            strftime_now=strftime,
+            **({"chat_template": FIXED_DATE + source} if dated else {}),
         )
     except TemplateError:
         raise
