@@ -90,8 +90,8 @@ COURIER_REMARKS: Final = (
 )  # fmt: skip
 CHATTER: Final = (
     "上次买的{goods}很好用", "总共大概{total}元", "预算不超过{total}元", "货款{total}元已经付了",
-    "你们的{person}给我介绍的", "最好{month}月{day}号以前能到", "希望{month}月{day}日能拿到", "优惠券已经用了", "积分记我账上",
-    "{goods}这次先不要了",
+    "你们的{person}给我介绍的", "最好{month}月{day}号以前能到", "希望{month}月{day}日能拿到", "优惠券已经用了",
+    "积分记我账上", "{goods}这次先不要了",
 )  # fmt: skip
 
 LABELS: Final = {

@@ -1,0 +1,38 @@
+"""Loads the scripts under `examples/`, which import their neighbours by bare names."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+@pytest.fixture(scope="module")
+def load_example() -> Iterator[Callable[[str], ModuleType]]:
+    """Loads `orders/generate.py` and its like; the neighbours they import are forgotten again afterwards."""
+    before = dict(sys.modules)
+    path = list(sys.path)
+
+    def load(name: str) -> ModuleType:
+        file = EXAMPLES / name
+        sys.path.insert(0, str(file.parent))
+        spec = importlib.util.spec_from_file_location(f"example_{name.replace('/', '_').removesuffix('.py')}", file)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        spec.loader.exec_module(module)
+        return module
+
+    yield load
+    sys.path[:] = path
+    for name in set(sys.modules) - set(before):
+        file = getattr(sys.modules[name], "__file__", None)
+        if file and EXAMPLES in Path(file).parents:
+            del sys.modules[name]
