@@ -25,7 +25,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from extractft.config import TrainingConfig
-from extractft.errors import ArtifactError, ArtifactMismatchError, ArtifactNotFoundError
+from extractft.errors import ArtifactError, ArtifactMismatchError, ArtifactNotFoundError, SchemaError
 from extractft.modeling import BaseModelRef, Source, weights_digest
 from extractft.schema import Schema
 
@@ -158,9 +158,15 @@ class Manifest(Record):
         """The schema with classes made from the manifest, for use without the user's own.
 
         Raises:
-            ArtifactMismatchError: The schema in the manifest is not the one it was saved with.
+            ArtifactError: The schema in the manifest is damaged.
+            ArtifactMismatchError: It is not the one that the extractor was made for.
         """
-        schema: Schema[Any] = Schema.from_dict(self.schema_data)
+        try:
+            schema: Schema[Any] = Schema.from_dict(self.schema_data)
+        except (SchemaError, LookupError, TypeError, AttributeError, ValueError) as error:
+            raise ArtifactError(
+                f"Expected the schema in {MANIFEST_FILE} to be as it was saved, found it damaged ({type(error).__name__})."
+            ).hint("Give the class instead: from_pretrained(path, schema=...).") from error
         self.require_schema(schema)
         return schema
 
@@ -188,8 +194,8 @@ class Manifest(Record):
             ArtifactMismatchError: It is another one.
         """
         own = self.base_model
-        if ref.revision is not None and (ref.source, ref.name, ref.revision) == (own.source, own.name, own.revision):
-            return  # the same commit of the same hub model: no need to read all of its weights
+        if ref.source == "huggingface" and (ref.source, ref.name, ref.revision) == (own.source, own.name, own.revision):
+            return  # the same commit of the same model: no need to read all of its weights
         found = ref.weights_sha256 or weights_digest(ref.path)
         if found == own.weights_sha256:
             return
@@ -346,16 +352,21 @@ def _damaged(directory: Path, found: str) -> ArtifactError:
 
 
 def _differences(expected: Any, found: Any, path: str = "") -> Iterator[str]:
-    """Paths at which two JSON values differ, descriptions aside."""
+    """Paths at which two JSON values differ, descriptions aside; fields are told by their names, not their places."""
+    if isinstance(expected, list) and isinstance(found, list):
+        expected, found = ({_name(item, index): item for index, item in enumerate(side)} for side in (expected, found))
+        if list(expected) != list(found) and sorted(expected) == sorted(found):
+            yield f"{path} (their order)"
     if isinstance(expected, dict) and isinstance(found, dict):
         for key in [*expected, *(key for key in found if key not in expected)]:
             if key not in ("description", "fingerprint"):
-                yield from _differences(expected.get(key), found.get(key), f"{path}.{key}" if path else str(key))
-    elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
-        for index, (left, right) in enumerate(zip(expected, found, strict=True)):
-            yield from _differences(left, right, f"{path}.{index}")
+                yield from _differences(expected.get(key), found.get(key), f"{path}.{key}" if path else key)
     elif expected != found:
         yield path
+
+
+def _name(item: Any, index: int) -> str:
+    return str(item["name"]) if isinstance(item, dict) and "name" in item else str(index)
 
 
 def _version(package: str) -> str:

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -69,13 +70,11 @@ def test_a_failure_leaves_nothing_behind(gguf_file: Path, own_cache: Path, monke
 
 
 def test_two_at_once_give_one_directory(gguf_file: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, made = gguf_module._convert, []
+    real, ready = gguf_module._convert, threading.Barrier(2, timeout=60)
 
     def both(file: Path, target: Path) -> None:
         real(file, target)
-        made.append(target)
-        while len(made) < 2:  # both are ready before either is moved
-            pass
+        ready.wait()  # both are done before either is moved
 
     monkeypatch.setattr(gguf_module, "_convert", both)
     with ThreadPoolExecutor(2) as pool:
