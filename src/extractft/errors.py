@@ -18,6 +18,7 @@ __all__ = [
     "DatasetError",
     "ExtractFTError",
     "ExtractionError",
+    "GrammarError",
     "InputTooLongError",
     "MissingDependencyError",
     "OutputInvalidError",
@@ -146,6 +147,10 @@ class OutputTruncatedError(ExtractionError):
 
 class OutputInvalidError(ExtractionError):
     """The record has the right shape but a validator of the schema refused it."""
+
+
+class GrammarError(ExtractFTError, RuntimeError):
+    """A grammar refused a token or became too complex. Engines report it for the one completion concerned."""
 
 
 class MissingDependencyError(ExtractFTError, ImportError):

@@ -1,1 +1,36 @@
+"""From prompt tokens to record tokens: grammar, budget, engine.
 
+Knows token ids and grammars; knows no text and no Python classes of the user's.
+"""
+
+from __future__ import annotations
+
+from extractft.decoding.budget import RecordSize, token_budget
+from extractft.decoding.engine import TransformersEngine
+from extractft.decoding.grammar import CompiledGrammar, GrammarCompiler, GuidanceMatcher, accepts
+from extractft.decoding.protocol import (
+    Completion,
+    Engine,
+    FinishReason,
+    GenerationRequest,
+    Grammar,
+    Matcher,
+    TokenStep,
+)
+
+__all__ = [
+    "CompiledGrammar",
+    "Completion",
+    "Engine",
+    "FinishReason",
+    "GenerationRequest",
+    "Grammar",
+    "GrammarCompiler",
+    "GuidanceMatcher",
+    "Matcher",
+    "RecordSize",
+    "TokenStep",
+    "TransformersEngine",
+    "accepts",
+    "token_budget",
+]

@@ -12,11 +12,12 @@ from typing import Literal, Protocol
 
 __all__ = ["Completion", "Engine", "FinishReason", "GenerationRequest", "Grammar", "Matcher", "TokenStep"]
 
-FinishReason = Literal["stop", "closed", "length"]
+FinishReason = Literal["stop", "closed", "length", "error"]
 """Why a completion ended.
 
-`stop`: the model ended it. `closed`: the budget ran out and the record was closed by the shortest way the grammar
-allows. `length`: the budget ran out and no way to close it was found.
+`stop`: the model ended it. `closed`: the budget ran out and the record was closed by a short way that the grammar
+allows. `length`: the budget ran out and no way to close it was found. `error`: the engine could not go on with this
+request; `Completion.error` says why.
 """
 
 
@@ -24,11 +25,25 @@ class Matcher(Protocol):
     """The state of one grammar along one completion."""
 
     def fill_mask(self, mask: bytearray | memoryview) -> None:
-        """Write the set of allowed next tokens as a little-endian bit mask, bit `i % 8` of byte `i // 8` for id `i`."""
+        """Write the set of allowed next tokens as a little-endian bit mask, bit `i % 8` of byte `i // 8` for id `i`.
+
+        The mask is whole 32-bit words: `4 * ceil(vocab_size / 32)` bytes.
+
+        Raises:
+            GrammarError: The grammar became too complex to go on with.
+        """
         ...
 
     def consume(self, token_id: int) -> None:
-        """Advance by one token that the mask allows."""
+        """Advance by one token that the mask allows.
+
+        Raises:
+            GrammarError: The token is not allowed here.
+        """
+        ...
+
+    def copy(self) -> Matcher:
+        """An independent matcher in the same state."""
         ...
 
     def is_finished(self) -> bool:
@@ -36,7 +51,10 @@ class Matcher(Protocol):
         ...
 
     def forced_tokens(self) -> list[int]:
-        """The token ids that have to come next, empty if there is a choice."""
+        """The token ids that spell what has to come next, empty if there is a choice.
+
+        Spelled as the tokenizer would; another split into tokens may be allowed as well.
+        """
         ...
 
     def closing_tokens(self, limit: int) -> list[int] | None:
@@ -82,7 +100,8 @@ class TokenStep:
         token_id: The token.
         logprob: Natural log of its probability under the model.
         constrained_logprob: The same, renormalised over the tokens that the grammar allowed.
-        forced: Whether the grammar allowed this token alone, or it was put there to close the record.
+        forced: Whether the grammar allowed this token alone, or it was put there to close the record. The model was
+            not asked about the latter; their log-probabilities are 0.
         alternatives: `(token id, constrained_logprob)` of the most probable allowed tokens, the best first; empty
             where the token was forced.
     """
@@ -96,10 +115,17 @@ class TokenStep:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What an engine made of a request. The end token is not among the steps."""
+    """What an engine made of a request.
+
+    Attributes:
+        steps: The decided tokens, without the end token.
+        finish_reason: Why it ended.
+        error: What went wrong if `finish_reason` is `"error"`; says nothing of the text.
+    """
 
     steps: tuple[TokenStep, ...]
     finish_reason: FinishReason
+    error: str | None = None
 
     @property
     def token_ids(self) -> tuple[int, ...]:

@@ -1,0 +1,93 @@
+"""Decides one token a row: logits and allowed tokens in, the most probable allowed token with its probabilities out.
+
+Knows tensors of one step. Knows no model, no cache and no grammar.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from extractft.decoding.protocol import Matcher, TokenStep
+
+__all__ = ["MaskBuffer", "decide"]
+
+
+class MaskBuffer:
+    """Bit masks of a batch's allowed tokens in one piece of memory, unpacked in one go.
+
+    Args:
+        rows: Most rows of a batch.
+        vocab_size: Width of the logits.
+        device: Where the logits are.
+    """
+
+    def __init__(self, rows: int, vocab_size: int, device: torch.device) -> None:
+        self._vocab_size = vocab_size
+        self._row_bytes = 4 * -(-vocab_size // 32)
+        self._memory = bytearray(rows * self._row_bytes)
+        self._bits = torch.frombuffer(self._memory, dtype=torch.uint8).view(rows, self._row_bytes)
+        byte, bit = torch.arange(256, device=device)[:, None], torch.arange(8, device=device)
+        self._unpacked = (byte >> bit & 1).bool()
+
+    def fill(self, row: int, matcher: Matcher) -> None:
+        """Let the matcher write its allowed tokens into a row.
+
+        Raises:
+            GrammarError: The matcher cannot go on.
+        """
+        start = row * self._row_bytes
+        with memoryview(self._memory)[start : start + self._row_bytes] as mask:
+            matcher.fill_mask(mask)
+
+    def allowed(self, rows: int) -> Tensor:
+        """The first `rows` rows as booleans, shape `[rows, vocab_size]`, on the device of the logits."""
+        packed = self._bits[:rows].to(self._unpacked.device)
+        bits = self._unpacked.index_select(0, packed.flatten().int())
+        return bits.view(rows, 8 * self._row_bytes)[:, : self._vocab_size]
+
+
+def decide(logits: Tensor, allowed: Tensor, *, num_alternatives: int) -> list[TokenStep | None]:
+    """The most probable allowed token of each row; the lowest id among equals.
+
+    Args:
+        logits: Shape `[rows, vocab_size]`.
+        allowed: Booleans of the same shape; at least one true in each row.
+        num_alternatives: How many of the most probable allowed tokens to report where there was a choice.
+
+    Returns:
+        One step a row; `None` where the logits hold no numbers.
+    """
+    logits = logits.float()
+    masked = logits.masked_fill(~allowed, float("-inf"))
+    total, masked_total = torch.logsumexp(logits, dim=-1), torch.logsumexp(masked, dim=-1)
+    best = masked.argmax(dim=-1)
+    score = masked.gather(-1, best[:, None])[:, 0]
+    choices = allowed.sum(dim=-1)
+    table = torch.stack([score - total, score - masked_total], dim=-1).tolist()
+    alternatives = _alternatives(masked, masked_total, choices, num_alternatives)
+    steps: list[TokenStep | None] = []
+    for token_id, count, (logprob, constrained), others in zip(
+        best.tolist(), choices.tolist(), table, alternatives, strict=True
+    ):
+        if logprob != logprob or constrained != constrained:
+            steps.append(None)
+        elif count == 1:
+            steps.append(TokenStep(token_id, logprob, 0.0, forced=True))
+        else:
+            steps.append(TokenStep(token_id, logprob, constrained, alternatives=others))
+    return steps
+
+
+def _alternatives(masked: Tensor, total: Tensor, choices: Tensor, k: int) -> list[tuple[tuple[int, float], ...]]:
+    """The `k` most probable allowed tokens of each row that has a choice, the best first, the lower id among equals."""
+    found: list[tuple[tuple[int, float], ...]] = [()] * masked.shape[0]
+    rows = (choices > 1).nonzero()[:, 0]
+    if k == 0 or rows.numel() == 0:
+        return found
+    top = masked[rows].topk(min(k, masked.shape[-1]), dim=-1)
+    logprobs = (top.values - total[rows, None]).tolist()
+    for row, ids, values in zip(rows.tolist(), top.indices.tolist(), logprobs, strict=True):
+        ranked = sorted(zip(ids, values, strict=True), key=lambda pair: (-pair[1], pair[0]))
+        found[row] = tuple(pair for pair in ranked if pair[1] > float("-inf"))
+    return found
