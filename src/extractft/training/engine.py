@@ -6,14 +6,14 @@ An engine is given all rows of one optimizer step and may split them as it likes
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from extractft.training.features import Row
 
-__all__ = ["StepEngine", "label_count", "mean_loss", "model_device"]
+__all__ = ["StepEngine", "label_count", "mean_loss", "model_device", "unwrapped"]
 
 
 class StepEngine(Protocol):
@@ -60,3 +60,12 @@ def mean_loss(engine: StepEngine, rows: Sequence[Row], *, chunk: int) -> float:
 def model_device(model: nn.Module) -> torch.device:
     """Where the model's first parameter lives."""
     return next(model.parameters()).device
+
+
+def unwrapped(model: nn.Module) -> Any:
+    """The transformers model inside PEFT's wrapper, adapters still in place; the model itself if there is none.
+
+    `Any`, since the methods used on it are untyped in transformers.
+    """
+    getter: Any = getattr(model, "get_base_model", None)
+    return getter() if getter else model

@@ -10,14 +10,19 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from extractft.training.engine import model_device
+from extractft.training.engine import model_device, unwrapped
 
-__all__ = ["available_memory", "checkpointing", "is_out_of_memory", "saved_bytes_per_token"]
+__all__ = [
+    "available_memory",
+    "checkpointing",
+    "is_out_of_memory",
+    "recomputed_bytes_per_token",
+    "saved_bytes_per_token",
+]
 
 PROBE_TOKENS = 32
 CGROUP_LIMITS = (
@@ -53,6 +58,19 @@ def saved_bytes_per_token(model: nn.Module) -> int:
     return max(1, sum(seen.values()) // PROBE_TOKENS)
 
 
+def recomputed_bytes_per_token(model: nn.Module, saved: int) -> int:
+    """The same with checkpointing: the input of every layer, and everything of the one layer being recomputed.
+
+    Args:
+        model: The model.
+        saved: What `saved_bytes_per_token` says.
+    """
+    base = unwrapped(model)
+    config = base.config.get_text_config()
+    item = next(model.parameters()).element_size()
+    return int(config.num_hidden_layers * config.hidden_size * item + saved // config.num_hidden_layers)
+
+
 def available_memory(device: torch.device) -> int:
     """Bytes that can still be allocated on `device`, as far as the system says."""
     if device.type == "cuda":
@@ -70,7 +88,7 @@ def checkpointing(model: nn.Module, *, enabled: bool) -> Iterator[None]:
     The embeddings' output is made to require gradients: the base weights are frozen, and without this no adapter
     below a checkpoint would learn.
     """
-    base: Any = getattr(model, "get_base_model", lambda: model)()
+    base = unwrapped(model)
     if not enabled:
         yield
         return

@@ -1,9 +1,14 @@
-"""Which engine computes the steps, whether activations are recomputed, and what happens when memory runs out."""
+"""How steps are computed: which engine, passes of what size, and whether activations are recomputed.
+
+Decided once before training, from what a token costs and what memory there is; corrected when memory runs out all the
+same.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
@@ -11,33 +16,61 @@ from extractft.config import TrainingConfig
 from extractft.errors import TrainingError
 from extractft.training.engine import StepEngine, model_device
 from extractft.training.features import Features, Row
-from extractft.training.memory import available_memory, is_out_of_memory, saved_bytes_per_token
+from extractft.training.memory import (
+    available_memory,
+    is_out_of_memory,
+    recomputed_bytes_per_token,
+    saved_bytes_per_token,
+)
+from extractft.training.packed import packed_engine
 from extractft.training.padded import PaddedEngine
 
-__all__ = ["make_engine", "needs_checkpointing", "step_with_retry"]
+__all__ = ["Plan", "make_plan", "step_with_retry"]
 
 SHARE = 0.6
-"""Share of the free memory that a step's activations may take; the rest is for logits, gradients and workspaces."""
+"""Share of the free memory that a pass's activations may take; the rest is for logits, gradients and workspaces."""
+MAX_TOKENS = 16384
+"""Tokens in one packed pass at most: beyond it nothing is gained, however much memory there is."""
 logger = logging.getLogger(__name__)
 
 
-def make_engine(model: nn.Module, config: TrainingConfig) -> StepEngine:
-    """The fastest engine that works with this model."""
-    return PaddedEngine(model, batch_size=config.per_device_train_batch_size)
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How steps are computed.
+
+    Attributes:
+        engine: Computes them.
+        checkpointing: Whether activations are recomputed in the backward pass.
+    """
+
+    engine: StepEngine
+    checkpointing: bool
 
 
-def needs_checkpointing(model: nn.Module, features: Features, config: TrainingConfig) -> bool:
-    """Whether to recompute activations: as configured, or when the largest pass would not fit."""
-    if config.gradient_checkpointing != "auto":
-        return config.gradient_checkpointing
-    device = model_device(model)
-    tokens = config.per_device_train_batch_size * max(features.lengths)
-    needed = tokens * saved_bytes_per_token(model)
-    free = available_memory(device)
-    decided = needed > SHARE * free
-    if decided:
-        logger.info("recomputing activations: a pass would keep %.1f GB of %.1f GB free", needed / 1e9, free / 1e9)
-    return decided
+def make_plan(model: nn.Module, features: Features, config: TrainingConfig) -> Plan:
+    """The fastest way that works with this model and fits into memory.
+
+    Rows in a pass are `per_device_train_batch_size` at most. A pass of fewer rows costs a packing engine little,
+    recomputing costs a third more, so passes shrink down to one row before anything is recomputed.
+    """
+    budget = SHARE * available_memory(model_device(model))
+    cost = saved_bytes_per_token(model)
+    rows, longest = config.per_device_train_batch_size, max(features.lengths)
+    packed = packed_engine(model, max_rows=rows, max_tokens=MAX_TOKENS)
+    smallest_pass = rows * longest if isinstance(packed, str) else longest
+    checkpointing = config.gradient_checkpointing
+    if checkpointing == "auto":
+        checkpointing = smallest_pass * cost > budget
+        if checkpointing:
+            logger.info(
+                "recomputing activations: %d tokens would keep %.1f GB", smallest_pass, smallest_pass * cost / 1e9
+            )
+    if isinstance(packed, str):
+        logger.warning("training with padded batches, slower but equal: this model cannot be packed (%s)", packed)
+        return Plan(PaddedEngine(model, batch_size=rows), checkpointing)
+    cost = recomputed_bytes_per_token(model, cost) if checkpointing else cost
+    packed.max_tokens = min(MAX_TOKENS, max(longest, int(budget / cost)))
+    return Plan(packed, checkpointing)
 
 
 def step_with_retry(engine: StepEngine, model: nn.Module, rows: Sequence[Row], *, labels: int) -> Tensor:
@@ -56,7 +89,7 @@ def step_with_retry(engine: StepEngine, model: nn.Module, rows: Sequence[Row], *
         model.zero_grad(set_to_none=True)
         if not engine.halve():
             longest = max(len(row) for row in rows)
-            raise TrainingError(f"expected memory for a pass over one row ({longest} tokens), found too little").hint(
+            raise TrainingError(f"expected memory for a pass over one row of {longest} tokens, found less").hint(
                 "Set gradient_checkpointing=True, lower max_length, or take a smaller base model or lora.r."
             ) from failure
         logger.warning("out of memory: going on with smaller passes")

@@ -34,7 +34,7 @@ from extractft.training.engine import StepEngine, label_count, mean_loss, model_
 from extractft.training.features import Features, Row
 from extractft.training.identity import run_identity
 from extractft.training.memory import checkpointing
-from extractft.training.plan import make_engine, needs_checkpointing, step_with_retry
+from extractft.training.plan import make_plan, step_with_retry
 from extractft.training.result import TrainingResult
 
 __all__ = ["Scorer", "train"]
@@ -91,16 +91,16 @@ def train(
         return TrainingResult.from_dict(run.result(), best_checkpoint=run.path / "best")
     state = Progress.load(checkpoint) if checkpoint else Progress()
     with ExitStack() as stack:
-        stack.enter_context(checkpointing(model, enabled=needs_checkpointing(model, features, config)))
-        engine = make_engine(model, config)
-        trainer = _StepTrainer(model, features, config, run, state, engine, scorer, eval_features)
+        plan = make_plan(model, features, config)
+        stack.enter_context(checkpointing(model, enabled=plan.checkpointing))
+        trainer = _StepTrainer(model, features, config, run, state, plan.engine, scorer, eval_features)
         trainer.add_callback(Timetable(evaluate=bool(scorer or eval_features), checkpoint_seconds=checkpoint_seconds))
         stack.enter_context(_progress_bar(trainer, shown=progress))
         trainer_state = trainer.run_from(checkpoint)
     if state.best_adapter is not None:
         load_adapter_state(model, state.best_adapter)
     model.eval()
-    result = _result(state, trainer_state, features, engine)
+    result = _result(state, trainer_state, features, plan.engine)
     return result.at(run.finish(model, result.to_dict(), tokenizer))
 
 
@@ -138,7 +138,7 @@ class _StepTrainer(Trainer):
     def run_from(self, checkpoint: Path | None) -> TrainerState:
         """Train to the end, from scratch or from a checkpoint, and return the trainer's final state."""
         if checkpoint is not None:
-            state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+            state: TrainerState = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
             logger.info("going on at step %d of %d", state.global_step, state.max_steps)
             if self.progress.stopped_early or state.global_step >= state.max_steps:
                 load_adapter_state(self.adapted, read_adapter(checkpoint))
@@ -146,11 +146,7 @@ class _StepTrainer(Trainer):
         self._clock = time.perf_counter()
         self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         self._count_seconds()
-        return self._state()
-
-    def _state(self) -> TrainerState:
-        state: TrainerState = self.state
-        return state
+        return self.state
 
     def training_step(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
