@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from extractft.prompt.words import Words, spell
-from extractft.schema.nodes import (
+from extractft.prompt.words import Words, spell, spell_number
+from extractft.schema import (
     MISSING,
     ArrayNode,
     BooleanNode,
@@ -288,12 +288,12 @@ def _string_details(node: StringNode, words: Words) -> tuple[str, ...]:
 
 
 def _number_details(node: IntegerNode | NumberNode, words: Words) -> tuple[str, ...]:
-    bounds = [words.interval(node.minimum, node.maximum)]
+    limits: list[tuple[str, float | None]] = [(words.multiple_of, node.multiple_of)]
     if isinstance(node, NumberNode):
-        bounds += [words.more_than.format(node.exclusive_minimum)] if node.exclusive_minimum is not None else []
-        bounds += [words.less_than.format(node.exclusive_maximum)] if node.exclusive_maximum is not None else []
-    step = [words.multiple_of.format(node.multiple_of)] if node.multiple_of is not None else []
-    return tuple(bound for bound in (*bounds, *step) if bound)
+        limits = [(words.more_than, node.exclusive_minimum), (words.less_than, node.exclusive_maximum), *limits]
+    interval = words.interval(node.minimum, node.maximum)
+    said = [phrase.format(spell_number(limit)) for phrase, limit in limits if limit is not None]
+    return (interval, *said) if interval else tuple(said)
 
 
 def _has_form(node: Node) -> bool:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from extractft.prompt.words import Language
-from extractft.schema.nodes import ArrayNode, LiteralNode, MapNode, Node, ObjectNode, UnionNode
-
-if TYPE_CHECKING:
-    from extractft.schema import Schema
+from extractft.schema import ArrayNode, LiteralNode, MapNode, Node, ObjectNode, Schema, UnionNode
 
 __all__ = ["detect_language"]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import traceback
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jinja2 import PackageLoader, StrictUndefined, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -17,9 +17,7 @@ from extractft.errors import PromptError
 from extractft.prompt.fields import Entry, outline
 from extractft.prompt.language import detect_language
 from extractft.prompt.words import WORDS, Words
-
-if TYPE_CHECKING:
-    from extractft.schema import Schema
+from extractft.schema import Schema
 
 __all__ = ["render_system_prompt"]
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from extractft.schema.nodes import JsonScalar, StringFormat
+from extractft.schema import JsonScalar, StringFormat
 
-__all__ = ["WORDS", "Language", "Words", "spell"]
+__all__ = ["WORDS", "Language", "Words", "spell", "spell_number"]
 
 Language = Literal["zh", "en"]
 
@@ -20,6 +20,11 @@ Language = Literal["zh", "en"]
 def spell(value: object) -> str:
     """A value as JSON writes it, in one line."""
     return json.dumps(value, ensure_ascii=False)
+
+
+def spell_number(value: float) -> str:
+    """A bound as a person writes it: `5`, not `5.0`."""
+    return str(value) if isinstance(value, int) else f"{value:.15g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +98,13 @@ class Words:
 
     def interval(self, low: float | None, high: float | None) -> str:
         """Inclusive bounds, either of which may be `None`; empty without bounds."""
-        if low is None and high is None:
-            return ""
-        if high is None:
-            return self.at_least.format(low)
         if low is None:
-            return self.at_most.format(high)
-        return self.exactly.format(low) if low == high else self.between.format(low, high)
+            return "" if high is None else self.at_most.format(spell_number(high))
+        if high is None:
+            return self.at_least.format(spell_number(low))
+        if low == high:
+            return self.exactly.format(spell_number(low))
+        return self.between.format(spell_number(low), spell_number(high))
 
     def count(self, unit: Noun, low: int | None, high: int | None) -> str:
         """Bounds on a number of things; empty without bounds."""

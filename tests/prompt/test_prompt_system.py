@@ -1,0 +1,327 @@
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import BaseModel, Field
+
+from extractft.config import PromptConfig
+from extractft.errors import PromptError
+from extractft.prompt import detect_language, render_system_prompt
+from extractft.schema import Schema
+
+
+class Restaurant(BaseModel):
+    restaurant_name: str | None = None
+    restaurant_type: str | None = None
+    city: str | None = None
+    cuisine: str | None = None
+    party_size: int | None = None
+
+
+class Complaint(BaseModel):
+    """市民向社区反映的问题。"""
+
+    name: str = Field(description="投诉人姓名")
+    address: str = Field(description="详细地址")
+    email: str | None = Field(None, description="邮箱")
+    urgency: Literal["低", "中", "高"] = Field(description="紧急程度")
+    reported: date | None = Field(None, description="反映日期")
+
+
+class Address(BaseModel):
+    """A postal address."""
+
+    street: str
+    zip: Annotated[str, Field(pattern=r"^\d{5}$")] | None = None
+
+
+class Line(BaseModel):
+    description: str = Field(max_length=20)
+    price: Decimal = Field(description="Price of one\n   piece")
+    quantity: Annotated[int, Field(ge=1, le=99)] = 1
+
+
+class Card(BaseModel):
+    """Paid by card."""
+
+    kind: Literal["card"] = "card"
+    number: str
+
+
+class Cash(BaseModel):
+    kind: Literal["cash"] = "cash"
+    currency: Literal["EUR", "USD"] = "EUR"
+
+
+class Order(BaseModel):
+    """An order of a shop.
+
+    One document holds one order.
+    """
+
+    lines: Annotated[list[Line], Field(min_length=1)]
+    bill_to: Address
+    ship_to: Address | None = None
+    payment: Annotated[Card | Cash, Field(discriminator="kind")]
+    ordered: date | datetime
+    tags: set[str] = Field(default_factory=set, max_length=3)
+    amounts: dict[str, float] = {}
+    corner: tuple[int, int] | None = None
+    rating: Annotated[float, Field(gt=0, lt=5)] | None = None
+    paid: bool
+    note: str | None
+
+
+class Category(BaseModel):
+    title: str
+    children: list[Category] = []
+
+
+def prompt(type_: Any, *, omit_defaults: bool = True, **config: Any) -> str:
+    return render_system_prompt(Schema.of(type_, omit_defaults=omit_defaults), PromptConfig(**config))
+
+
+def test_flat_english() -> None:
+    assert (
+        prompt(Restaurant)
+        == """\
+Extract a record from the user's text. Answer only with one JSON object.
+Copy values as they are written in the text, unless their type asks for another form. Leave out fields that the text does not give.
+
+Fields (text unless noted):
+- restaurant_name
+- restaurant_type
+- city
+- cuisine
+- party_size (whole number)"""
+    )
+
+
+def test_flat_english_with_nulls_written() -> None:
+    assert prompt(Restaurant, omit_defaults=False) == prompt(Restaurant).replace("Leave out", "Write null for")
+
+
+def test_chinese() -> None:
+    assert (
+        prompt(Complaint)
+        == """\
+从用户的文本中提取信息，只回答一个 JSON 对象。
+市民向社区反映的问题。
+照抄原文，不要改写，类型另有要求的除外。文本中没有的可缺字段省略。
+
+字段（未注明的为文本）：
+- name：投诉人姓名
+- address：详细地址
+- email（可缺）：邮箱
+- urgency（"低"、"中"、"高" 之一）：紧急程度
+- reported（日期 YYYY-MM-DD，可缺）：反映日期"""
+    )
+
+
+def test_nested() -> None:
+    assert (
+        prompt(Order)
+        == r"""Extract a record from the user's text. Answer only with one JSON object.
+An order of a shop.
+
+One document holds one order.
+Copy values as they are written in the text, unless their type asks for another form. Leave out optional fields that the text does not give.
+
+Fields (text unless noted):
+- lines (list of objects, at least 1 item)
+  - description (at most 20 characters)
+  - price (decimal number): Price of one piece
+  - quantity (whole number, 1 to 99, default 1)
+- bill_to (Address object): A postal address.
+  - street
+  - zip (pattern ^\d{5}$, optional)
+- ship_to (Address object as above, optional)
+- payment (one of the following, told apart by kind)
+  1. Card object: Paid by card.
+    - kind (always "card")
+    - number
+  2. Cash object
+    - kind (always "cash")
+    - currency (one of "EUR", "USD", default "EUR")
+- ordered (date YYYY-MM-DD or date and time YYYY-MM-DDTHH:MM:SS)
+- tags (list of texts, at most 3 items, no repeats, optional)
+- amounts (object from texts to numbers, optional)
+- corner (list [whole number, whole number], optional)
+- rating (number, more than 0, less than 5, optional)
+- paid (true/false)
+- note (text or null)"""
+    )
+
+
+def test_recursion_is_named_once() -> None:
+    assert prompt(Category).endswith("""\
+Answer only with one JSON Category object.
+Copy values as they are written in the text. Leave out optional fields that the text does not give.
+
+Fields (text unless noted):
+- title
+- children (list of Category objects as above, optional)""")
+
+
+def test_list_at_the_root() -> None:
+    assert prompt(list[Complaint]).splitlines()[0] == "从用户的文本中按顺序提取所有记录，只回答一个 JSON 对象列表。"
+    assert "- name：投诉人姓名" in prompt(list[Complaint])
+    assert (
+        prompt(list[Address])
+        == r"""Extract all records from the user's text, in its order. Answer only with one JSON list of objects.
+Copy values as they are written in the text. Leave out optional fields that the text does not give.
+
+Fields (text unless noted):
+- street
+- zip (pattern ^\d{5}$, optional)"""
+    )
+
+
+def test_value_at_the_root() -> None:
+    assert (
+        prompt(Annotated[int, Field(ge=0)])
+        == """\
+Extract a value from the user's text. Answer only with one JSON value: whole number (at least 0).
+Copy values as they are written in the text, unless their type asks for another form."""
+    )
+
+
+def test_union_at_the_root() -> None:
+    text = prompt(Card | Address)
+    assert "Answer only with one JSON value: one of the following." in text
+    assert "Options (text unless noted):\n1. Card object: Paid by card.\n  - kind" in text
+    assert "\n2. Address object: A postal address.\n  - street" in text
+
+
+def test_the_smaller_part_is_marked() -> None:
+    class Mostly(BaseModel):
+        a: str
+        b: str | None = None
+        c: str | None = None
+        d: int = 3
+
+    assert prompt(Mostly).endswith("- a (required)\n- b\n- c\n- d (whole number, default 3)")
+    written = prompt(Mostly, omit_defaults=False)
+    assert written.endswith("- a\n- b (text or null)\n- c (text or null)\n- d (whole number, default 3)")
+
+
+def test_nothing_is_said_about_absence_where_nothing_may_be_absent() -> None:
+    class Strict(BaseModel):
+        a: str
+        b: str
+
+    assert prompt(Strict).endswith("as they are written in the text.\n\nFields (text unless noted):\n- a\n- b")
+
+
+@pytest.mark.real
+def test_a_plain_field_costs_few_tokens(qwen3_tokenizer: Any) -> None:
+    fields: dict[str, Any] = {f"field_{chr(97 + i)}": (str | None, None) for i in range(20)}
+    from pydantic import create_model
+
+    def tokens(count: int) -> int:
+        some = dict(list(fields.items())[:count])
+        return len(qwen3_tokenizer.encode(prompt(create_model("Some", **some))))
+
+    assert (tokens(20) - tokens(10)) / 10 <= 5
+    assert tokens(1) <= 60
+
+
+def test_language_can_be_forced() -> None:
+    assert prompt(Complaint, language="en").startswith("Extract a record")
+    assert prompt(Restaurant, language="zh").startswith("从用户的文本中提取信息")
+
+
+def test_instructions_stand_before_the_fields() -> None:
+    text = prompt(Restaurant, instructions="Prices are in euros.\n")
+    assert "\nPrices are in euros.\n\nFields" in text
+
+
+@pytest.mark.parametrize(
+    ("description", "language"),
+    [
+        ("姓名", "zh"),
+        ("E-mail 地址", "zh"),
+        ("Full name of the person, e.g. 龙琳", "en"),
+        ("氏名をここに書く", "en"),
+        ("이름 姓名", "en"),
+        ("Name", "en"),
+    ],
+)
+def test_language_of_descriptions(description: str, language: str) -> None:
+    class Record(BaseModel):
+        name: str = Field(description=description)
+
+    assert detect_language(Schema.of(Record)) == language
+
+
+def test_language_of_keys_docstrings_and_values() -> None:
+    class Keys(BaseModel):
+        姓名: str
+        地址: str
+
+    class Docstring(BaseModel):
+        """收件人信息"""
+
+        full_name: str
+        street_address: str
+
+    class Values(BaseModel):
+        grade: Literal["优秀", "良好", "较差"]
+
+    class Nested(BaseModel):
+        items: list[Docstring]
+
+    for type_ in (Keys, Docstring, Values, Nested, list[Keys], dict[str, Keys]):
+        assert detect_language(Schema.of(type_)) == "zh", type_
+    assert detect_language(Schema.of(Restaurant)) == "en"
+    assert detect_language(Schema.of(int)) == "en"
+
+
+def test_own_template() -> None:
+    source = """\
+{{ schema_name }} [{{ language }}] {{ root }}: {{ description }}
+{% for field in fields %}
+{{ field.key }}|{{ field.type }}|{{ field.details | join("; ") }}|{{ field.optional }}|{{ field.description }}
+{% endfor %}
+{% include "fields.jinja" %}
+"""
+    assert (
+        prompt(Complaint, template=source)
+        == """\
+Complaint [zh] object: 市民向社区反映的问题。
+name|||False|投诉人姓名
+address|||False|详细地址
+email||可缺|True|邮箱
+urgency|"低"、"中"、"高" 之一||False|紧急程度
+reported|日期 YYYY-MM-DD|可缺|True|反映日期
+- name：投诉人姓名
+- address：详细地址
+- email（可缺）：邮箱
+- urgency（"低"、"中"、"高" 之一）：紧急程度
+- reported（日期 YYYY-MM-DD，可缺）：反映日期"""
+    )
+
+
+def test_own_template_is_not_escaped() -> None:
+    assert prompt(Restaurant, template="<b>{{ '<&>' }}</b>") == "<b><&></b>"
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("ok\n{% if %}", "syntax error in line 2"),
+        ("ok\n\n{{ nam }}", "UndefinedError in line 3: 'nam' is undefined"),
+        ("{{ fields[0].nope }}", "UndefinedError in line 1"),
+        ("ok\n{{ 1 / 0 }}", "ZeroDivisionError in line 2"),
+        ("{{ fields.__class__.__mro__ }}", "SecurityError in line 1"),
+        ("{% include 'nope.jinja' %}", "TemplateNotFound in line 1"),
+        (" \n", "writes nothing"),
+    ],
+)
+def test_template_errors_name_the_line(template: str, message: str) -> None:
+    with pytest.raises(PromptError, match=message) as caught:
+        prompt(Restaurant, template=template)
+    assert "PromptConfig.template" in caught.value.__notes__[0]
