@@ -11,8 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from extractft.schema.build import Builder, Definition, FieldSpec
-from extractft.schema.leaves import Plan
+from extractft.schema.build import Builder
 from extractft.schema.nodes import (
     ArrayNode,
     Field,
@@ -23,6 +22,7 @@ from extractft.schema.nodes import (
     RefNode,
     UnionNode,
 )
+from extractft.schema.parts import Definition, FieldSpec, Plan
 
 __all__ = ["Assembly", "assemble", "children", "map_children"]
 

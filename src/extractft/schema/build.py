@@ -6,7 +6,6 @@ from it is only asked where a type hides its shape behind a function. Knows no g
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -18,10 +17,12 @@ from pydantic_core import PydanticOmit, SchemaSerializer, SchemaValidator, core_
 from extractft.errors import SchemaError
 from extractft.schema import writers as w
 from extractft.schema.core import (
+    checked_key,
     default_of,
     description,
     docstring,
     empty_container,
+    field_key,
     fields_of,
     join,
     node_of_json_schema,
@@ -30,7 +31,8 @@ from extractft.schema.core import (
     root_writer,
     secret,
 )
-from extractft.schema.leaves import LEAVES, Core, Plan
+from extractft.schema.grammar_schema import unenforced
+from extractft.schema.leaves import LEAVES
 from extractft.schema.nodes import (
     MISSING,
     ArrayNode,
@@ -44,31 +46,11 @@ from extractft.schema.nodes import (
     StringNode,
     UnionNode,
 )
+from extractft.schema.parts import Core, Definition, FieldSpec, Plan
 
-__all__ = ["Builder", "Definition", "FieldSpec"]
+__all__ = ["Builder"]
 
 HINT = "Name the type of the value: str, int, a model, a union of these."
-
-
-@dataclasses.dataclass(slots=True)
-class FieldSpec:
-    """A field as the class declares it."""
-
-    write: w.FieldWriter
-    node: Node
-    description: str | None
-
-
-@dataclasses.dataclass(slots=True)
-class Definition:
-    """A named part of the tree: an object, or anything that refers to itself."""
-
-    name: str
-    plan: Plan | None = None
-    writer: w.ObjectWriter | None = None
-    fields: list[FieldSpec] = dataclasses.field(default_factory=list)
-    description: str | None = None
-    label: str = ""
 
 
 class Builder:
@@ -100,10 +82,12 @@ class Builder:
         return self.visit(self.core, "")
 
     def visit(self, core: Core, path: str) -> Plan:
+        """The plan of one place and all beneath it."""
         kind = core["type"]
         if kind in LEAVES:
             plan = LEAVES[kind](core, self._config[-1], path)
-            self._note_leaf(plan.node, path)
+            for text in unenforced(plan.node):
+                self._note(path, text)
             return plan
         method = getattr(self, "_" + kind.replace("-", "_"), None)
         if method is None:
@@ -126,15 +110,15 @@ class Builder:
             if known is not None:
                 return self._object_plan(known)
             # a type that refers to itself without being a class with fields: a RootModel, a type alias
-            name = self._open[ref] or self._define(ref.split(":")[0].rsplit(".", 1)[-1])
+            name: str = self._open[ref] or self._define(ref.split(":")[0].rsplit(".", 1)[-1])
             self._open[ref] = name
             return Plan(RefNode(name), lambda value, full: self._later(name)(value, full))
         self._open[ref] = None
         plan = self.visit(self._schemas[ref], path)
-        name = self._open.pop(ref)
-        if name is not None:
-            self.definitions[name].plan = plan
-            plan = Plan(RefNode(name), plan.write)
+        alias = self._open.pop(ref)
+        if alias is not None:
+            self.definitions[alias].plan = plan
+            plan = Plan(RefNode(alias), plan.write)
         self._plans[ref] = plan
         return plan
 
@@ -261,7 +245,7 @@ class Builder:
             raise SchemaError("keys of a mapping have to be str, int or a fixed set of strings", path=path).hint(
                 "JSON keys are strings; use a list of models with a key field instead."
             )
-        order = tuple(str(item) for item in node.values) if isinstance(node, LiteralNode) else ()
+        order = tuple(checked_key(str(item), path) for item in node.values) if isinstance(node, LiteralNode) else ()
         if isinstance(node, IntegerNode) and node != IntegerNode():
             self._note(path, "bounds of integer keys are checked after decoding")
         maps = MapNode(node, value.node, core.get("min_length") or 0, core.get("max_length"))
@@ -315,9 +299,8 @@ class Builder:
 
     def _typed_dict(self, core: Core, path: str) -> Plan:
         with self._configured(core.get("config")):
-            return self._object(
-                core, None, path, label=core.get("cls_name") or getattr(core.get("cls"), "__name__", "")
-            )
+            label = core.get("cls_name") or getattr(core.get("cls"), "__name__", "Object")
+            return self._object(core, None, path, label=str(label))
 
     def _named_tuple(self, core: Core, path: str) -> Plan:
         return self._object(core, core["cls"], path)
@@ -365,35 +348,19 @@ class Builder:
             return
         plan = self.visit(core["schema"], where)
         optional = default_core is not None or not core.get("required", True)
-        writer = w.FieldWriter(name, self._key(name, core, where), plan.write, optional)
+        writer = w.FieldWriter(name, field_key(name, core, self._config[-1], where), plan.write, optional)
         writer.may_be_missing = optional and default_core is None
         if default_core is not None:
-            self._set_default(writer, default_core, core["schema"])
+            writer.python_default = self._default_value(default_core)
         definition.fields.append(FieldSpec(writer, plan.node, description(core)))
 
-    def _set_default(self, writer: w.FieldWriter, default_core: Core, field_core: Core) -> None:
-        value = default_core.get("default", MISSING)
-        factory = default_core.get("default_factory")
-        if factory is not None:
-            value = empty_container(factory, default_core.get("default_factory_takes_data"))
-        if value is MISSING:
-            return
-        validate = default_core.get("validate_default", self._config[-1].get("validate_default"))
-        if validate and factory is None:
-            value = SchemaValidator(self._closed(default_core["schema"])).validate_python(value)
-        writer.python_default = value
-
-    def _key(self, name: str, core: Core, path: str) -> str:
-        alias = core.get("validation_alias", core.get("alias"))
-        if alias is None or self._config[-1].get("validate_by_alias") is False:
-            return name
-        routes = [[alias]] if isinstance(alias, str) else alias if isinstance(alias[0], list) else [alias]
-        for route in routes:
-            if len(route) == 1 and isinstance(route[0], str):
-                return str(route[0])
-        raise SchemaError(
-            "an alias path reaches into other values, so the field has no key of its own", path=path
-        ).hint("Give the field a plain alias, or AliasChoices with one.")
+    def _default_value(self, core: Core) -> Any:
+        if core.get("default_factory") is not None:
+            return empty_container(core["default_factory"], core.get("default_factory_takes_data"))
+        value = core.get("default", MISSING)
+        if value is not MISSING and core.get("validate_default", self._config[-1].get("validate_default")):
+            return SchemaValidator(self._closed(core["schema"])).validate_python(value)
+        return value
 
     @contextmanager
     def _configured(self, config: Mapping[str, Any] | None) -> Iterator[None]:
@@ -407,9 +374,3 @@ class Builder:
         note = f"{path}: {text}" if path else text
         if note not in self.notes:
             self.notes.append(note)
-
-    def _note_leaf(self, node: Node, path: str) -> None:
-        if isinstance(node, StringNode):
-            bounds = [f"{n}={v}" for n, v in node.constraints if n in ("ge", "gt", "le", "lt", "multiple_of", "now")]
-            if bounds:
-                self._note(path, f"{', '.join(bounds)} is checked after decoding, the grammar does not know it")

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, RootModel, SecretBytes, SecretStr
 
+from extractft.errors import SchemaError
 from extractft.schema import writers as w
 from extractft.schema.formats import Unwritable
 from extractft.schema.nodes import (
@@ -24,12 +25,15 @@ from extractft.schema.nodes import (
     StringFormat,
     StringNode,
 )
+from extractft.schema.parts import Core
 
 __all__ = [
+    "checked_key",
     "default_of",
     "description",
     "docstring",
     "empty_container",
+    "field_key",
     "fields_of",
     "join",
     "node_of_json_schema",
@@ -39,7 +43,6 @@ __all__ = [
     "secret",
 ]
 
-Core = Mapping[str, Any]
 FUNCTIONS = ("function-before", "function-after", "function-wrap")
 
 
@@ -78,6 +81,35 @@ def fields_of(core: Core) -> Iterator[tuple[str, Core]]:
             yield name, {**item, "required": item.get("required", total)} if is_key else item
     else:
         yield from ((item["name"], item) for item in core["fields"])
+
+
+def field_key(name: str, core: Core, config: Mapping[str, Any], path: str) -> str:
+    """The key under which parsing looks for a field: its validation alias, if it has one.
+
+    Raises:
+        SchemaError: The alias is a path into other values, or holds what the grammar cannot spell.
+    """
+    alias = core.get("validation_alias", core.get("alias"))
+    if alias is None or config.get("validate_by_alias") is False:
+        return checked_key(name, path)
+    routes = [[alias]] if isinstance(alias, str) else alias if isinstance(alias[0], list) else [alias]
+    for route in routes:
+        if len(route) == 1 and isinstance(route[0], str):
+            return checked_key(route[0], path)
+    raise SchemaError("an alias path reaches into other values; the field has no key of its own", path=path).hint(
+        "Give the field a plain alias, or AliasChoices with one."
+    )
+
+
+def checked_key(key: str, path: str) -> str:
+    """The key, if JSON and the grammar can spell it.
+
+    Raises:
+        SchemaError: It holds a lone surrogate or the control character DEL.
+    """
+    if "\x7f" in key or any("\ud800" <= char <= "\udfff" for char in key):
+        raise SchemaError("a key with DEL or a lone surrogate in it cannot be written", path=path)
+    return key
 
 
 def default_of(core: Core) -> Core | None:

@@ -49,8 +49,11 @@ _POSITIONAL = 40
 """Decimals with more leading or trailing zeros than this are spelled with an exponent."""
 
 
-class Unwritable(Exception):  # noqa: N818 - never reaches the user: the facade turns it into a SchemaError
-    """A value does not fit its place in the tree. Says why without quoting the value."""
+class Unwritable(Exception):
+    """A value does not fit its place in the tree. Says why without quoting the value.
+
+    Never reaches the user: the facade turns it into a `SchemaError`.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

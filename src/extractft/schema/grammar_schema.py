@@ -7,7 +7,7 @@ either. Knows what the compiler can take, not the compiler.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from extractft.schema.formats import INTEGER_KEY, format_regex
@@ -27,9 +27,9 @@ from extractft.schema.nodes import (
     StringNode,
     UnionNode,
 )
-from extractft.schema.patterns import grammar_pattern
+from extractft.schema.patterns import enough_for, grammar_pattern
 
-__all__ = ["GUIDANCE", "grammar_schema"]
+__all__ = ["GUIDANCE", "grammar_schema", "unenforced"]
 
 GUIDANCE = {"item_separator": ",", "key_separator": ":", "whitespace_flexible": False}
 """Separators without spaces; the compiler reads them at the top level only."""
@@ -38,7 +38,10 @@ EXACT = 2**53
 """Largest integer bound that the compiler keeps exactly."""
 LARGEST = 10.0**17
 """Largest number bound that the compiler takes."""
-LARGEST_MULTIPLE = 10_000
+LARGEST_MULTIPLE = 1_000
+"""Largest multiple: the compiler's automaton has as many states."""
+TENTHS = tuple(10.0**-places for places in range(1, 7))
+"""Multiples below one that the compiler reads as a number of decimal places; others it gets wrong."""
 
 
 def grammar_schema(
@@ -99,10 +102,9 @@ class _Emitter:
         if pattern:
             limits["pattern"] = pattern
         longest = node.max_length
-        if self.cap is not None and not pattern:
-            longest = (
-                max(self.cap, node.min_length) if longest is None else min(longest, max(self.cap, node.min_length))
-            )
+        if self.cap is not None:
+            cap = max(self.cap, node.min_length, enough_for(pattern) if pattern else 0)
+            longest = cap if longest is None else min(longest, cap)
         if longest is not None:
             limits["maxLength"] = longest
         return limits
@@ -172,9 +174,8 @@ class _Emitter:
             case ArrayNode() | MapNode() if default in ([], {}) and node.max_items != 0:
                 return dataclasses.replace(node, min_items=max(node.min_items, 1))
             case UnionNode(options):
-                kept = [
-                    option for option in (self.without(option, default) for option in options) if option is not None
-                ]
+                offered = (self.without(option, default) for option in options)
+                kept = [option for option in offered if option is not None]
                 return kept[0] if len(kept) == 1 else dataclasses.replace(node, options=tuple(kept)) if kept else None
             case RefNode(name) if isinstance(self.definitions[name], UnionNode):
                 left_over = self.without(self.definitions[name], default)
@@ -183,11 +184,9 @@ class _Emitter:
 
 
 def _integer(node: IntegerNode) -> dict[str, Any]:
+    bounds = {"minimum": node.minimum, "maximum": node.maximum}
     schema: dict[str, Any] = {"type": "integer"}
-    if node.minimum is not None and abs(node.minimum) <= EXACT:
-        schema["minimum"] = node.minimum
-    if node.maximum is not None and abs(node.maximum) <= EXACT:
-        schema["maximum"] = node.maximum
+    schema.update((name, bound) for name, bound in bounds.items() if bound is not None and abs(bound) <= EXACT)
     if node.multiple_of is not None and node.multiple_of <= LARGEST_MULTIPLE:
         schema["multipleOf"] = node.multiple_of
     return schema
@@ -200,7 +199,40 @@ def _number(node: NumberNode) -> dict[str, Any]:
         "exclusiveMinimum": node.exclusive_minimum,
         "exclusiveMaximum": node.exclusive_maximum,
     }
-    schema = {name: bound for name, bound in bounds.items() if bound is not None and abs(bound) <= LARGEST}
-    if node.multiple_of is not None and node.multiple_of.is_integer() and node.multiple_of <= LARGEST_MULTIPLE:
-        return {"type": "integer", **schema, "multipleOf": int(node.multiple_of)}
-    return {"type": "number", **schema}
+    schema: dict[str, Any] = {"type": "number"}
+    schema.update((name, bound) for name, bound in bounds.items() if bound is not None and abs(bound) <= LARGEST)
+    if node.multiple_of is not None and node.multiple_of.is_integer():
+        schema["type"] = "integer"
+        if node.multiple_of <= LARGEST_MULTIPLE:
+            schema["multipleOf"] = int(node.multiple_of)
+    elif node.multiple_of in TENTHS:
+        schema["multipleOf"] = node.multiple_of
+    return schema
+
+
+def unenforced(node: Node) -> Iterator[str]:
+    """What a leaf demands and the grammar does not: sentences for the user, without the path."""
+    after = "is checked after decoding, not by the grammar"
+    match node:
+        case StringNode(pattern=str() as pattern) if grammar_pattern(pattern) is None:
+            yield f"the pattern {pattern!r} needs look-around, back-references or the like; it {after}"
+        case StringNode(constraints=constraints):
+            known = ("max_digits", "decimal_places", "timezone", "version", "schemes")
+            for name, value in constraints:
+                if name not in known:
+                    yield f"{name}={value} {after}"
+        case IntegerNode():
+            yield from (f"{name}={getattr(node, name)} {after}" for name in _dropped(node, _integer(node)))
+        case NumberNode():
+            yield from (f"{name}={getattr(node, name)} {after}" for name in _dropped(node, _number(node)))
+
+
+def _dropped(node: IntegerNode | NumberNode, emitted: Mapping[str, Any]) -> Iterator[str]:
+    for item in dataclasses.fields(node):
+        if getattr(node, item.name) is not None and _camel(item.name) not in emitted:
+            yield item.name
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(map(str.capitalize, rest))

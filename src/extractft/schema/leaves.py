@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,25 +16,14 @@ from extractft.schema.nodes import (
     IntegerNode,
     JsonScalar,
     LiteralNode,
-    Node,
     NullNode,
     NumberNode,
     StringFormat,
     StringNode,
 )
+from extractft.schema.parts import Core, Plan
 
-__all__ = ["LEAVES", "Plan", "scalar_literal"]
-
-Core = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A place in the tree: what may stand there and how it is written."""
-
-    node: Node
-    write: w.Writer
-
+__all__ = ["LEAVES", "scalar_literal"]
 
 Leaf = Callable[[Core, Mapping[str, Any], str], Plan]
 """`(core schema, config of the enclosing class, path)` -> plan."""
@@ -85,10 +73,9 @@ def _null(core: Core, config: Mapping[str, Any], path: str) -> Plan:
 
 def _formatted(format_: StringFormat, write: w.Writer) -> Leaf:
     def leaf(core: Core, config: Mapping[str, Any], path: str) -> Plan:
-        constraints: list[tuple[str, JsonScalar]] = []
-        for name in ("ge", "gt", "le", "lt"):
-            if core.get(name) is not None:
-                constraints.append((name, write(core[name], False)))
+        constraints: list[tuple[str, JsonScalar]] = [
+            (name, write(core[name], False)) for name in ("ge", "gt", "le", "lt") if core.get(name) is not None
+        ]
         zone = core.get("tz_constraint")
         if zone is not None:
             constraints.append(("timezone", "forbidden" if zone == "naive" else "required"))
@@ -102,10 +89,8 @@ def _formatted(format_: StringFormat, write: w.Writer) -> Leaf:
 
 
 def _decimal(core: Core, config: Mapping[str, Any], path: str) -> Plan:
-    constraints: list[tuple[str, JsonScalar]] = []
-    for name in ("ge", "gt", "le", "lt", "multiple_of"):
-        if core.get(name) is not None:
-            constraints.append((name, str(core[name])))
+    bounds = ("ge", "gt", "le", "lt", "multiple_of")
+    constraints = [(name, str(core[name])) for name in bounds if core.get(name) is not None]
     counted = [(name, core[name]) for name in ("max_digits", "decimal_places") if core.get(name) is not None]
     node = StringNode("decimal", constraints=(*constraints, *counted))
     return Plan(node, partial(w.write_decimal, positional=bool(counted)))

@@ -1,19 +1,25 @@
 """Regular expressions as Pydantic takes them -> as the grammar takes them.
 
-The grammar's classes are ASCII where Pydantic's are Unicode, and it knows no look-around, no word boundary and no
-back-reference. Knows nothing of schemas.
+The grammar's classes are ASCII where Pydantic's are Unicode, and it knows no look-around, no word boundary, no
+back-reference, and anchors at the ends only. Knows nothing of schemas.
 """
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterable
 
-__all__ = ["grammar_pattern"]
+__all__ = ["enough_for", "grammar_pattern"]
 
-WORD, DIGIT, SPACE = r"\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}", r"\p{Nd}", r"\t\n\x0B\f\r\u0085\p{Z}"
-CLASSES = {"w": WORD, "d": DIGIT, "s": SPACE}
-UNSUPPORTED = re.compile(r"\(\?(?:[=!>]|<[=!]|P=|\()")
-TOKEN = re.compile(r"\\(?:[pP](?:\{[^}]*\}|.)|x\{[0-9A-Fa-f]+\}|u\{[0-9A-Fa-f]+\}|.)|\(\?(?:[=!>(]|<[=!]|P=)|[\s\S]")
+CLASSES = {"w": r"\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}", "d": r"\p{Nd}", "s": r"\t\n\x0B\f\r\u{85}\p{Z}"}
+"""What Pydantic's engine means by these, or (of `\w`, joiners) a little less, so that nothing is refused later."""
+ATOM = r"\\(?:[pP](?:\{[^}]*\}|.)|[xuU](?:\{[0-9A-Fa-f]+\}|[0-9A-Fa-f]{2,8})|[\s\S])"
+GROUP = r"\((?:\?(?:P?<[^>=!]+>|[a-zA-Z-]*:|[a-zA-Z-]+\)|P=\w+\)|<?[=!]|[>(#]))?"
+TOKEN = re.compile(rf"{ATOM}|{GROUP}|\[\^?\]?|&&|[\s\S]")
+UNKNOWN = re.compile(r"\(\?(?:<?[=!]|[>(#]|P=)")
+MULTILINE = re.compile(r"\(\?[a-zA-Z]*m[a-zA-Z]*[:)-]")
+REPEAT = re.compile(r"\{(\d+)(?:,\d*)?\}")
 
 
 def grammar_pattern(pattern: str) -> str | None:
@@ -24,17 +30,69 @@ def grammar_pattern(pattern: str) -> str | None:
     written: list[str] = []
     depth = 0  # of character classes
     for token in TOKEN.findall(pattern):
-        if depth == 0 and token.startswith("(?") and UNSUPPORTED.match(token):
-            return None
+        if depth:
+            depth += token.startswith("[") - (token == "]")
+            written[-1] += _escape_in_class(token)
+            continue
         name = token[1:] if token.startswith("\\") else ""
-        if name.lower() in CLASSES and len(name) == 1:
-            inside = CLASSES[name.lower()]
-            written.append(f"[^{inside}]" if name.isupper() else inside if depth else f"[{inside}]")
-        elif depth == 0 and (name in ("b", "B", "G", "<", ">") or (name.isdigit() and name != "0")):
+        if UNKNOWN.match(token) or MULTILINE.match(token) or name[:1] in ("b", "B", "G", "<", ">", *"123456789"):
             return None
-        elif name in ("A", "z", "Z"):
-            written.append("^" if name == "A" else "$")
+        if name in ("A", "z", "Z"):
+            token = "^" if name == "A" else "$"
+        elif name.lower() in CLASSES:
+            token = f"[{'^' if name.isupper() else ''}{CLASSES[name.lower()]}]"
+        depth += token.startswith("[") and not name
+        written.append(token)
+    return "".join(written) if _anchored_at_ends(written) else None
+
+
+def _escape_in_class(token: str) -> str:
+    name = token[1:]
+    if token.startswith("\\") and name.lower() in CLASSES:
+        return f"[^{CLASSES[name.lower()]}]" if name.isupper() else CLASSES[name]
+    return token
+
+
+def _anchored_at_ends(tokens: list[str]) -> bool:
+    """Whether `^` stands only where nothing can stand before it, `$` where nothing can stand after, neither repeated."""
+    kept = [token for token in tokens if not (token.startswith("(?") and token.endswith(")"))]  # flags for the rest
+    plain = ["(" if token.startswith("(") else token for token in kept]
+    mirrored = [{"(": ")", ")": "("}.get(token, token) for token in reversed(plain)]
+    return _leads(plain, "^") and _leads(mirrored, "$") and not _repeats_anchor(plain)
+
+
+def _leads(tokens: Iterable[str], anchor: str) -> bool:
+    start, outer = True, [True]
+    for token in tokens:
+        if token == "(":
+            outer.append(start)
+        elif token == "|":
+            start = outer[-1]
+        elif token == anchor:
+            if not start:
+                return False
         else:
-            depth += (token == "[") - (token == "]" and depth > 0)
-            written.append(token)
-    return "".join(written)
+            start = False
+            if token == ")" and len(outer) > 1:
+                outer.pop()
+    return True
+
+
+def _repeats_anchor(tokens: list[str]) -> bool:
+    holds = [False]
+    for token, after in zip(tokens, [*tokens[1:], ""], strict=True):
+        if token == "(":
+            holds.append(False)
+        elif token in ("^", "$"):
+            holds[-1] = True
+        elif token == ")" and len(holds) > 1:
+            held = holds.pop()
+            if held and after in ("*", "+", "?", "{"):
+                return True
+            holds[-1] = holds[-1] or held
+    return False
+
+
+def enough_for(pattern: str) -> int:
+    """A length within which the pattern has a match, if it has any: no shorter than its shortest match."""
+    return len(pattern) * math.prod(max(int(count), 1) for count in REPEAT.findall(pattern))

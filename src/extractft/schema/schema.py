@@ -22,7 +22,8 @@ from extractft.schema.core import docstring
 from extractft.schema.formats import Unwritable
 from extractft.schema.grammar_schema import grammar_schema
 from extractft.schema.nodes import Node, ObjectNode, RefNode
-from extractft.schema.serialise import fingerprint, node_to_dict
+from extractft.schema.rebuild import rebuild
+from extractft.schema.serialise import fingerprint, node_from_dict, node_to_dict
 from extractft.schema.writers import Writer, dumps
 
 __all__ = ["Schema"]
@@ -59,7 +60,7 @@ class Schema(Generic[T]):
         self.name = _name(type_)
         self.omit_defaults = omit_defaults
         self.adapter = _adapter(type_)
-        builder = Builder(cast("Mapping[str, Any]", self.adapter.core_schema))
+        builder = Builder(self.adapter.core_schema)
         root = builder.build()
         assembly = assemble(builder, root, omit_defaults=omit_defaults)
         self._write: Writer = root.write
@@ -159,7 +160,7 @@ class Schema(Generic[T]):
             SchemaError: The value has no JSON form.
         """
         if isinstance(self.type, type) and not get_args(self.type) and type(value) is self.type:
-            value = self.canonical_value(value) if not isinstance(value, dict | list) else value
+            value = self.canonical_value(cast("T", value))
         try:
             text = to_json(value, inf_nan_mode="constants")
         except (PydanticSerializationError, UnicodeEncodeError) as error:
@@ -176,6 +177,28 @@ class Schema(Generic[T]):
             "tree": node_to_dict(self.tree),
             "definitions": {name: node_to_dict(node) for name, node in self.definitions.items()},
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Schema[Any]:
+        """The schema that `to_dict` wrote, with classes rebuilt from its tree.
+
+        Raises:
+            SchemaError: The data is no stored schema, or the rebuilt classes do not have its fingerprint.
+        """
+        try:
+            tree = node_from_dict(data["tree"])
+            definitions = {name: node_from_dict(node) for name, node in data["definitions"].items()}
+            name, omit_defaults, stored = data["name"], data["omit_defaults"], data["fingerprint"]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise SchemaError(f"expected a stored schema, found something else: {error!r}") from error
+        schema = cls(rebuild(tree, definitions), omit_defaults=omit_defaults)
+        if schema.fingerprint != stored:
+            raise SchemaError(
+                f"expected fingerprint {stored[:12]} of the stored schema {name}, found "
+                f"{schema.fingerprint[:12]} after rebuilding its classes"
+            ).hint("Load the extractor with its own class: from_pretrained(path, schema=YourClass).")
+        schema.name, schema.description = name, data.get("description")
+        return schema
 
     def _written(self, instance: T, *, full: bool) -> Any:
         try:

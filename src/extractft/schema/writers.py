@@ -73,6 +73,7 @@ def _expected(what: str, value: Any) -> Unwritable:
 
 
 def write_str(value: Any, full: bool) -> str:
+    """A string, or a string enumeration's member."""
     if isinstance(value, enum.Enum):
         value = value.value
     if not isinstance(value, str):
@@ -90,12 +91,14 @@ def write_text_of(value: Any, full: bool) -> str:
 
 
 def write_int(value: Any, full: bool) -> int:
+    """An integer, not a boolean."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise _expected("an integer", value)
     return int(value)
 
 
 def write_float(value: Any, full: bool) -> float:
+    """A finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _expected("a number", value)
     number = float(value)
@@ -110,17 +113,20 @@ def write_whole(value: Any, full: bool) -> int:
 
 
 def write_bool(value: Any, full: bool) -> bool:
+    """A boolean."""
     if not isinstance(value, bool):
         raise _expected("true or false", value)
     return value
 
 
 def write_none(value: Any, full: bool) -> None:
+    """Nothing."""
     if value is not None:
         raise _expected("nothing", value)
 
 
 def write_decimal(value: Any, full: bool, *, positional: bool = False) -> str:
+    """A finite decimal, as a string."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = Decimal(value)
     if not isinstance(value, Decimal):
@@ -129,36 +135,42 @@ def write_decimal(value: Any, full: bool, *, positional: bool = False) -> str:
 
 
 def write_date(value: Any, full: bool) -> str:
+    """A date that is no date and time."""
     if isinstance(value, datetime) or not isinstance(value, date):
         raise _expected("a date", value)
     return date_text(value)
 
 
 def write_time(value: Any, full: bool) -> str:
+    """A time of day."""
     if not isinstance(value, time):
         raise _expected("a time", value)
     return time_text(value)
 
 
 def write_datetime(value: Any, full: bool) -> str:
+    """A date and time."""
     if not isinstance(value, datetime):
         raise _expected("a date and time", value)
     return datetime_text(value)
 
 
 def write_duration(value: Any, full: bool) -> str:
+    """A duration."""
     if not isinstance(value, timedelta):
         raise _expected("a duration", value)
     return duration_text(value)
 
 
 def write_uuid(value: Any, full: bool) -> str:
+    """A UUID."""
     if not isinstance(value, UUID):
         raise _expected("a UUID", value)
     return str(value)
 
 
 def write_bytes(value: Any, full: bool) -> str:
+    """Bytes that are UTF-8 text."""
     if not isinstance(value, bytes | bytearray):
         raise _expected("bytes", value)
     try:
@@ -174,6 +186,7 @@ class LiteralWriter:
     values: tuple[JsonScalar, ...]
 
     def __call__(self, value: Any, full: bool) -> JsonScalar:
+        """Write the value, or raise `Unwritable`."""
         if isinstance(value, enum.Enum):
             value = value.value
         for known in self.values:
@@ -210,6 +223,7 @@ class ArrayWriter:
     prefix: tuple[Writer, ...] = ()
 
     def __call__(self, value: Any, full: bool) -> list[Any]:
+        """Write the value, or raise `Unwritable`."""
         collection = _items(value)
         if len(collection) < len(self.prefix) or (self.items is None and len(collection) > len(self.prefix)):
             raise Unwritable(f"expected {len(self.prefix)} items, found {len(collection)}")
@@ -230,6 +244,7 @@ class MapWriter:
     order: tuple[str, ...] = ()
 
     def __call__(self, value: Any, full: bool) -> dict[str, Any]:
+        """Write the value, or raise `Unwritable`."""
         if not isinstance(value, Mapping):
             raise _expected("a mapping", value)
         written: dict[str, Any] = {}
@@ -297,6 +312,7 @@ class ObjectWriter:
     fields: list[FieldWriter] = field(default_factory=list)
 
     def __call__(self, value: Any, full: bool) -> dict[str, Any]:
+        """Write the value, or raise `Unwritable`."""
         values = self._values(value)
         written: dict[str, Any] = {}
         for item in self.fields:
@@ -334,6 +350,7 @@ class UnionWriter:
     options: tuple[Writer, ...]
 
     def __call__(self, value: Any, full: bool) -> Any:
+        """Write the value, or raise `Unwritable`."""
         own = [w for w in self.options if isinstance(w, ObjectWriter) and w.cls is type(value)]
         errors: list[Unwritable] = []
         for write in own or self.options:
@@ -358,7 +375,7 @@ def fallback(first: Writer, then: Iterable[Callable[[Any], Any]]) -> Writer:
             for convert in conversions:
                 try:
                     return first(convert(value), full)
-                except Exception:  # noqa: PERF203 - a user's serialiser may raise anything
+                except Exception:  # a user's serialiser may raise anything
                     continue
             raise error
 

@@ -1,0 +1,45 @@
+"""What the walk over a core schema collects, before the tree is put together."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from extractft.schema import writers as w
+from extractft.schema.nodes import Node
+
+__all__ = ["Core", "Definition", "FieldSpec", "Plan"]
+
+Core = Mapping[str, Any]
+"""One of Pydantic's core schemas: a dict with a `type`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A place in the tree: what may stand there and how it is written."""
+
+    node: Node
+    write: w.Writer
+
+
+@dataclass(slots=True)
+class FieldSpec:
+    """A field as the class declares it."""
+
+    write: w.FieldWriter
+    node: Node
+    description: str | None
+
+
+@dataclass(slots=True)
+class Definition:
+    """A named part of the tree: an object, or anything that refers to itself."""
+
+    name: str
+    plan: Plan | None = None
+    writer: w.ObjectWriter | None = None
+    fields: list[FieldSpec] = dataclasses.field(default_factory=list)
+    description: str | None = None
+    label: str = ""

@@ -1,0 +1,251 @@
+"""The field tree -> Pydantic types, for when the class that it was made from is not at hand.
+
+Dataclasses, TypedDicts and named tuples come back as models, enumerations as literals; validators do not come back.
+Keys, order, constraints and defaults are the same, so the rebuilt type has the same tree.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Annotated, Any, ForwardRef, Literal, Union, cast
+from uuid import UUID
+
+from pydantic import (
+    AnyUrl,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FutureDate,
+    FutureDatetime,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    NaiveDatetime,
+    PastDate,
+    PastDatetime,
+    RootModel,
+    TypeAdapter,
+    UrlConstraints,
+    create_model,
+)
+from pydantic.types import UuidVersion
+from pydantic_core import CoreSchema, core_schema
+
+from extractft.errors import SchemaError
+from extractft.schema import nodes as n
+from extractft.schema.assemble import children
+from extractft.schema.patterns import grammar_pattern
+
+__all__ = ["rebuild"]
+
+BOUNDS = ("ge", "gt", "le", "lt", "multiple_of")
+# typed as Any: these are parametrised at run time
+TUPLE: Any = tuple
+LIST: Any = list
+SET: Any = set
+FROZENSET: Any = frozenset
+DICT: Any = dict
+ROOT: Any = RootModel
+UNION: Any = Union
+SCALARS = (n.StringNode, n.IntegerNode, n.NumberNode, n.BooleanNode, n.NullNode, n.LiteralNode)
+MODULE = "extractft.schema.rebuilt"
+
+
+class Email(str):
+    """An e-mail address, checked as far as a record needs it; needs no further package."""
+
+    __slots__ = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(cls._checked, core_schema.str_schema())
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "format": "email"}
+
+    @classmethod
+    def _checked(cls, value: str) -> str:
+        name, _, domain = value.rpartition("@")
+        if not name or not domain:
+            raise ValueError("value is not a valid email address")
+        return value
+
+
+def rebuild(tree: n.Node, definitions: Mapping[str, n.Node]) -> Any:
+    """A type that Pydantic can parse, with the same tree.
+
+    Raises:
+        SchemaError: A field's name cannot be the name of a model's field.
+    """
+    builder = _Rebuilder(tree, definitions)
+    try:
+        return builder.build()
+    except SchemaError:
+        raise
+    except Exception as error:
+        raise SchemaError(f"cannot rebuild a class from the stored schema: {error}").hint(
+            "Load the extractor with its own class: from_pretrained(path, schema=YourClass)."
+        ) from error
+
+
+class _Rebuilder:
+    def __init__(self, tree: n.Node, definitions: Mapping[str, n.Node]) -> None:
+        self.tree = tree
+        self.definitions = definitions
+        self.refs = {name: f"_Rebuilt{number}" for number, name in enumerate(definitions)}
+        self.models: list[type[BaseModel]] = []
+        everything = [node for root in (tree, *definitions.values()) for node in _walk(root)]
+        self.hashable = any(
+            isinstance(node, n.ArrayNode) and node.unique and not isinstance(node.items, SCALARS) for node in everything
+        )
+        patterns = [node.pattern for node in everything if isinstance(node, n.StringNode) and node.pattern]
+        python_re = any(grammar_pattern(pattern) is None for pattern in patterns)
+        self.config = ConfigDict(
+            protected_namespaces=(),
+            validate_by_name=True,
+            validate_by_alias=True,
+            frozen=self.hashable,
+            regex_engine="python-re" if python_re else "rust-regex",
+        )
+
+    def build(self) -> Any:
+        namespace = {self.refs[name]: self.definition(name, node) for name, node in self.definitions.items()}
+        root = self.annotation(self.tree)
+        for model in self.models:
+            model.model_rebuild(force=True, _types_namespace=namespace)
+        if isinstance(root, ForwardRef):
+            return namespace[root.__forward_arg__]
+        if isinstance(root, type) and issubclass(root, BaseModel):
+            return root
+        # other roots name their definitions by forward references as well; a RootModel would add a layer of its own
+        self.refs = {}
+        self.final = {name: namespace[f"_Rebuilt{number}"] for number, name in enumerate(self.definitions)}
+        return self.annotation(self.tree)
+
+    def definition(self, name: str, node: n.Node) -> Any:
+        if isinstance(node, n.ObjectNode):
+            return self.model(node)
+        return self.made(create_model(name, __base__=ROOT[self.annotation(node)], __module__=MODULE))
+
+    def made(self, model: type[BaseModel]) -> type[BaseModel]:
+        self.models.append(model)
+        return model
+
+    def model(self, node: n.ObjectNode) -> type[BaseModel]:
+        fields: dict[str, Any] = {field.name: (self.annotation(field.node), _field(field)) for field in node.fields}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a field may be called `json` or `copy`
+            model = create_model(
+                node.name, __config__=self.config, __doc__=node.description, __module__=MODULE, **fields
+            )
+        return self.made(cast("type[BaseModel]", model))
+
+    def annotation(self, node: n.Node) -> Any:
+        match node:
+            case n.StringNode():
+                return _string(node)
+            case n.IntegerNode(minimum, maximum, multiple):
+                return _constrained(int, ge=minimum, le=maximum, multiple_of=multiple)
+            case n.NumberNode(minimum, maximum, above, below, multiple):
+                return _constrained(float, ge=minimum, le=maximum, gt=above, lt=below, multiple_of=multiple)
+            case n.BooleanNode():
+                return bool
+            case n.NullNode():
+                return None
+            case n.LiteralNode(values):
+                return Literal[values]
+            case n.ArrayNode():
+                return self.array(node)
+            case n.MapNode():
+                pair = (self.annotation(node.keys), self.annotation(node.values))
+                return _constrained(DICT[pair], min_length=node.min_items or None, max_length=node.max_items)
+            case n.ObjectNode():
+                return self.model(node)
+            case n.UnionNode(options):
+                return UNION[tuple(map(self.annotation, options))]
+            case n.RefNode(name):
+                return ForwardRef(self.refs[name]) if self.refs else self.final[name]
+
+    def array(self, node: n.ArrayNode) -> Any:
+        prefix = tuple(map(self.annotation, node.prefix))
+        if node.items is None:
+            return TUPLE[prefix or ()]
+        items = self.annotation(node.items)
+        shortest = node.min_items if node.min_items > len(prefix) else None
+        made: Any
+        if prefix:
+            made = TUPLE[(*prefix, *TUPLE[items, ...])]
+        elif node.unique:
+            made = FROZENSET[items] if self.hashable else SET[items]
+        else:
+            made = TUPLE[items, ...] if self.hashable else LIST[items]
+        return _constrained(made, min_length=shortest, max_length=node.max_items)
+
+
+def _walk(node: n.Node) -> Iterable[n.Node]:
+    yield node
+    for child in children(node):
+        yield from _walk(child)
+
+
+def _field(field: n.Field) -> Any:
+    words: dict[str, Any] = {"description": field.description} if field.description else {}
+    if field.key != field.name:
+        words["validation_alias"] = field.key
+    if field.default is not n.MISSING:
+        return Field(default=field.default, validate_default=field.default is not None, **words)
+    return Field(**words) if field.required else Field(default=None, **words)
+
+
+def _constrained(type_: Any, **constraints: Any) -> Any:
+    given = {name: value for name, value in constraints.items() if value is not None}
+    return Annotated[type_, Field(**given)] if given else type_
+
+
+def _string(node: n.StringNode) -> Any:
+    match node.format:
+        case None:
+            return _constrained(
+                str, min_length=node.min_length or None, max_length=node.max_length, pattern=node.pattern
+            )
+        case "email":
+            return _constrained(Email, min_length=node.min_length or None, max_length=node.max_length)
+        case "uri":
+            schemes = node.constraint("schemes")
+            allowed = str(schemes).split(",") if schemes else None
+            if allowed is None and node.max_length is None:
+                return AnyUrl
+            return Annotated[AnyUrl, UrlConstraints(max_length=node.max_length, allowed_schemes=allowed)]
+        case "uuid":
+            version: Any = node.constraint("version")
+            return Annotated[UUID, UuidVersion(version)] if version else UUID
+    type_ = _TYPES[node.format]
+    bounds = {name: _bound(type_, node.constraint(name)) for name in BOUNDS}
+    counts = {name: node.constraint(name) for name in ("max_digits", "decimal_places")}
+    variant = _VARIANTS.get((node.format, node.constraint("now") or node.constraint("timezone")), type_)
+    return _constrained(variant, **bounds, **counts)
+
+
+def _bound(type_: Any, value: n.JsonScalar) -> Any:
+    return None if value is None else TypeAdapter(type_).validate_python(value)
+
+
+_TYPES: Mapping[str, Any] = {
+    "date": date,
+    "datetime": datetime,
+    "time": time,
+    "duration": timedelta,
+    "decimal": Decimal,
+}
+_VARIANTS: Mapping[tuple[str, n.JsonScalar], Any] = {
+    ("date", "past"): PastDate,
+    ("date", "future"): FutureDate,
+    ("datetime", "past"): PastDatetime,
+    ("datetime", "future"): FutureDatetime,
+    ("datetime", "required"): AwareDatetime,
+    ("datetime", "forbidden"): NaiveDatetime,
+}
