@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from extractft.data.example import Example
@@ -50,9 +51,9 @@ class FieldStats:
     total: int = 0
     filled: int = 0
     strings: int = 0
-    ungrounded: list[int] = field(default_factory=list)
-    blank: list[int] = field(default_factory=list)
-    seen: Counter[JsonScalar] = field(default_factory=Counter)
+    ungrounded: list[int] = dataclasses.field(default_factory=list)
+    blank: list[int] = dataclasses.field(default_factory=list)
+    seen: Counter[JsonScalar] = dataclasses.field(default_factory=Counter)
 
     def add(self, visit: Visit, row: int, folded_text: str) -> None:
         """Count one value."""

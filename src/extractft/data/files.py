@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from extractft.data.jsontext import JsonProblem, column_list, parse_json
 from extractft.data.row import Row, RowIssue
@@ -36,6 +37,10 @@ UTF8_MARK = b"\xef\xbb\xbf"
 WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 ENCODING_HINT = 'Save the file as UTF-8 (in spreadsheet programs: "CSV UTF-8").'
 LONGEST_CELL = 2**31 - 1
+# Common writers leave a carriage return without quotes where lines end with a line feed, and the csv module ends the
+# row there. It is hidden behind half of a surrogate pair, which no UTF-8 file can hold.
+LONE_RETURN = re.compile(r"\r(?!\n)")
+HIDDEN_RETURN = "\udc0d"
 
 
 def split_ending(path: Path, endings: tuple[str, ...] = ENDINGS) -> str:
@@ -72,7 +77,8 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
         DatasetError: It cannot be read, or the compressed data is broken.
     """
     try:
-        with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as stream:
+        zipped = path.suffix.lower() == ".gz"
+        with cast("IO[bytes]", gzip.open(path, "rb") if zipped else path.open("rb")) as stream:
             yield stream
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DatasetError(f"{path.name}: the compressed file is broken or cut short") from error
@@ -188,7 +194,7 @@ def _csv_lines(path: Path) -> Iterator[str]:
             raise DatasetError(f"{path.name}: line {line.row} of the file is not UTF-8", issues=[line]).hint(
                 ENCODING_HINT
             )
-        yield line
+        yield LONE_RETURN.sub(HIDDEN_RETURN, line)
 
 
 def _csv_rows(path: Path, header: tuple[str, ...], reader: Iterator[list[str]]) -> Iterator[Row | RowIssue]:
@@ -207,7 +213,8 @@ def _csv_rows(path: Path, header: tuple[str, ...], reader: Iterator[list[str]]) 
             continue
         number += 1
         if len(cells) == len(header):
-            yield Row(number, dict(zip(header, cells, strict=True)))
+            values = (cell.replace(HIDDEN_RETURN, "\r") for cell in cells)
+            yield Row(number, dict(zip(header, values, strict=True)))
         else:
             yield RowIssue(number, "invalid_row", f"expected {len(header)} cells as in the header, found {len(cells)}")
 

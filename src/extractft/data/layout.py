@@ -7,7 +7,7 @@ made from the schema.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from extractft.data.cells import cell_value, plain
@@ -57,7 +57,9 @@ class Layout:
                 'The direction is our name -> your column: columns={"text": "complaint"}.'
             )
         if "output" in self.columns and len(self.columns) > 1 + ("text" in self.columns):
-            raise DatasetError("columns maps both output and single fields, expected one of the two")
+            raise DatasetError("columns maps both output and single fields, expected one of the two").hint(
+                "The record stands either in one column or in a column for each field."
+            )
 
     def _check_table(self, columns: Sequence[str]) -> None:
         try:
@@ -84,7 +86,7 @@ class Layout:
         found = f"{len(row)} items" if isinstance(row, tuple | list) else f"a {type(row).__name__}"
         raise RowProblem.one("invalid_row", f"expected text and output as a pair or a mapping, found {found}")
 
-    def _reader(self, names: Iterable[str]) -> Any:
+    def _reader(self, names: Iterable[str]) -> Callable[[Mapping[str, Any]], Parts]:
         """The method that reads rows with these column names."""
         names = list(names)
         if "text" not in self.columns and "text" not in names:

@@ -16,6 +16,7 @@ from extractft.data.cells import drop_padding, is_plain, plain
 from extractft.data.jsontext import JsonProblem, parse_json, shown_name
 from extractft.data.row import RowProblem
 from extractft.data.walk import options_of
+from extractft.errors import SchemaError
 from extractft.schema import LiteralNode, Node, ObjectNode, Schema, StringNode, UnionNode
 
 __all__ = ["OutputParser"]
@@ -79,20 +80,20 @@ class OutputParser(Generic[T]):
             raw = drop_padding(raw, self.schema)
         instance = self._validated(raw)
         self._refuse_unknown_keys(raw, instance)
-        return instance
+        return self._checked(instance)
 
     def _is_instance(self, raw: Any) -> bool:
         expected = self.schema.type
         return isinstance(expected, type) and not is_plain(raw) and isinstance(raw, expected)
 
     def _checked(self, instance: T) -> T:
-        """An instance may have been built or changed past its validators."""
+        """Refuse an instance that cannot be a target: changed past its validators, or by them once more."""
         try:
-            self.schema.canonical_value(instance)
-        except ValidationError as error:
-            raise self._problem(error) from None
-        except ValueError as error:
-            raise RowProblem.one("invalid_output", f"not a valid {self.schema.name}") from error
+            self.schema.canonical_json(instance)
+        except SchemaError as error:
+            steps = [step if step.isdigit() or step in self._names else "*" for step in error.path.split(".") if step]
+            message = f"not a valid {self.schema.name}, or one that changes when it is written and parsed back"
+            raise RowProblem.one("invalid_output", message, ".".join(steps)) from error
         return instance
 
     @staticmethod
@@ -154,6 +155,8 @@ class OutputParser(Generic[T]):
             if isinstance(value, list) and isinstance(step, int) and step < len(value):
                 steps.append(str(step))
                 value = value[step]
+            elif last and detail["type"] == "extra_forbidden":
+                steps.append(shown_name(step).strip("'"))
             elif isinstance(value, Mapping) and step in value:
                 steps.append(str(step) if step in self._names else "*")
                 value = value[step]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from rich.console import Group
@@ -93,7 +93,7 @@ class CheckReport:
     findings: tuple[Finding, ...] = ()
     train_rows: int = 0
     eval_rows: int = 0
-    fields: tuple[FieldSummary, ...] = field(default=())
+    fields: tuple[FieldSummary, ...] = ()
 
     @property
     def errors(self) -> tuple[Finding, ...]:

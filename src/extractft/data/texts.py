@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, TypeVar, cast
 
 from extractft.data.example import Example
 from extractft.data.files import ENDINGS, decode_lines, jsonl_rows, read_lines, split_ending
@@ -129,5 +129,6 @@ def write_jsonl(path: str | Path, examples: Iterable[Example[T]], schema: Schema
 
 def _maybe_zipped(raw: IO[bytes], path: Path) -> AbstractContextManager[IO[bytes]]:
     if path.suffix.lower() == ".gz":
-        return gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0)
+        zipped = gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0)
+        return cast("AbstractContextManager[IO[bytes]]", zipped)
     return nullcontext(raw)

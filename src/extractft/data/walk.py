@@ -104,9 +104,9 @@ def choose_option(node: Node, value: Any, schema: Schema[Any]) -> Node:
     """
     options = options_of(node, schema)
     fitting = [option for option in options if _fits(value, option)]
-    if len(fitting) > 1:
-        literals = [option for option in fitting if isinstance(option, LiteralNode)]
-        fitting = literals or fitting
+    literal = next((option for option in fitting if isinstance(option, LiteralNode)), None)
+    if literal is not None:
+        return literal
     if len(fitting) > 1 and isinstance(value, dict):
         return max(fitting, key=lambda option: _kinship(value, option, schema))
     return (fitting or options)[0]
