@@ -192,8 +192,49 @@ Copy values as they are written in the text, unless their type asks for another 
 def test_union_at_the_root() -> None:
     text = prompt(Card | Address)
     assert "Answer only with one JSON value: one of the following." in text
-    assert "Options (text unless noted):\n1. Card object: Paid by card.\n  - kind" in text
+    assert "The following (text unless noted):\n1. Card object: Paid by card.\n  - kind" in text
     assert "\n2. Address object: A postal address.\n  - street" in text
+
+
+def test_tuples_of_objects_are_numbered() -> None:
+    class Route(BaseModel):
+        ends: tuple[Card, Cash]
+
+    assert prompt(Route).endswith("""\
+Fields (text unless noted):
+- ends (list of the following in this order)
+  1. object: Paid by card.
+    - kind (always "card")
+    - number
+  2. object
+    - kind (always "cash")
+    - currency (one of "EUR", "USD", default "EUR")""")
+
+
+def test_nested_in_chinese() -> None:
+    assert prompt(Order, language="zh").endswith(r"""字段（未注明的为文本）：
+- lines（对象列表，至少 1 项）
+  - description（至多 20 个字符）
+  - price（小数）：Price of one piece
+  - quantity（整数，1 到 99，默认 1）
+- bill_to（Address 对象）：A postal address.
+  - street
+  - zip（格式 ^\d{5}$，可缺）
+- ship_to（Address 对象（同上），可缺）
+- payment（以下之一，以 kind 区分）
+  1. Card 对象：Paid by card.
+    - kind（固定为 "card"）
+    - number
+  2. Cash 对象
+    - kind（固定为 "cash"）
+    - currency（"EUR"、"USD" 之一，默认 "EUR"）
+- ordered（日期 YYYY-MM-DD 或 日期时间 YYYY-MM-DDTHH:MM:SS）
+- tags（文本列表，至多 3 项，不重复，可缺）
+- amounts（映射 文本 → 数字，可缺）
+- corner（列表 [整数、整数]，可缺）
+- rating（数字，大于 0，小于 5，可缺）
+- paid（true/false）
+- note（文本 或 null）""")
 
 
 def test_the_smaller_part_is_marked() -> None:

@@ -7,8 +7,8 @@ is used twice is described where it stands first. Knows the tree and the words; 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from extractft.prompt.words import Words, spell, spell_number
 from extractft.schema import (
@@ -39,8 +39,8 @@ class Entry:
     """One line of the list of fields.
 
     Attributes:
-        key: Key in the JSON object; empty for an option of a union.
-        number: Position of an option among the options, from 1; 0 for a field.
+        key: Key in the JSON object; empty for what is numbered.
+        number: Position among the options of a union or in a tuple, from 1; 0 for a field.
         type: The type in words; empty for plain text in a field.
         details: Constraints, default and mark (`required`, `optional`) in words.
         optional: Whether the field may be absent (left out, or null where everything is written).
@@ -114,6 +114,7 @@ class _Describer:
         self.named = {name for name, count in uses.items() if count > 1 or RefNode(name) == named_root}
         self.described: set[str] = set()
         fields = [field for node in nodes if isinstance(node, ObjectNode) for field in node.fields]
+        fields = [field for field in fields if not _is_fixed(field.node)]
         optional = sum(map(self.is_optional, fields))
         self.any_optional = optional > 0
         self.optional_marked = 0 < optional <= len(fields) / 2
@@ -125,7 +126,11 @@ class _Describer:
         phrase = self.describe(self.tree)
         answer = Entry("", 0, phrase.type, phrase.details, False, "", phrase.children)
         node = self.resolve(self.tree)
-        root = "object" if isinstance(node, ObjectNode) else "list" if isinstance(node, ArrayNode) else "value"
+        root = "value"
+        if isinstance(node, ObjectNode):
+            root = "object"
+        elif isinstance(node, ArrayNode) and not node.prefix:
+            root = "list"
         return Outline(root, answer, self.any_optional, self.optional_marked, self.any_plain, self.any_formed)
 
     def resolve(self, node: Node) -> Node:
@@ -207,25 +212,30 @@ class _Describer:
             return self.describe(target, many=many)
         self.described.add(node.name)
         phrase = self.describe(target, many=many)
-        named = self.words.named.format(phrase.type, node.name)
-        return _Phrase(named, phrase.details, phrase.children, phrase.description)
+        return replace(phrase, type=self.words.named.format(phrase.type, node.name))
 
     def describe_array(self, node: ArrayNode, many: bool) -> _Phrase:
         words = self.words
-        parts = [self.describe(part) for part in node.prefix]
-        rest = self.describe(node.items, many=True) if node.items is not None else None
-        if rest and not parts:
-            type_ = words.list_of.form(many).format(self.inline(rest))
-        else:
-            spelled = [self.inline(part) for part in parts]
-            spelled += [words.rest.format(self.inline(rest))] if rest else []
-            type_ = words.tuple_of.format(words.listed.join(spelled))
-        count = words.count(words.items, node.min_items or None, node.max_items)
-        details = [count] if count and rest else []
-        details += [words.unique] if node.unique else []
-        described = [*parts, rest] if rest else parts
-        children = tuple(child for part in described for child in part.children)
-        return _Phrase(type_, tuple(details), children, rest.description if rest and not parts else None)
+        count = words.count(words.items, node.min_items or None, node.max_items) if node.items else ""
+        details = (*([count] if count else []), *([words.unique] if node.unique else []))
+        if node.prefix or node.items is None:
+            return self.describe_tuple(node, many, details)
+        item = self.describe(node.items, many=True)
+        type_ = words.list_of.form(many).format(self.inline(item))
+        return _Phrase(type_, details, item.children, item.description)
+
+    def describe_tuple(self, node: ArrayNode, many: bool, details: tuple[str, ...]) -> _Phrase:
+        """Scalars in one phrase; positions that have fields of their own as a numbered list."""
+        words = self.words
+        nested = self.is_nested(node)
+        phrases = [self.describe(part) for part in node.prefix]
+        if node.items is not None:
+            rest = self.describe(node.items, many=True)
+            type_ = words.rest.format(self.inline(rest))
+            phrases.append(_Phrase(type_, (), rest.children, rest.description))
+        if nested:
+            return _Phrase(words.in_turn.form(many), details, _numbered(phrases))
+        return _Phrase(words.tuple_of.format(words.listed.join(map(self.inline, phrases))), details)
 
     def describe_map(self, node: MapNode, many: bool) -> _Phrase:
         keys, values = self.describe(node.keys, many=True), self.describe(node.values, many=True)
@@ -245,17 +255,17 @@ class _Describer:
         if not any(self.is_nested(option) for option in options):
             phrases = [self.inline(self.describe(option, many=many)) for option in options]
             return _Phrase(words.either.join([*phrases, *null]))
-        entries = tuple(self.option(option, number) for number, option in enumerate(options, start=1))
+        entries = _numbered([self.describe_option(option) for option in options])
         details = (words.told_apart.format(node.discriminator),) if node.discriminator else ()
         return _Phrase(words.either.join([words.following.form(many), *null]), details, entries)
 
-    def option(self, node: Node, number: int) -> Entry:
+    def describe_option(self, node: Node) -> _Phrase:
+        """An option of a union; objects by their names, which tell them apart."""
         phrase = self.describe(node)
         target = self.resolve(node)
-        type_ = phrase.type
-        if isinstance(target, ObjectNode) and type_ == self.words.object.one:
-            type_ = self.words.named.format(type_, target.name)
-        return Entry("", number, type_, phrase.details, False, _one_line(phrase.description), phrase.children)
+        if isinstance(target, ObjectNode) and phrase.type == self.words.object.one:
+            return replace(phrase, type=self.words.named.format(phrase.type, target.name))
+        return phrase
 
     def is_nested(self, node: Node) -> bool:
         """Whether something will be listed below the node."""
@@ -277,6 +287,13 @@ class _Describer:
         """Type and constraints inside a longer phrase."""
         opening, closing = self.words.bracket
         return phrase.type + (opening + self.words.comma.join(phrase.details) + closing if phrase.details else "")
+
+
+def _numbered(phrases: Sequence[_Phrase]) -> tuple[Entry, ...]:
+    return tuple(
+        Entry("", number, phrase.type, phrase.details, False, _one_line(phrase.description), phrase.children)
+        for number, phrase in enumerate(phrases, start=1)
+    )
 
 
 def _string_details(node: StringNode, words: Words) -> tuple[str, ...]:

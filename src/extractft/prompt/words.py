@@ -63,6 +63,8 @@ class Words:
     tuple_of: str
     rest: str
     """The types behind the fixed positions of a tuple."""
+    in_turn: Noun
+    """A tuple whose positions are listed below it."""
     map_of: Noun
     named: str
     """A type (`{0}`) and its name (`{1}`)."""
@@ -138,6 +140,7 @@ ENGLISH: Final = Words(
     list_of=Noun("list of {}", "lists of {}"),
     tuple_of="list [{}]",
     rest="then any number of {}",
+    in_turn=Noun("list of the following in this order", "lists of the following in this order"),
     map_of=Noun("object from {} to {}", "objects from {} to {}"),
     named="{1} {0}",
     above="{1} {0} as above",
@@ -183,14 +186,15 @@ CHINESE: Final = Words(
     listed="、",
     comma="，",
     always="固定为 {}",
-    one_of=Noun("{} 之一", "{} 之一"),
+    one_of=Noun("{} 之一", "{}"),
     list_of=Noun("{}列表", "{}列表"),
     tuple_of="列表 [{}]",
     rest="其后为任意个{}",
-    map_of=Noun("{}到{}的映射", "{}到{}的映射"),
+    in_turn=Noun("依次由以下组成的列表", "依次由以下组成的列表"),
+    map_of=Noun("映射 {} → {}", "映射 {} → {}"),
     named="{1} {0}",
-    above="{1} {0}，同上",
-    following=Noun("以下之一", "以下之一"),
+    above="{1} {0}（同上）",
+    following=Noun("以下之一", "以下各类"),
     told_apart="以 {} 区分",
     required="必填",
     optional="可缺",
