@@ -366,3 +366,12 @@ def test_template_errors_name_the_line(template: str, message: str) -> None:
     with pytest.raises(PromptError, match=message) as caught:
         prompt(Restaurant, template=template)
     assert "PromptConfig.template" in caught.value.__notes__[0]
+
+
+def test_a_literal_that_may_be_absent_is_marked() -> None:
+    class Flagged(BaseModel):
+        name: str
+        seal: Literal["stamped"] | None = None
+        version: Literal[1] = 1
+
+    assert prompt(Flagged).endswith('- name\n- seal (always "stamped", optional)\n- version (always 1)')

@@ -114,7 +114,7 @@ class _Describer:
         self.named = {name for name, count in uses.items() if count > 1 or RefNode(name) == named_root}
         self.described: set[str] = set()
         fields = [field for node in nodes if isinstance(node, ObjectNode) for field in node.fields]
-        fields = [field for field in fields if not _is_fixed(field.node)]
+        fields = [field for field in fields if not _is_tag(field)]
         optional = sum(map(self.is_optional, fields))
         self.any_optional = optional > 0
         self.optional_marked = 0 < optional <= len(fields) / 2
@@ -164,15 +164,15 @@ class _Describer:
         return field.default is None if self.omit_defaults else not self.optional_marked
 
     def default(self, field: Field) -> list[str]:
-        silent = field.default is MISSING or field.default in (None, "", [], {}) or _is_fixed(field.node)
+        silent = field.default is MISSING or field.default in (None, "", [], {}) or _is_tag(field)
         return [] if silent else [self.words.default.format(spell(field.default))]
 
     def mark(self, field: Field) -> list[str]:
         """`required` or `optional`, whichever fewer fields are; nothing where the type tells it."""
         if self.is_optional(field):
-            marked = self.optional_marked and self.omit_defaults and not self.default(field)
+            marked = self.optional_marked and self.omit_defaults and not self.default(field) and not _is_tag(field)
             return [self.words.optional] if marked else []
-        told = _is_fixed(field.node) or _is_nullable(field.node)
+        told = _is_tag(field) or _is_nullable(field.node)
         return [self.words.required] if self.required_marked and not told else []
 
     def describe(self, node: Node, *, many: bool = False) -> _Phrase:
@@ -330,6 +330,11 @@ def _is_nullable(node: Node) -> bool:
             return any(map(_is_nullable, node.options))
         case _:
             return False
+
+
+def _is_tag(field: Field) -> bool:
+    """Whether the field has one value whatever the text says, there or left out."""
+    return _is_fixed(field.node) and field.default is not None
 
 
 def _is_fixed(node: Node) -> bool:
