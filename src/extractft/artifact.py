@@ -165,7 +165,7 @@ class Manifest(Record):
             schema: Schema[Any] = Schema.from_dict(self.schema_data)
         except (SchemaError, LookupError, TypeError, AttributeError, ValueError) as error:
             raise ArtifactError(
-                f"Expected the schema in {MANIFEST_FILE} to be as it was saved, found it damaged ({type(error).__name__})."
+                f"Expected the schema in {MANIFEST_FILE} as it was saved, found it damaged ({type(error).__name__})."
             ).hint("Give the class instead: from_pretrained(path, schema=...).") from error
         self.require_schema(schema)
         return schema

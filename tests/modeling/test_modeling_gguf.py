@@ -91,6 +91,14 @@ def test_without_the_package(gguf_file: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "pip install 'extractft[gguf]'" in caught.value.__notes__
 
 
+def test_a_missing_weight_is_never_drawn(gguf_file: Path, tmp_path: Path, own_cache: Path) -> None:
+    damaged = tmp_path / "damaged.gguf"
+    damaged.write_bytes(gguf_file.read_bytes().replace(b"blk.0.ffn_up.weight", b"blk.0.ffn_ux.weight"))
+    with pytest.raises(ArtifactMismatchError, match=r"missing: .*up_proj"):
+        converted_gguf(damaged)
+    assert list((own_cache / "gguf").iterdir()) == []
+
+
 def test_a_file_that_is_no_gguf(tmp_path: Path) -> None:
     file = tmp_path / "fake.gguf"
     file.write_bytes(b"no such format" * 100)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from extractft.errors import ArtifactMismatchError, ArtifactNotFoundError
+from extractft.errors import ArtifactMismatchError, ArtifactNotFoundError, ConfigError
 from extractft.modeling import load_model, load_tokenizer, resolve_base_model
 from extractft.testing import tiny_model
 
@@ -52,6 +53,19 @@ def test_loads_every_weight(saved_model: Path) -> None:
 def test_dtype(saved_model: Path) -> None:
     assert load(str(saved_model)).dtype == torch.float32
     assert load(str(saved_model), dtype="bfloat16").dtype == torch.bfloat16
+
+
+def test_threads_do_not_disturb_each_other(saved_model: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        models = list(pool.map(load, [str(saved_model)] * 8))
+    original = tiny_model()
+    for model in models:
+        assert all(torch.equal(a, b) for a, b in zip(model.parameters(), original.parameters(), strict=True))
+
+
+def test_wrong_dtype_is_a_wrong_setting(saved_model: Path) -> None:
+    with pytest.raises(ConfigError, match="int8"):
+        load(str(saved_model), dtype="int8")
 
 
 def test_a_missing_weight_is_never_drawn(edited: Callable[..., str]) -> None:

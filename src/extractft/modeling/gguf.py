@@ -16,6 +16,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from extractft.errors import ArtifactMismatchError, MissingDependencyError
+from extractft.modeling.checked import LOADING, load_checked
 from extractft.modeling.weights import cache_dir, file_digest
 
 __all__ = ["converted_gguf"]
@@ -58,7 +59,9 @@ def converted_gguf(file: Path) -> Path:
 def _convert(file: Path, target: Path) -> None:
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
-        packed = AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype=torch.float32)
+        packed = load_checked(file.name, str(file.parent), gguf_file=file.name, dtype=torch.float32)
+    except ArtifactMismatchError:
+        raise
     except (OSError, ValueError, KeyError, RuntimeError, NotImplementedError) as error:
         raise ArtifactMismatchError(
             f"{file.name} cannot be read as a causal language model: {error}",
@@ -74,7 +77,7 @@ def _dense(packed: PreTrainedModel) -> PreTrainedModel:
     config = packed.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config
-    with torch.device("meta"):
+    with LOADING, torch.device("meta"):
         dense = AutoModelForCausalLM.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
     dense.load_state_dict(packed.state_dict(), assign=True)
     dense.tie_weights()

@@ -7,18 +7,17 @@ directory is missing.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from extractft.errors import ArtifactMismatchError, ArtifactNotFoundError, MissingDependencyError
+from extractft.modeling.checked import load_checked
 from extractft.modeling.hardware import choose_device, choose_dtype
 from extractft.modeling.source import BaseModelRef
 
 __all__ = ["load_model", "load_tokenizer"]
 
-SHOWN = 5
 VOCABULARY_FILES = ("tokenizer.json", "tokenizer.model", "vocab.*", "*.tiktoken")
 
 
@@ -59,17 +58,13 @@ def load_model(ref: BaseModelRef, *, device: str = "auto", dtype: str = "auto") 
         MissingDependencyError: The weights are quantised in a way that needs another package.
     """
     target = choose_device(device)
+    number_type = choose_dtype(dtype, target)
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            ref.path,
-            dtype=choose_dtype(dtype, target),
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
+        model = load_checked(ref.name, ref.path, dtype=number_type, use_safetensors=True)
     except ImportError as error:
         raise MissingDependencyError(f"Base model {ref.name!r} needs another package: {_first_line(error)}") from error
+    except ArtifactMismatchError:
+        raise
     except OSError as error:
         raise ArtifactNotFoundError(
             f"Base model {ref.name!r}: expected a configuration and safetensors weights, found: {_first_line(error)}"
@@ -79,31 +74,11 @@ def load_model(ref: BaseModelRef, *, device: str = "auto", dtype: str = "auto") 
     except (ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ArtifactMismatchError(
             f"Base model {ref.name!r} does not load as a causal language model: {_first_line(error)}",
-            expected="an architecture that the installed transformers knows",
+            expected="weights and configuration of an architecture that the installed transformers knows",
             found=_first_line(error),
         ).hint("Code that comes with a model is never run; see the error above this one for the cause.") from error
-    model, info = loaded  # a pair, because of output_loading_info
-    _require_complete(ref, info)
-    model = model.to(target).eval()
-    assert isinstance(model, PreTrainedModel)
+    model.to(target)  # type: ignore[arg-type]
     return model
-
-
-def _require_complete(ref: BaseModelRef, info: dict[str, Any]) -> None:
-    """Weights that were left over or drawn at random are an error; tied ones count as present."""
-    faults = []
-    for kind in ("missing", "unexpected", "mismatched"):
-        keys = sorted(key if isinstance(key, str) else key[0] for key in info.get(f"{kind}_keys", ()))
-        if keys:
-            more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
-            faults.append(f"{len(keys)} {kind}: {', '.join(keys[:SHOWN])}{more}")
-    faults += info.get("error_msgs", ())
-    if faults:
-        raise ArtifactMismatchError(
-            f"Base model {ref.name!r}: expected weights for exactly the configured layers, found {'; '.join(faults)}.",
-            expected="every weight once, in its configured shape",
-            found="; ".join(faults),
-        ).hint("Weights are never initialised at random. Fetch or save the model again; config.json may be another's.")
 
 
 def _no_tokenizer(ref: BaseModelRef, found: str) -> ArtifactNotFoundError:

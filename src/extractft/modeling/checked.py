@@ -1,0 +1,51 @@
+"""The one call that makes a model out of files: complete weights or an error, one model at a time."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from extractft.errors import ArtifactMismatchError
+
+__all__ = ["LOADING", "load_checked"]
+
+SHOWN = 5
+LOADING = threading.Lock()
+"""transformers changes defaults of the whole process while it loads: in parallel threads, weights get lost."""
+
+
+def load_checked(name: str, path: str, **options: Any) -> PreTrainedModel:
+    """A causal language model whose every weight comes from its files, in evaluation mode.
+
+    Args:
+        name: What to call the model in messages.
+        path: Its directory.
+        options: Passed on to transformers.
+
+    Raises:
+        ArtifactMismatchError: Weights are missing, left over or of another shape; tied ones count as present.
+        OSError, ValueError, KeyError, RuntimeError, ImportError: What transformers raises.
+    """
+    with LOADING:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            path, local_files_only=True, trust_remote_code=False, output_loading_info=True, **options
+        )
+    model, info = loaded  # a pair, because of output_loading_info
+    faults = []
+    for kind in ("missing", "unexpected", "mismatched"):
+        keys = sorted(key if isinstance(key, str) else key[0] for key in info.get(f"{kind}_keys", ()))
+        if keys:
+            more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
+            faults.append(f"{len(keys)} {kind}: {', '.join(keys[:SHOWN])}{more}")
+    faults += info.get("error_msgs", ())
+    if faults:
+        raise ArtifactMismatchError(
+            f"Base model {name!r}: expected weights for exactly the configured layers, found {'; '.join(faults)}.",
+            expected="every weight once, in its configured shape",
+            found="; ".join(faults),
+        ).hint("Weights are never initialised at random. Fetch or save the model again; config.json may be another's.")
+    assert isinstance(model, PreTrainedModel)
+    model.eval()  # type: ignore[no-untyped-call]
+    return model
