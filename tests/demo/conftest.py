@@ -15,12 +15,18 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 @pytest.fixture(scope="module")
 def load_example() -> Iterator[Callable[[str], ModuleType]]:
-    """Loads `orders/generate.py` and its like; the neighbours they import are forgotten again afterwards."""
-    before = dict(sys.modules)
+    """Loads `orders/generate.py` and its like; each finds its own neighbours, and none is left behind."""
     path = list(sys.path)
+
+    def forget(keep: Path | None = None) -> None:
+        for name, module in list(sys.modules.items()):
+            parent = Path(getattr(module, "__file__", None) or "/").parent
+            if EXAMPLES in parent.parents and parent != keep:
+                del sys.modules[name]
 
     def load(name: str) -> ModuleType:
         file = EXAMPLES / name
+        forget(keep=file.parent)
         sys.path.insert(0, str(file.parent))
         spec = importlib.util.spec_from_file_location(f"example_{name.replace('/', '_').removesuffix('.py')}", file)
         assert spec is not None
@@ -32,7 +38,4 @@ def load_example() -> Iterator[Callable[[str], ModuleType]]:
 
     yield load
     sys.path[:] = path
-    for name in set(sys.modules) - set(before):
-        file = getattr(sys.modules[name], "__file__", None)
-        if file and EXAMPLES in Path(file).parents:
-            del sys.modules[name]
+    forget()
