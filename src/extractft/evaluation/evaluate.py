@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from extractft.errors import DatasetError
 from extractft.evaluation.bootstrap import bootstrap_intervals
 from extractft.evaluation.counting import Count, Failure
 from extractft.evaluation.report import EvaluationReport, FailureKind
 from extractft.evaluation.scores import FieldScores, mean_score, precision_recall_f1
-from extractft.evaluation.shape import Shape, shape_of
+from extractft.evaluation.shape import shape_of, takes_null
 from extractft.schema import Schema
 
 __all__ = ["evaluate_records", "score_records"]
@@ -103,21 +103,23 @@ def _count(
     for what, sequence in (("predictions", predictions), ("texts", texts)):
         if sequence is not None and len(sequence) != len(gold):
             raise DatasetError(f"expected as many {what} as gold records ({len(gold)}), found {len(sequence)}")
-    shape = shape_of(schema)
+    shape, nullable = shape_of(schema), takes_null(schema)
     count = Count(shape, keep_differences=keep_differences)
     for index, (right, prediction) in enumerate(zip(gold, predictions, strict=True)):
-        answer = _failure(prediction, shape) or schema.full_value(prediction)
+        answer = _failure(prediction, strings=shape.strings, nullable=nullable) or schema.full_value(
+            cast("T", prediction)
+        )
         count.add(schema.full_value(right), answer, texts[index] if texts is not None else None)
     return count
 
 
-def _failure(prediction: Any, shape: Shape) -> Failure | None:
+def _failure(prediction: Any, *, strings: bool, nullable: bool) -> Failure | None:
     """The failure that stands in place of a prediction, if it is one."""
     if isinstance(prediction, Failure):
         return prediction
-    if prediction is None and not shape.nullable:
+    if prediction is None and not nullable:
         return Failure.ERROR
-    if isinstance(prediction, str) and not shape.strings:
+    if isinstance(prediction, str) and not strings:
         return Failure(prediction)
     return None
 

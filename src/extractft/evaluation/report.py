@@ -6,10 +6,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Group
+from rich.text import Text
 
 from extractft.errors import DatasetError
 from extractft.evaluation.scores import FieldScores
-from extractft.evaluation.tables import comparison_table, field_table, number, plain, summary
+from extractft.evaluation.tables import comparison_table, field_table, number, plain, records, summary
 
 __all__ = ["Comparison", "Difference", "EvaluationReport"]
 
@@ -60,7 +61,7 @@ class Comparison(_Frozen):
         """Tables for a rich console."""
         metrics = comparison_table(((name, *pair) for name, pair in self.metrics.items()), self.names, "score")
         fields = comparison_table(((path, *pair) for path, pair in self.fields.items()), self.names, "F1 of field")
-        line = f"{self.rows} records; invented values: {self.invented[0]} -> {self.invented[1]}"
+        line = f"{records(self.rows)}; invented values: {self.invented[0]} -> {self.invented[1]}"
         return Group(metrics, "", fields, "", line)
 
     def __str__(self) -> str:
@@ -185,7 +186,8 @@ class EvaluationReport(_Frozen):
             ("  normalized", number(self.exact_rate_normalized)),
             ("valid records", f"{number(self.valid_rate)}  ({self.valid} of {self.rows}; {failures})"),
         ]
-        return Group(f"{self.schema_name}: {self.rows} records", summary(lines), "", field_table(self.fields))
+        title = Text(f"{self.schema_name}: {records(self.rows)}")  # not markup: "list[Order]"
+        return Group(title, summary(lines), "", field_table(self.fields))
 
     def __str__(self) -> str:
         return plain(self.__rich__())

@@ -30,7 +30,7 @@ from extractft.schema import (
     UnionNode,
 )
 
-__all__ = ["ANY", "FieldPath", "Shape", "shape_of"]
+__all__ = ["ANY", "FieldPath", "Shape", "shape_of", "takes_null"]
 
 FieldPath = tuple[str, ...]
 """Path to a field, with `ANY` for positions in lists and keys of maps."""
@@ -45,7 +45,6 @@ class Shape:
     Attributes:
         scalar: Whether a value other than an object, a list or `null` may stand here.
         strings: Whether any string may stand here.
-        nullable: Whether `null` may stand here.
         free_text: Whether a string of any wording may stand here (not a choice of a few, not a date or number).
         formats: What strings here may spell, such as `"decimal"`.
         fields: Field name and shape by JSON key.
@@ -56,7 +55,6 @@ class Shape:
 
     scalar: bool = False
     strings: bool = False
-    nullable: bool = False
     free_text: bool = False
     formats: frozenset[StringFormat] = frozenset()
     fields: dict[str, tuple[str, Shape]] = field(default_factory=dict)
@@ -101,6 +99,14 @@ def shape_of(schema: Schema[Any]) -> Shape:
     return _Builder(schema).build([schema.tree])
 
 
+def takes_null(schema: Schema[Any], node: Node | None = None) -> bool:
+    """Whether `null` is a record of the schema."""
+    node = schema.resolve(node or schema.tree)
+    if isinstance(node, UnionNode):
+        return any(takes_null(schema, option) for option in node.options)
+    return isinstance(node, NullNode) or (isinstance(node, LiteralNode) and None in node.values)
+
+
 class _Builder:
     """Makes shapes, one for each set of nodes: recursive schemas give cyclic shapes."""
 
@@ -128,7 +134,7 @@ class _Builder:
         elif isinstance(node, UnionNode):
             for option in node.options:
                 self.collect(option, options)
-        else:
+        elif not isinstance(node, NullNode):
             options[id(node)] = node
 
     def fill(self, shape: Shape, options: list[Node]) -> None:
@@ -140,7 +146,6 @@ class _Builder:
         choices = [value for node in options if isinstance(node, LiteralNode) for value in node.values]
         shape.scalar = any(isinstance(node, SCALARS) for node in options) or any(value is not None for value in choices)
         shape.strings = bool(strings) or any(isinstance(value, str) for value in choices)
-        shape.nullable = any(isinstance(node, NullNode) for node in options) or None in choices
         shape.free_text = any(node.format in (None, "email", "uri") for node in strings)
         shape.formats = frozenset(node.format for node in strings if node.format is not None)
         self.fill_fields(shape, objects)

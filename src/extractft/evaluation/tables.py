@@ -12,7 +12,7 @@ from rich.text import Text
 
 from extractft.evaluation.scores import FieldScores
 
-__all__ = ["ROOT", "comparison_table", "field_table", "number", "plain", "summary"]
+__all__ = ["ROOT", "comparison_table", "field_table", "number", "plain", "records", "summary"]
 
 ROOT = "(value)"
 """Shown as the path of a schema that is a single value, whose real path is empty."""
@@ -22,6 +22,11 @@ WORST = "◀ worst"
 def number(value: float | None) -> str:
     """A ratio with three decimals; a dash where there is none."""
     return "–" if value is None else f"{value:.3f}"
+
+
+def records(count: int) -> str:
+    """How many records, as a person says it."""
+    return f"{count} record" if count == 1 else f"{count} records"
 
 
 def plain(renderable: RenderableType) -> str:
@@ -96,7 +101,7 @@ def comparison_table(rows: Iterable[tuple[str, float | None, float | None]], nam
 
 def _table(first: str, *others: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column(first, no_wrap=True)
+    table.add_column(Text(first), no_wrap=True)
     for name in others:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(Text(name), justify="right", no_wrap=True)
     return table
