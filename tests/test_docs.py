@@ -81,7 +81,7 @@ def test_python_blocks_run(page: Path, blocks: list[tuple[str, int]], in_docs: P
     namespace: dict[str, Any] = {"__name__": "docs"}
     for code, start in blocks:
         line = page.read_text("utf-8")[:start].count("\n") + 1
-        exec(compile("\n" * line + code, str(page), "exec"), namespace)
+        exec(compile("\n" * line + code, str(page), "exec", dont_inherit=True), namespace)
 
 
 @pytest.mark.parametrize(("page", "blocks"), _blocks("bash"))
