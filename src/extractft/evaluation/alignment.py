@@ -80,8 +80,8 @@ def pair_items(gold: Items, prediction: Items) -> list[ItemPair]:
     The result depends on what is in the lists, not on their order, and swapping the lists swaps the pairs.
     """
     pairs, gold, prediction = _pair_identical(gold, prediction)
-    gold.sort(key=lambda item: item[1].key)
-    prediction.sort(key=lambda item: item[1].key)
+    gold.sort(key=lambda item: (item[1].key, item[0]))
+    prediction.sort(key=lambda item: (item[1].key, item[0]))
     swapped = _rank(gold) > _rank(prediction)
     fewer, more = (prediction, gold) if swapped else (gold, prediction)
     columns = assign(_weights(fewer, more)) if fewer else []
