@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pydantic import AnyUrl, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AliasChoices, AnyUrl, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from extractft.data import load_examples
 from extractft.data.files import ENDINGS
@@ -102,7 +102,7 @@ def test_every_bad_row_is_listed() -> None:
         ]
         or _kinds(error) == []
     )
-    assert str(error).startswith("18 of 19 rows cannot be used")
+    assert str(error).startswith("the data: 18 of 19 rows cannot be used")
     assert "found only 'body', 'output'" in error.issues[13].message
     assert "Python dict" in error.issues[9].message
     assert 'columns={"text"' in _hints(error)
@@ -123,7 +123,7 @@ def test_bad_lines_have_their_line_numbers(tmp_path: Path) -> None:
         (9, "invalid_row"),
         (10, "invalid_row"),
     ]
-    assert str(error).startswith("7 of 9 rows")
+    assert str(error).startswith("rows.jsonl: 7 of 9 rows")
 
 
 def test_broken_files(tmp_path: Path) -> None:
@@ -299,3 +299,81 @@ def test_paths_hide_keys_that_are_data() -> None:
     assert error.issues[0].field == "by_name.*"
     error = _refused([("a", {"sub": {"amount": "x"}, "tagged": {"tag": "c"}})], Schema.of(Strict))
     assert {issue.field for issue in error.issues} == {"sub.amount", "tagged"}
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+    lives: int = 9
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+    tricks: list[str] = []
+
+
+@pytest.mark.parametrize(
+    ("pet", "unknown"),
+    [
+        ({"kind": "cat", "lives": 3, "x": 1}, ["pet.x"]),
+        ({"kind": "cat", "tricks": []}, ["pet.tricks"]),
+        ({"kind": "dog", "y": 1, "tricks": [], "x": 2}, ["pet.y", "pet.x"]),
+    ],
+)
+def test_unknown_keys_in_unions_are_said_once(pet: dict[str, Any], unknown: list[str]) -> None:
+    class Owner(BaseModel):
+        pet: Cat | Dog
+
+    error = _refused([("a", {"pet": pet})], Schema.of(Owner))
+    assert _kinds(error) == [(1, "unknown_key", field) for field in unknown]
+
+
+class Renamed(BaseModel):
+    name: str = Field(validation_alias=AliasChoices("name", "title"))
+
+    @model_validator(mode="before")
+    @classmethod
+    def unwrap(cls, value: Any) -> Any:
+        return value.get("wrapped", value)
+
+
+def test_keys_that_the_model_does_read_are_known() -> None:
+    schema = Schema.of(Renamed)
+    for output in ({"name": "n"}, {"title": "n"}, {"wrapped": {"title": "n"}}):
+        assert load_examples([("a", output)], schema)[0].output.name == "n"
+    assert _kinds(_refused([("a", {"wrapped": {"title": "n", "x": 1}})], schema))[0][1] == "unknown_key"
+
+
+class Changing(BaseModel):
+    name: str
+
+    @field_validator("name")
+    @classmethod
+    def grow(cls, value: str) -> str:
+        return value + "!"
+
+
+def test_records_that_change_each_time_they_are_parsed() -> None:
+    error = _refused([("a", {"name": SECRET})], Schema.of(Changing))
+    assert _kinds(error) == [(1, "invalid_output", "")]
+    assert SECRET not in "".join(traceback.format_exception(error))
+
+
+def test_missing_values_of_tables() -> None:
+    frame = pd.DataFrame(
+        {"text": ["a", None, float("nan"), pd.NA], "output": [{"name": "n", "nick": float("nan")}] * 4}
+    )
+    assert [kind for _, kind, _ in _kinds(_refused(frame))] == ["missing_text"] * 3
+    assert load_examples(frame[:1], SCHEMA)[0].output == Record(name="n")
+
+
+def test_objects_without_json_form() -> None:
+    assert _kinds(_refused([("a", {"name": object()})])) == [(1, "invalid_output", "")]
+
+
+def test_rows_are_lazy_and_can_fail() -> None:
+    def rows() -> Any:
+        yield GOOD
+        raise RuntimeError("source went away")
+
+    with pytest.raises(RuntimeError, match="went away"):
+        load_examples(rows(), SCHEMA)

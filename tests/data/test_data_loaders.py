@@ -10,7 +10,7 @@ from datetime import date
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
 
 import datasets
 import pandas as pd
@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
 
 from extractft.data import Example, load_examples
 from extractft.errors import DatasetError
@@ -282,3 +283,15 @@ def test_columns_by_alias_or_name(tmp_path: Path) -> None:
 def test_texts_stay_as_they_are() -> None:
     texts = ["  e\u0301 \t", "\ufeffmark", "a\x00b", "<|im_end|></think>"]
     assert [e.text for e in load_examples([(t, {"company": "a"}) for t in texts], SCHEMA)] == texts
+
+
+class Movie(TypedDict):
+    title: str
+    on: NotRequired[date]
+
+
+def test_typed_dicts() -> None:
+    schema = Schema.of(Movie)
+    expected = [Example("a", {"title": "t", "on": date(2024, 3, 1)})]
+    assert load_examples([("a", {"title": "t", "on": "2024-03-01"})], schema) == expected
+    assert load_examples([("a", {"title": "t", "on": date(2024, 3, 1)})], schema) == expected

@@ -6,20 +6,17 @@ from extractft.data.loaders import load_examples
 from extractft.data.report import CheckReport, FieldSummary, Finding
 from extractft.data.split import split_examples, text_key
 from extractft.data.texts import iter_text_rows, iter_texts, write_jsonl
-from extractft.data.walk import Visit, walk
 
 __all__ = [
     "CheckReport",
     "Example",
     "FieldSummary",
     "Finding",
-    "Visit",
     "check_examples",
     "iter_text_rows",
     "iter_texts",
     "load_examples",
     "split_examples",
     "text_key",
-    "walk",
     "write_jsonl",
 ]

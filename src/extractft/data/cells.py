@@ -24,9 +24,8 @@ from extractft.schema import (
     StringNode,
 )
 
-__all__ = ["cell_value", "drop_padding", "is_plain", "plain"]
+__all__ = ["cell_value", "drop_padding", "is_missing", "is_plain", "plain"]
 
-MISSING_TYPES = ("NAType", "NaTType")
 PLAIN_TYPES = (str, int, float, bool, type(None))
 
 
@@ -39,13 +38,20 @@ def is_plain(value: Any) -> bool:
     return type(value) in PLAIN_TYPES
 
 
+def is_missing(value: Any) -> bool:
+    """Whether a value is one of those that tables call missing: null, NaN, NA, NaT."""
+    return (
+        value is None or (isinstance(value, float) and value != value) or type(value).__name__ in ("NAType", "NaTType")
+    )
+
+
 def plain(value: Any) -> Any:
     """A value of a table, or of Python, as JSON-able value; what tables call missing becomes `None`.
 
     Raises:
         RowProblem: It holds something that has no JSON form.
     """
-    if value is None or type(value).__name__ in MISSING_TYPES or (isinstance(value, float) and value != value):
+    if is_missing(value):
         return None
     if type(value) in PLAIN_TYPES:
         return value

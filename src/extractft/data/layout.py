@@ -29,7 +29,7 @@ class Layout:
 
     Args:
         schema: What the outputs will be.
-        kind: Kind of the source; see `Source`.
+        source: Where the rows come from.
         columns: Our names (`text`, `output`, a field's key or name) to the names that the rows have.
 
     Raises:
@@ -47,7 +47,7 @@ class Layout:
         self.output = self.columns.get("output", "output")
         self.mapped_fields = any(name not in ("text", "output") for name in self.columns)
         if source.columns is not None:
-            self._check_table(source.columns)
+            self._check_table(source.name, source.columns)
 
     def _check_names(self) -> None:
         names = {"text", "output"} | {field.key for field in self.fields} | {field.name for field in self.fields}
@@ -61,13 +61,13 @@ class Layout:
                 "The record stands either in one column or in a column for each field."
             )
 
-    def _check_table(self, columns: Sequence[str]) -> None:
+    def _check_table(self, name: str, columns: Sequence[str]) -> None:
         try:
             reader = self._reader(columns)
             if reader == self._flat:
                 self._check_field_columns(columns)
         except RowProblem as problem:
-            raise DatasetError(problem.problems[0][1]).hint(
+            raise DatasetError(f"{name}: {problem.problems[0][1]}").hint(
                 'Map the columns, our name -> yours: columns={"text": "complaint", "output": "label"}.'
             ) from problem
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+from extractft.data.cells import is_missing
 from extractft.data.example import Example
 from extractft.data.layout import Layout
 from extractft.data.parsing import OutputParser
@@ -64,9 +65,9 @@ def load_examples(data: Any, schema: Schema[T], *, columns: Mapping[str, str] | 
         except RowProblem as problem:
             issues.extend(problem.issues(row.number))
     if issues:
-        raise _refusal(issues, len(examples))
+        raise _refusal(source.name, issues, len(examples))
     if not examples:
-        raise DatasetError("expected at least one example, found none").hint("The file or list has no rows.")
+        raise DatasetError(f"{source.name}: expected at least one example, found none")
     return examples
 
 
@@ -92,7 +93,7 @@ def valid_text(text: Any) -> str:
     Raises:
         RowProblem: Missing, blank, no string, or not encodable.
     """
-    if text is None or (isinstance(text, float) and text != text):
+    if is_missing(text):
         raise RowProblem.one("missing_text", "the text is missing")
     if not isinstance(text, str):
         raise RowProblem.one("invalid_text", f"expected the text as a string, found {type(text).__name__}")
@@ -106,9 +107,9 @@ def valid_text(text: Any) -> str:
     return text
 
 
-def _refusal(issues: Sequence[RowIssue], good: int) -> DatasetError:
+def _refusal(name: str, issues: Sequence[RowIssue], good: int) -> DatasetError:
     bad = len({issue.row for issue in issues})
-    error = DatasetError(f"{bad} of {bad + good} rows cannot be used", issues=issues)
+    error = DatasetError(f"{name}: {bad} of {bad + good} rows cannot be used", issues=issues)
     for kind, hint in HINTS.items():
         if any(issue.kind == kind for issue in issues):
             error.hint(hint)

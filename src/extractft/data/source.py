@@ -28,11 +28,13 @@ class Source:
         kind: `objects` are as their author wrote them; a `table` has the same columns in every row and writes
             absence as null; `cells` is a table of strings, in which absence is a blank.
         columns: The columns of a table, `None` for objects.
+        name: What messages call it.
     """
 
     rows: Iterable[Row | RowIssue]
     kind: Literal["objects", "table", "cells"] = "objects"
     columns: tuple[str, ...] | None = None
+    name: str = "the data"
 
 
 def open_source(data: Any) -> Source:
@@ -64,11 +66,11 @@ def file_source(path: Path) -> Source:
     ending = split_ending(path)
     if ending in (".csv", ".tsv"):
         columns, rows = read_csv(path, delimiter="\t" if ending == ".tsv" else ",")
-        return Source(rows, "cells", columns)
+        return Source(rows, "cells", columns, path.name)
     if ending == ".parquet":
         columns, rows = read_parquet(path)
-        return Source(rows, "table", columns)
-    return Source(read_json(path) if ending == ".json" else read_jsonl(path))
+        return Source(rows, "table", columns, path.name)
+    return Source(read_json(path) if ending == ".json" else read_jsonl(path), name=path.name)
 
 
 def _table(data: Any) -> Source | None:

@@ -1,0 +1,113 @@
+"""Pydantic's errors as problems of a row, in words that quote no values. Knows the schema's names, no rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, get_args
+
+from pydantic_core import ErrorDetails, core_schema
+
+from extractft.data.jsontext import shown_name
+from extractft.data.row import RowProblem
+from extractft.schema import ArrayNode, Field, MapNode, Node, ObjectNode, Schema, UnionNode
+
+__all__ = ["ErrorDescriber"]
+
+OWN_WORDS = {
+    "union_tag_invalid": "the tag is none of the expected ones",
+    "uuid_parsing": "expected a UUID",
+    "url_parsing": "expected a URL",
+    "url_syntax_violation": "expected a URL",
+    "json_invalid": "expected valid Unicode and JSON",
+    "string_unicode": "expected valid Unicode, found half of a surrogate pair",
+}
+QUOTING = {"value_error", "assertion_error", "get_attribute_error", "iteration_error"}
+KNOWN = frozenset(get_args(core_schema.ErrorType)) - QUOTING
+REFUSED = "refused by a validator of the schema (its words are not repeated here, since they may quote the record)"
+
+
+class ErrorDescriber:
+    """Says what pydantic found, and where.
+
+    Args:
+        schema: Its field names may be shown; other keys of a record are data.
+    """
+
+    def __init__(self, schema: Schema[Any]) -> None:
+        fields = [field for node in (schema.tree, *schema.definitions.values()) for field in _fields(node)]
+        self._names = {field.key for field in fields} | {field.name for field in fields}
+
+    def problem(self, details: Sequence[ErrorDetails], raw: Any) -> RowProblem:
+        """The errors as one problem; what several options of a union complain about is said once."""
+        return RowProblem(list(dict.fromkeys(self._described(detail, raw) for detail in details)))
+
+    def _described(self, detail: ErrorDetails, raw: Any) -> tuple[str, str, str]:
+        if detail["type"] == "extra_forbidden":
+            *place, key = detail["loc"]
+            shown = shown_name(key)
+            return "unknown_key", f"the schema has no key {shown}", _join(self._path(place, raw), shown.strip("'"))
+        message = OWN_WORDS.get(detail["type"], detail["msg"]) if detail["type"] in KNOWN else REFUSED
+        if detail["type"] == "missing" and detail["loc"]:
+            *place, key = detail["loc"]
+            return "invalid_output", message, _join(self._path(place, raw), self._shown(key))
+        return "invalid_output", message, self._path(detail["loc"], raw)
+
+    def common(self, details: Sequence[ErrorDetails], raw: Any) -> list[ErrorDetails]:
+        """Of errors about unknown keys, those that count.
+
+        Every option of a union complains about the keys of the others; what all of them complain about is unknown.
+        """
+        complaints: dict[str, dict[tuple[int | str, ...], set[int | str]]] = {}
+        for detail in details:
+            place, key = detail["loc"][:-1], detail["loc"][-1]
+            complaints.setdefault(self._path(place, raw), {}).setdefault(place, set()).add(key)
+        kept: list[ErrorDetails] = []
+        for detail in details:
+            unknown = set.intersection(*complaints[self._path(detail["loc"][:-1], raw)].values())
+            if not unknown or detail["loc"][-1] in unknown:
+                kept.append(detail)
+        return kept
+
+    def shown_path(self, path: str) -> str:
+        """A path of `SchemaError` without the keys that are data."""
+        return ".".join(step if step.isdigit() else self._shown(step) for step in path.split(".") if step)
+
+    def _path(self, loc: Sequence[int | str], raw: Any) -> str:
+        """Where a place is, in the record's own keys; keys that are data, as in `dict[str, int]`, become `*`.
+
+        Steps that are not in the record are pydantic's names of union options, and left out.
+        """
+        path, value = "", raw
+        for step in loc:
+            if isinstance(value, list) and isinstance(step, int) and step < len(value):
+                path, value = _join(path, str(step)), value[step]
+            elif isinstance(value, Mapping) and step in value:
+                path, value = _join(path, self._shown(step)), value[step]
+        return path
+
+    def _shown(self, key: int | str) -> str:
+        return str(key) if key in self._names else "*"
+
+
+def _join(path: str, step: str) -> str:
+    return f"{path}.{step}" if path else step
+
+
+def _fields(node: Node) -> Iterator[Field]:
+    """All fields below a node; references are not followed."""
+    inner: list[Node | None] = []
+    match node:
+        case ObjectNode(fields=fields):
+            yield from fields
+            inner.extend(field.node for field in fields)
+        case UnionNode(options=options):
+            inner.extend(options)
+        case ArrayNode(items=items, prefix=prefix):
+            inner.extend([*prefix, items])
+        case MapNode(values=values):
+            inner.append(values)
+        case _:
+            pass
+    for child in inner:
+        if child is not None:
+            yield from _fields(child)

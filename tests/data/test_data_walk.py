@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pytest
+from pydantic import BaseModel, Field
+
+from extractft.data.cells import cell_value, plain
+from extractft.data.walk import choose_option, options_of, takes_null, walk
+from extractft.schema import BooleanNode, LiteralNode, NullNode, ObjectNode, Schema, StringNode
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"] = "cat"
+    lives: int = 9
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"] = "dog"
+    owner: Person | None = None
+
+
+class Person(BaseModel):
+    full_name: str = Field(alias="fullName")
+    pets: list[Cat | Dog] = []
+    size: tuple[int, str] | None = None
+    scores: dict[str, float] = {}
+    mood: Literal["good", 1] | int | str | None = None
+
+
+SCHEMA = Schema.of(Person)
+PERSON = {
+    "fullName": "Tom",
+    "pets": [{"kind": "cat"}, {"kind": "dog", "owner": {"fullName": "Ann", "scores": {"a.b": 1}}}],
+    "size": [1, "m"],
+    "scores": {"x": 0.5},
+    "mood": 1,
+}
+
+
+def test_every_value_is_visited_once_in_order() -> None:
+    assert [(v.path, v.pattern) for v in walk(PERSON, SCHEMA)] == [
+        ("", ""),
+        ("fullName", "fullName"),
+        ("pets", "pets"),
+        ("pets.0", "pets.*"),
+        ("pets.0.kind", "pets.*.kind"),
+        ("pets.1", "pets.*"),
+        ("pets.1.kind", "pets.*.kind"),
+        ("pets.1.owner", "pets.*.owner"),
+        ("pets.1.owner.fullName", "pets.*.owner.fullName"),
+        ("pets.1.owner.scores", "pets.*.owner.scores"),
+        ("pets.1.owner.scores.a.b", "pets.*.owner.scores.*"),
+        ("size", "size"),
+        ("size.0", "size.0"),
+        ("size.1", "size.1"),
+        ("scores", "scores"),
+        ("scores.x", "scores.*"),
+        ("mood", "mood"),
+    ]
+
+
+def test_values_come_with_their_node_and_field() -> None:
+    visits = {visit.path: visit for visit in walk(PERSON, SCHEMA)}
+    assert isinstance(visits["pets.1"].node, ObjectNode)
+    assert visits["pets.1"].node.name == "Dog"
+    assert visits["pets.1"].field is None
+    assert visits["fullName"].field is not None
+    assert visits["fullName"].field.name == "full_name"
+    assert isinstance(visits["mood"].node, LiteralNode)
+    assert visits["scores.x"].value == 0.5
+
+
+def _field(name: str) -> Any:
+    root = SCHEMA.resolve(SCHEMA.tree)
+    assert isinstance(root, ObjectNode)
+    return next(field for field in root.fields if field.name == name)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [("good", "LiteralNode"), (1, "LiteralNode"), (2, "IntegerNode"), ("x", "StringNode"), (None, "NullNode")],
+)
+def test_options_are_chosen_by_value(value: Any, kind: str) -> None:
+    assert type(choose_option(_field("mood").node, value, SCHEMA)).__name__ == kind
+
+
+def test_true_is_not_one() -> None:
+    schema = Schema.of(Literal[1] | bool)
+    assert isinstance(choose_option(schema.tree, 1, schema), LiteralNode)
+    assert isinstance(choose_option(schema.tree, True, schema), BooleanNode)
+
+
+def test_options_lie_flat() -> None:
+    assert {type(option) for option in options_of(_field("mood").node, SCHEMA)} >= {StringNode, NullNode}
+    assert takes_null(_field("size").node, SCHEMA)
+    assert not takes_null(_field("pets").node, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "value"),
+    [
+        ("full_name", "12", "12"),
+        ("full_name", "[1]", "[1]"),
+        ("pets", '[{"kind": "cat"}]', [{"kind": "cat"}]),
+        ("size", '[1, "m"]', [1, "m"]),
+        ("scores", '{"a": 1}', {"a": 1}),
+        ("mood", "good", "good"),
+        ("mood", "7", "7"),
+    ],
+)
+def test_cells(name: str, cell: str, value: Any) -> None:
+    assert cell_value(cell, _field(name), SCHEMA) == value
+
+
+class Flags(BaseModel):
+    count: int
+    share: float
+    done: bool
+    level: Literal[1, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "value"),
+    [
+        ("count", "7", 7),
+        ("count", "007", 7),
+        ("count", " 7 ", 7),
+        ("count", "7.0", 7),
+        ("share", "1e-3", 0.001),
+        ("share", ".5", 0.5),
+        ("done", "TRUE", True),
+        ("done", "False", False),
+        ("done", "yes", True),
+        ("done", "0", False),
+        ("level", "2", 2),
+    ],
+)
+def test_cells_of_numbers_and_booleans(name: str, cell: str, value: Any) -> None:
+    schema = Schema.of(Flags)
+    root = schema.tree
+    assert isinstance(root, ObjectNode)
+    record = {"count": 1, "share": 1.0, "done": True, "level": 1}
+    record[name] = cell_value(cell, next(field for field in root.fields if field.name == name), schema)
+    assert getattr(schema.parse_value(record), name) == value
+
+
+def test_plain_values() -> None:
+    assert plain({"a": (1, float("nan"), None), 2: "x"}) == {"a": [1, None, None], "2": "x"}
