@@ -1,6 +1,6 @@
 """Generate Chinese complaints with their records.
 
-    python examples/complaints/generate.py --train 200 --test 60 --out data/complaints --seed 0
+    python examples/complaints/generate.py --train 200 --test 60 --out outputs/complaints --seed 0
 
 What counts as what is written in `extractft.demo.complaints`.
 """

@@ -1,7 +1,7 @@
 """Train an extractor of complaints, try it on one text, keep it.
 
-python examples/complaints/generate.py --train 200 --test 60 --out data/complaints
-python examples/complaints/train.py --train data/complaints/train.jsonl --out complaint-extractor
+python examples/complaints/generate.py --train 200 --test 60 --out outputs/complaints
+python examples/complaints/train.py --train outputs/complaints/train.jsonl --out outputs/complaint-extractor
 """
 
 from __future__ import annotations

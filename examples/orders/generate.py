@@ -1,6 +1,6 @@
 """Generate Chinese orders: lists, numbers, dates, a union, and values that do not stand in the text as such.
 
-    python examples/orders/generate.py --train 200 --test 60 --out data/orders --seed 0
+    python examples/orders/generate.py --train 200 --test 60 --out outputs/orders --seed 0
 
 Everything is invented. What counts as what:
 
@@ -18,10 +18,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import wording
-from schema import Order
-from statements import Draft, Statements
-
 from extractft.demo.generation import (
     GeneratedExample,
     TextBuilder,
@@ -30,6 +26,10 @@ from extractft.demo.generation import (
     generator_command,
     pick,
 )
+
+import wording
+from schema import Order
+from statements import Draft, Statements
 
 SCHEMA = Order
 MIN_LENGTH, MAX_LENGTH = 60, 220

@@ -12,11 +12,11 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-import wording
-from chinese_numbers import date_in_words, money_in_words, number_in_words, quantity_in_words
-
 from extractft.demo.generation import chance, fill, pick
 from extractft.demo.people import People
+
+import wording
+from chinese_numbers import date_in_words, money_in_words, number_in_words, quantity_in_words
 
 FIRST_DAY, DAYS = date(2023, 1, 1), 5 * 365
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from schema import Receipt
-
 from extractft import Extractor
+
+from schema import Receipt
 
 RECEIPT = """\
 NORTHWIND STATIONERS

@@ -55,6 +55,14 @@ def test_generated_records_have_one_canonical_form(load_example: Load, name: str
         assert schema.parse_value(schema.full_value(row.output)) == row.output
 
 
+@pytest.mark.parametrize("name", ["complaints", "orders"])
+def test_the_grammar_accepts_generated_records(load_example: Load, name: str, tokenizer: Any) -> None:
+    from extractft.testing import assert_roundtrip
+
+    for row in load_example(f"{name}/generate.py").generate(20, seed=4):
+        assert_roundtrip(row.output, tokenizer)
+
+
 def test_complaints_train(load_example: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     from extractft.testing import scripted_extractor
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.panel import Panel
 from rich.syntax import Syntax
+from rich.text import Text
 
 from extractft.config import TrainingConfig
 from extractft.demo.complaints import Complaint, generate
@@ -20,8 +21,9 @@ from extractft.extractor import Extractor
 __all__ = ["SAMPLE", "run_demo"]
 
 SAMPLE = (
-    "龙琳   ，宁夏回族自治区璐市城东林街g座 955491，nafan@example.com。小区垃圾堆积成山，晚上噪音扰人清梦，停车难上加难，"
-    "简直无法忍受！太插件了阿萨德看见啊啥的健康仨都会撒娇看到撒谎的、"
+    "龙琳   ，宁夏回族自治区璐市城东林街g座 955491，nafan@example.com。"
+    "小区垃圾堆积成山，晚上噪音扰人清梦，停车难上加难，简直无法忍受！"
+    "太插件了阿萨德看见啊啥的健康仨都会撒娇看到撒谎的、"
 )
 
 
@@ -57,18 +59,18 @@ def run_demo(
     start = time.perf_counter()
     rows = [(row.text, row.output) for row in generate(train + test, seed=seed)]
     out.rule(f"{train} generated complaints to train on, {test} to score on")
-    out.print(Panel(rows[0][0], title="a text"))
+    out.print(Panel(Text(rows[0][0]), title="a text"))
     out.print(Syntax(rows[0][1].model_dump_json(indent=2), "json", word_wrap=True))
 
     out.rule(f"the untrained {base_model}")
-    untrained = Extractor.from_base(Complaint, base_model=base_model)
-    out.print(Panel(untrained.system_prompt, title="the system prompt, written from the schema"))
+    untrained: Extractor[Complaint] = Extractor.from_base(Complaint, base_model=base_model)
+    out.print(Panel(Text(untrained.system_prompt), title="the system prompt, written from the schema"))
     before = untrained.evaluate(rows[train:])
     out.print(before)
 
     out.rule("training")
     with tempfile.TemporaryDirectory(prefix="extractft-demo-") as directory:
-        extractor = Extractor.fit(
+        extractor: Extractor[Complaint] = Extractor.fit(
             Complaint,
             rows[:train],
             base_model=base_model,
@@ -79,7 +81,7 @@ def run_demo(
     out.print(extractor.evaluate(rows[train:]).compare(before))
 
     out.rule("one record")
-    out.print(Panel(SAMPLE, title="the text"))
+    out.print(Panel(Text(SAMPLE), title="the text"))
     out.print(Syntax(extractor.extract(SAMPLE).model_dump_json(indent=2), "json", word_wrap=True))
     if output is not None:
         extractor.save_pretrained(output)
