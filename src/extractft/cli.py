@@ -13,13 +13,15 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import extractft
-from extractft.config import PromptConfig, TrainingConfig
 from extractft.errors import ExtractFTError, ExtractionError
+
+if TYPE_CHECKING:
+    from extractft.config import TrainingConfig
 
 app = typer.Typer(
     name="extractft",
@@ -93,7 +95,7 @@ def _load_config(path: Path | None, changes: dict[str, str]) -> TrainingConfig:
         except json.JSONDecodeError:
             target[leaf] = text
     try:
-        return TrainingConfig.model_validate(values)
+        return extractft.TrainingConfig.model_validate(values)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--config / --set") from error
 
@@ -229,11 +231,13 @@ def check(
 def prompt(
     schema: SchemaArgument,
     language: Annotated[str, typer.Option(help="auto, zh or en.")] = "auto",
-    text: Annotated[str | None, typer.Option(help="Show the whole prompt for this text, control tokens and all.")] = None,
+    text: Annotated[
+        str | None, typer.Option(help="Show the whole prompt for this text, control tokens too.")
+    ] = None,
     base_model: BaseModelOption = "Qwen/Qwen3-0.6B",
 ) -> None:
     """Show what the model sees: the system prompt, or with --text the whole rendered prompt."""
-    settings = PromptConfig.model_validate({"language": language})
+    settings = extractft.PromptConfig.model_validate({"language": language})
     spec = extractft.Schema.of(_load_schema(schema), omit_defaults=settings.omit_defaults)
     system_prompt = extractft.prompt.render_system_prompt(spec, settings)
     if text is not None:

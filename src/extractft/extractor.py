@@ -24,9 +24,9 @@ from extractft.decoding import (
     Engine,
     GenerationRequest,
     GrammarCompiler,
+    RecordSize,
     TransformersEngine,
     accepts,
-    token_budget,
 )
 from extractft.errors import (
     ArtifactMismatchError,
@@ -42,7 +42,7 @@ from extractft.evaluation import EvaluationReport, evaluate_records, score_recor
 from extractft.modeling import BaseModelRef, attach_lora, load_adapter, load_model, load_tokenizer, resolve_base_model
 from extractft.prompt import ChatRenderer, normalize_text, render_system_prompt
 from extractft.schema import Schema
-from extractft.training import build_features, train
+from extractft.training import TrainingResult, build_features, train
 
 __all__ = ["Extraction", "Extractor"]
 
@@ -113,9 +113,11 @@ class Extractor(Generic[T]):
         self.max_window = max_window
         self.metrics: dict[str, float] = {}
         self.config: TrainingConfig | None = None
+        self.training_result: TrainingResult | None = None
         self._chat = chat
         self._engine = engine
         self._grammar = grammar
+        self._size = RecordSize.of(schema, lambda piece: len(chat.text_ids(piece)))
         self._base: _Base | None = None
 
     # ------------------------------------------------------------------------------------------------- making one
@@ -187,6 +189,7 @@ class Extractor(Generic[T]):
             )
         extractor._adopt(_Base(ref, base.tokenizer, model))
         extractor.config = config
+        extractor.training_result = result
         extractor.metrics = dict(result.metrics)
         if output_dir is not None:
             extractor.save_pretrained(Path(output_dir) / "extractor")
@@ -274,6 +277,11 @@ class Extractor(Generic[T]):
     # ------------------------------------------------------------------------------------------------- using it
 
     @property
+    def base_model(self) -> str:
+        """Name of the base model, as it was given."""
+        return self._own_base().ref.name
+
+    @property
     def system_prompt(self) -> str:
         """The system prompt that the model sees."""
         return self._chat.system_prompt
@@ -331,7 +339,9 @@ class Extractor(Generic[T]):
     # ------------------------------------------------------------------------------------------------- inside
 
     @classmethod
-    def _assemble(cls, schema: Schema[T], base: _Base, system_prompt: str, generation: GenerationConfig) -> Extractor[T]:
+    def _assemble(
+        cls, schema: Schema[T], base: _Base, system_prompt: str, generation: GenerationConfig
+    ) -> Extractor[T]:
         chat = ChatRenderer(base.tokenizer, system_prompt)
         vocab_size = base.model.get_input_embeddings().num_embeddings
         grammar = GrammarCompiler(base.tokenizer, vocab_size=vocab_size, end_token_id=chat.end_token_id)
@@ -406,7 +416,7 @@ class Extractor(Generic[T]):
         except PromptError as error:
             raise ExtractionError(f"The text cannot be put into the prompt: {error}", text=text) from error
         text_tokens = len(prompt_ids) - len(self._chat.prefix_ids)
-        budget = self.generation.max_new_tokens or token_budget(self.schema, text_tokens)
+        budget = self.generation.max_new_tokens or self._size.budget(text_tokens)
         room = self.max_window - len(prompt_ids)
         if room < min(budget, MIN_ROOM):
             raise InputTooLongError(
@@ -427,7 +437,9 @@ class Extractor(Generic[T]):
         if completion.finish_reason == "length" or (truncated and not self.generation.keep_truncated):
             return OutputTruncatedError(
                 f"The record was not complete after {len(completion.steps)} new tokens.", text=text, raw_output=raw
-            ).hint("Raise GenerationConfig.max_new_tokens, or set keep_truncated=True to get the closed record, marked.")
+            ).hint(
+                "Raise GenerationConfig.max_new_tokens, or set keep_truncated=True to get the closed record, marked."
+            )
         try:
             record = self.schema.parse(raw)
         except ValidationError as error:

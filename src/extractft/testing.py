@@ -5,10 +5,30 @@ Sits above the extractor, next to the command line: nothing in the package impor
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM, set_seed
 
-__all__ = ["byte_tokenizer", "tiny_model"]
+from extractft.config import GenerationConfig, PromptConfig
+from extractft.decoding import Completion, GenerationRequest, GrammarCompiler, TokenStep, accepts
+from extractft.errors import ExtractFTError
+from extractft.extractor import Extractor
+from extractft.prompt import ChatRenderer, render_system_prompt
+from extractft.schema import Schema
+
+__all__ = [
+    "ScriptedEngine",
+    "assert_roundtrip",
+    "byte_tokenizer",
+    "grammar_accepts",
+    "scripted_extractor",
+    "tiny_model",
+]
+
+T = TypeVar("T")
+Script = Mapping[str, Any] | Callable[[str], Any]
 
 CHAT_TEMPLATE = """\
 {%- for message in messages -%}
@@ -74,3 +94,93 @@ def tiny_model(
         pad_token_id=256,
     )
     return Qwen3ForCausalLM(config).eval()
+
+
+class ScriptedEngine:
+    """An engine that answers from a script, under the same grammar that a model would be held to.
+
+    Args:
+        script: Text to answer; a mapping or a function. An answer is JSON text.
+        chat: Renders the prompts, so that the text can be found in them again.
+        logprob: Log-probability that every decided token gets.
+
+    Raises:
+        ExtractFTError: On `generate`, when the script has no answer or the grammar refuses it.
+    """
+
+    def __init__(self, script: Script, chat: ChatRenderer, *, logprob: float = -0.01) -> None:
+        self._script = script
+        self._chat = chat
+        self._logprob = logprob
+
+    def generate(self, requests: Iterable[GenerationRequest], *, batch_size: int | None = None) -> Iterator[Completion]:
+        """Yield the scripted completion of each request, in order."""
+        for request in requests:
+            yield self._complete(request)
+
+    def _complete(self, request: GenerationRequest) -> Completion:
+        ids = self._chat.completion_ids(self._answer(self._chat.decode(request.draft_ids)))
+        if not accepts(request.grammar, ids):
+            raise ExtractFTError("The scripted answer is not what the schema's grammar accepts.").hint(
+                "Write it as Schema.canonical_json does: field order, no spaces, defaults left out."
+            )
+        budget = request.max_new_tokens
+        steps = tuple(TokenStep(i, self._logprob, self._logprob) for i in ids[:-1][:budget])
+        return Completion(steps, "stop" if len(ids) <= budget else "length")
+
+    def _answer(self, text: str) -> str:
+        if callable(self._script):
+            return str(self._script(text))
+        if text not in self._script:
+            raise ExtractFTError(f"The script has no answer for a text of {len(text)} characters.").hint(
+                "Add it to the script's keys; texts are compared after NFC normalisation."
+            )
+        return str(self._script[text])
+
+
+def scripted_extractor(schema: type[T] | Schema[T] | Any, answers: Mapping[str, T], **settings: Any) -> Extractor[T]:
+    """An extractor without a model: it answers the texts in `answers` with their records.
+
+    Args:
+        schema: The schema of the records.
+        answers: Text to record.
+        **settings: Settings of `GenerationConfig`.
+    """
+    spec: Schema[T] = Schema.of(schema)
+    tokenizer = byte_tokenizer()
+    chat = ChatRenderer(tokenizer, render_system_prompt(spec, PromptConfig()))
+    script = {text: spec.canonical_json(record) for text, record in answers.items()}
+    grammar = GrammarCompiler(tokenizer, vocab_size=len(tokenizer), end_token_id=chat.end_token_id)
+    generation = GenerationConfig(**settings)
+    return Extractor(spec, chat, ScriptedEngine(script, chat), grammar, generation=generation, max_window=100_000)
+
+
+def grammar_accepts(schema: type[T] | Schema[T] | Any, json_text: str, tokenizer: Any) -> bool:
+    """Whether the schema's grammar accepts `json_text` to the end, token by token.
+
+    Args:
+        schema: A Pydantic model, any type that `TypeAdapter` takes, or a `Schema`.
+        json_text: The record as JSON, written as the canonical form writes it.
+        tokenizer: A fast tokenizer with a chat template, such as `byte_tokenizer()`.
+    """
+    spec = Schema.of(schema)
+    chat = ChatRenderer(tokenizer, "")
+    compiler = GrammarCompiler(tokenizer, vocab_size=len(tokenizer), end_token_id=chat.end_token_id)
+    return accepts(compiler.compile(spec), chat.completion_ids(json_text))
+
+
+def assert_roundtrip(instance: Any, tokenizer: Any, *, schema: Any = None) -> None:
+    """Assert that the canonical JSON of `instance` is accepted by the grammar and parses back to an equal instance.
+
+    Args:
+        instance: An instance of a model; for other types give `schema` as well.
+        tokenizer: A fast tokenizer with a chat template, such as `byte_tokenizer()`.
+        schema: The type, if it is not the class of `instance`.
+
+    Raises:
+        AssertionError: The grammar refuses the text, or it parses to something else.
+    """
+    spec: Schema[Any] = Schema.of(type(instance) if schema is None else schema)
+    text = spec.canonical_json(instance)
+    assert grammar_accepts(spec, text, tokenizer), f"the grammar refuses the canonical JSON {text!r}"
+    assert spec.parse(text) == instance, f"{text!r} does not parse back to an equal instance"

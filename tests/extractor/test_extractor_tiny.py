@@ -41,7 +41,7 @@ ROWS = [
 ]
 CONFIG = TrainingConfig(
     learning_rate=2e-2,
-    num_train_epochs=40,
+    num_train_epochs=100,
     per_device_train_batch_size=4,
     warmup_steps=0,
     eval_fraction=0,
@@ -117,13 +117,16 @@ def test_artifact_holds_no_training_text(fitted: tuple[Extractor[Order], Path]) 
 
 
 def test_init_adapter_goes_on(fitted: tuple[Extractor[Order], Path], tiny_base: Path) -> None:
-    new = ("new oil", Order(item="oil", note="new"))
-    config = CONFIG.replace(num_train_epochs=15, learning_rate=5e-3)
+    rows = [*ROWS, ("new oil", Order(item="oil", note="new"))]
+    config = CONFIG.replace(per_device_train_batch_size=5)
     extractor = Extractor.fit(
-        Order, [*ROWS, new], base_model=str(tiny_base), config=config, init_adapter=fitted[1] / "extractor"
+        Order, rows, base_model=str(tiny_base), config=config, init_adapter=fitted[1] / "extractor"
     )
-    assert extractor.extract(new[0]) == new[1]
-    assert extractor.extract(ROWS[0][0]) == ROWS[0][1]
+    assert extractor.extract("new oil") == rows[-1][1]
+    assert extractor.training_result is not None
+    assert fitted[0].training_result is not None
+    fresh, going_on = fitted[0].training_result.log_history[0], extractor.training_result.log_history[0]
+    assert going_on["loss"] < fresh["loss"] / 3
 
 
 def test_sixteen_threads_give_what_serial_calls_give(fitted: tuple[Extractor[Order], Path]) -> None:
