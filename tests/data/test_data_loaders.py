@@ -295,3 +295,28 @@ def test_typed_dicts() -> None:
     expected = [Example("a", {"title": "t", "on": date(2024, 3, 1)})]
     assert load_examples([("a", {"title": "t", "on": "2024-03-01"})], schema) == expected
     assert load_examples([("a", {"title": "t", "on": date(2024, 3, 1)})], schema) == expected
+
+
+class Scored(BaseModel):
+    scores: dict[str, int | None]
+    nick: str | None = "none given"
+    count: int = 3
+
+
+def test_maps_and_nulls_of_arrow(tmp_path: Path) -> None:
+    columns = {
+        "text": pa.array(["a", "b"]),
+        "scores": pa.array([[("x", 1), ("y", None)], []], pa.map_(pa.string(), pa.int64())),
+        "nick": pa.array([None, "Bo"]),
+        "count": pa.array([None, 4]),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
+    assert [e.output for e in load_examples(tmp_path / "rows.parquet", Schema.of(Scored))] == [
+        Scored(scores={"x": 1, "y": None}, nick=None),
+        Scored(scores={}, nick="Bo", count=4),
+    ]
+
+
+def test_blank_cells_take_the_default(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text('text,scores,nick,count\na,"{""x"": null}",,\n', encoding="utf-8")
+    assert load_examples(tmp_path / "rows.csv", Schema.of(Scored))[0].output == Scored(scores={"x": None})

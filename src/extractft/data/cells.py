@@ -111,6 +111,8 @@ def _drop(value: Any, node: Any, schema: Schema[Any]) -> Any:
             return _drop_in_object(value, chosen, schema)
     if isinstance(value, list):
         chosen = choose_option(node, value, schema)
+        if isinstance(chosen, MapNode) and all(isinstance(item, list) and len(item) == 2 for item in value):
+            return {str(key): _drop(item, chosen.values, schema) for key, item in value}  # how Arrow gives its maps
         if isinstance(chosen, ArrayNode):
             nodes = [*chosen.prefix, *[chosen.items] * max(0, len(value) - len(chosen.prefix))]
             return [

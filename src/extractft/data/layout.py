@@ -133,7 +133,7 @@ class Layout:
             value = row[column]
             if self.kind != "objects":
                 value = self._from_cell(value, field)
-            if value is not None or self.kind == "objects" or self._null_is_needed(field):
+            if value is not None or self._keeps_null(field):
                 record[field.key] = value
         if self.kind == "objects":
             record.update({key: value for key, value in row.items() if key not in used})
@@ -146,8 +146,11 @@ class Layout:
             return None
         return cell_value(value, field, self.schema) if isinstance(value, str) else value
 
-    def _null_is_needed(self, field: Field) -> bool:
-        return field.required and takes_null(field.node, self.schema)
+    def _keeps_null(self, field: Field) -> bool:
+        """Whether nothing means null, not that the key is not there. A blank cell is null only if it must be."""
+        if self.kind == "objects":
+            return True
+        return (field.required or self.kind == "table") and takes_null(field.node, self.schema)
 
     def _instruction(self, row: Mapping[str, Any]) -> Parts:
         given = row.get("input")
