@@ -14,6 +14,8 @@ from transformers import (
     Gemma3TextConfig,
     GPT2Config,
     GPT2LMHeadModel,
+    Lfm2Config,
+    Lfm2ForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
@@ -82,6 +84,9 @@ def build(name: str) -> Any:
             return Gemma3ForCausalLM(Gemma3TextConfig(**shape, sliding_window=9, layer_types=kinds)).eval()
         case "mistral":
             return MistralForCausalLM(MistralConfig(**shape, sliding_window=11)).eval()
+        case "lfm2":  # half of its layers are convolutions with a state
+            kinds = ["conv", "full_attention"]
+            return Lfm2ForCausalLM(Lfm2Config(**shape, layer_types=kinds)).eval()
         case "gpt2":
             config = GPT2Config(
                 vocab_size=VOCAB, n_embd=32, n_layer=2, n_head=4, n_positions=2048, initializer_range=0.3
@@ -90,7 +95,7 @@ def build(name: str) -> Any:
     raise AssertionError(name)
 
 
-MODELS = ["qwen3", "llama", "llama-eager", "qwen3-windows", "gemma3", "mistral", "gpt2"]
+MODELS = ["qwen3", "llama", "llama-eager", "qwen3-windows", "gemma3", "mistral", "lfm2", "gpt2"]
 
 
 def make_engine(model: Any, tokenizer: Any, *, batch_size: int = 16, prefix: str = PREFIX, **more: Any) -> Any:
@@ -173,15 +178,24 @@ def test_many_random_prompts_agree(tokenizer: Any, grammar: Any) -> None:
     assert len({c.token_ids for c in batched}) > 20
 
 
-def test_every_completion_is_a_record(tokenizer: Any, grammar: Any) -> None:
-    requests = make_requests(tokenizer, grammar, 12, seed=2, budget=110)
+class Flags(BaseModel):
+    ok: bool
+    kind: Literal["one", "two", "three"]
+
+
+def test_grammars_mix_in_a_batch_and_every_completion_is_a_record(tokenizer: Any, grammar: Any) -> None:
+    flags = Schema.of(Flags)
+    compiler = GrammarCompiler(tokenizer, vocab_size=VOCAB, end_token_id=tokenizer.eos_token_id)
+    requests = make_requests(tokenizer, grammar, 12, seed=2)
+    for index in range(0, 12, 2):
+        prompt = requests[index].prompt_ids
+        requests[index] = GenerationRequest(prompt, compiler.compile(flags), 60)
     completions = list(make_engine(build("qwen3"), tokenizer).generate(requests))
-    for request, completion in zip(requests, completions, strict=True):
-        assert completion.finish_reason in ("stop", "closed")
+    for index, (request, completion) in enumerate(zip(requests, completions, strict=True)):
         assert len(completion.steps) <= request.max_new_tokens
-        assert accepts(grammar, completion.token_ids)
-        SCHEMA.parse(tokenizer.decode(completion.token_ids))
-    assert {c.finish_reason for c in completions} == {"stop", "closed"}
+        assert completion.finish_reason == ("closed" if index % 2 else "stop")
+        assert accepts(request.grammar, completion.token_ids)
+        (SCHEMA if index % 2 else flags).parse(tokenizer.decode(completion.token_ids))
 
 
 def test_probabilities_are_of_this_world(tokenizer: Any, grammar: Any) -> None:

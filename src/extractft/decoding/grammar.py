@@ -11,16 +11,14 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 from tokenizers import Tokenizer
 
 from extractft.decoding.closing import ClosingTokens, find_closing
 from extractft.errors import GrammarError, SchemaError
-
-if TYPE_CHECKING:
-    from extractft.schema import Schema
+from extractft.schema import Schema
 
 __all__ = ["CompiledGrammar", "FastTokenizer", "GrammarCompiler", "GuidanceMatcher", "accepts"]
 
@@ -145,10 +143,12 @@ class CompiledGrammar:
         self._source = source
         self._vocabulary = vocabulary
         self._lock = threading.Lock()
-        self._template: LLMatcher | None = None
         self._copies = 0
-        if error := self._fresh().get_error():
-            raise SchemaError(f"{name} cannot be turned into a grammar: {error}")
+        self._template: LLMatcher | None = self._fresh()
+        if error := self._template.get_error():
+            raise SchemaError(f"{name} cannot be turned into a grammar: {error}").hint(
+                "Loosen the pattern or constraint that it names, and check it in a validator instead."
+            )
 
     @property
     def source(self) -> str:
