@@ -1,0 +1,195 @@
+"""A run that was killed and resumed ends like one that was left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from extractft.config import TrainingConfig
+from extractft.errors import TrainingError
+from extractft.training import Features, train
+from extractft.training.checkpoints import Progress, RunDirectory, adapter_state, load_adapter_state
+
+SCRIPT = Path(__file__).with_name("killed_run.py")
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
+
+
+def run(directory: Path, kills: list[tuple[str, int]], *, checkpoint_seconds: float) -> dict[str, Any]:
+    command = [sys.executable, str(SCRIPT), str(directory), json.dumps(kills), str(checkpoint_seconds)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    sessions = done.stdout.splitlines()
+    assert len(sessions) == len(kills) + 1
+    # Every kill really happened, and nothing but the kept result is left.
+    assert all(" -9 " in line for line in sessions[:-1]), done.stdout
+    assert {p.name for p in directory.iterdir()} == {"best", "report.json", "result.json", "run.json"}
+    report: dict[str, Any] = json.loads((directory / "report.json").read_text())
+    return report
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    report = run(tmp_path_factory.mktemp("undisturbed"), [], checkpoint_seconds=1000)
+    assert [entry["step"] for entry in report["history"] if "loss" in entry] == list(range(1, 13))
+    assert [entry["step"] for entry in report["history"] if "eval_field_f1" in entry] == [4, 8, 12]
+    return report
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("checkpoint_seconds", "kills"),
+    [
+        pytest.param(0, [("step", 1), ("gradients", 3), ("step", 2), ("score", 1)], id="checkpoint every step"),
+        pytest.param(1000, [("gradients", 6), ("score", 1), ("step", 5)], id="checkpoint every epoch"),
+        pytest.param(0, [("fsync", n) for n in random.Random(5).sample(range(2, 30), 6)], id="killed while writing"),
+    ],
+)
+def test_killed_and_resumed_is_undisturbed(
+    tmp_path: Path, undisturbed: dict[str, Any], checkpoint_seconds: float, kills: list[tuple[str, int]]
+) -> None:
+    report = run(tmp_path / "run", kills, checkpoint_seconds=checkpoint_seconds)
+    # Bit for bit: weights, losses, gradient norms, learning rates and scores, each step once.
+    assert report == undisturbed
+
+
+def settings(**changes: Any) -> TrainingConfig:
+    return TrainingConfig(num_train_epochs=2, per_device_train_batch_size=2, learning_rate=1e-2, **changes)
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupted(adapted: Any, rows: Any, directory: Path) -> None:
+    """A run that stopped in its second epoch, checkpoints in place."""
+    calls = 0
+
+    def score(model: Any) -> dict[str, float]:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise Interrupted
+        return {"field_f1": 0.5}
+
+    with pytest.raises(Interrupted):
+        train(
+            adapted(moved=False),
+            Features(rows, 20),
+            config=settings(),
+            output_dir=directory,
+            scorer=score,
+            checkpoint_seconds=0,
+        )
+
+
+def test_an_interrupted_run_is_not_overwritten(adapted: Any, make_rows: Any, tmp_path: Path) -> None:
+    rows = make_rows(4)
+    interrupted(adapted, rows, tmp_path)
+    with pytest.raises(TrainingError, match="interrupted run") as caught:
+        train(adapted(moved=False), Features(rows, 20), config=settings(), output_dir=tmp_path)
+    assert "resume=True" in "".join(caught.value.__notes__)
+    assert RunDirectory(tmp_path)._checkpoints()
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        pytest.param({"rows": 3}, "rows_sha256", id="other rows"),
+        pytest.param({"learning_rate": 2e-2}, "learning_rate: expected 0.01, found 0.02", id="other settings"),
+        pytest.param({"moved": True}, "model_sha256", id="other weights"),
+    ],
+)
+def test_only_the_same_run_is_resumed(
+    adapted: Any, make_rows: Any, tmp_path: Path, changes: dict[str, Any], named: str
+) -> None:
+    interrupted(adapted, make_rows(4), tmp_path)
+    config = settings().replace(learning_rate=changes.get("learning_rate", 1e-2))
+    with pytest.raises(TrainingError, match=named):
+        train(
+            adapted(moved=changes.get("moved", False)),
+            Features(make_rows(changes.get("rows", 4)), 20),
+            config=config,
+            output_dir=tmp_path,
+            resume=True,
+        )
+
+
+def test_how_steps_are_computed_may_change(adapted: Any, make_rows: Any, tmp_path: Path) -> None:
+    """Four rows a step are four rows a step, in whatever passes."""
+    rows = make_rows(4)
+    interrupted(adapted, rows, tmp_path)
+    config = settings().replace(
+        per_device_train_batch_size=1, gradient_accumulation_steps=2, gradient_checkpointing=True
+    )
+    result = train(
+        adapted(moved=False),
+        Features(rows, 20),
+        config=config,
+        output_dir=tmp_path,
+        scorer=lambda _: {"field_f1": 0.6},
+        resume=True,
+    )
+    assert [entry["step"] for entry in result.log_history if "loss" in entry] == [1, 2, 3, 4]
+    assert result.metrics["field_f1"] == 0.6
+
+
+def test_a_finished_run_is_returned_untrained(adapted: Any, make_rows: Any, tmp_path: Path) -> None:
+    features, model = Features(make_rows(4), 20), adapted(moved=False)
+    first = train(model, features, config=settings(), output_dir=tmp_path)
+    again = adapted(moved=False)
+    second = train(again, features, config=settings(), output_dir=tmp_path, resume=True)
+    assert second == first
+    expected, found = adapter_state(model), adapter_state(again)
+    assert all(expected[name].equal(found[name]) for name in expected)
+    assert not again.training
+
+
+def test_without_resume_a_finished_run_is_replaced(adapted: Any, make_rows: Any, tmp_path: Path) -> None:
+    features = Features(make_rows(4), 20)
+    (tmp_path / "mine.txt").write_text("kept")
+    train(adapted(moved=False), features, config=settings(), output_dir=tmp_path)
+    result = train(adapted(moved=False), features, config=settings(seed=1), output_dir=tmp_path)
+    assert len([entry for entry in result.log_history if "loss" in entry]) == 4
+    assert (tmp_path / "mine.txt").read_text() == "kept"
+
+
+def test_resume_with_nothing_there_starts_from_scratch(adapted: Any, make_rows: Any, tmp_path: Path) -> None:
+    result = train(
+        adapted(moved=False), Features(make_rows(4), 20), config=settings(), output_dir=tmp_path / "new", resume=True
+    )
+    assert result.steps == 4
+
+
+def test_half_written_checkpoints_are_passed_over(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.begin({"format": 1}, resume=False)
+    for step in (2, 10):
+        directory = run.incoming / f"checkpoint-{step}"
+        directory.mkdir(parents=True)
+        Progress(tokens=step).save(directory)
+        run.publish(directory)
+    assert [path.name for path in run._checkpoints()] == ["checkpoint-10"]
+    (run.incoming / "checkpoint-11").mkdir(parents=True)
+    (tmp_path / "checkpoint-12").mkdir()
+    (tmp_path / "checkpoint-best").mkdir()
+    found = RunDirectory(tmp_path).begin({"format": 1}, resume=True)
+    assert found == tmp_path / "checkpoint-10"
+    assert Progress.load(found).tokens == 10
+    assert not run.incoming.exists()
+
+
+def test_weights_of_another_adapter_are_refused(adapted: Any) -> None:
+    model = adapted()
+    state = adapter_state(model)
+    name, tensor = next(iter(state.items()))
+    with pytest.raises(TrainingError, match="1 missing"):
+        load_adapter_state(model, {key: value for key, value in state.items() if key != name})
+    with pytest.raises(TrainingError, match="another shape"):
+        load_adapter_state(model, {**state, name: tensor[:1]})
