@@ -129,6 +129,7 @@ def test_every_reachable_state_can_be_closed(
         check(schema, tokenizer.decode(ids + closing[:-1]))
 
 
+@pytest.mark.real
 def test_closing_prefers_null_and_empty_lists(qwen3_tokenizer: Any) -> None:
     end = qwen3_tokenizer.convert_tokens_to_ids("<|im_end|>")
     compiler = GrammarCompiler(qwen3_tokenizer, vocab_size=151_936, end_token_id=end)
