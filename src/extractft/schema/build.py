@@ -225,13 +225,9 @@ class Builder:
             nodes = tuple(plan.node for plan in plans)
             node = ArrayNode(None, nodes, min_items=len(nodes), max_items=len(nodes))
             return Plan(node, w.ArrayWriter(None, tuple(plan.write for plan in plans)))
-        if variadic != len(schemas) - 1:
-            raise SchemaError("a tuple whose repeated part is not the last has no JSON grammar", path=path)
-        plans = [self.visit(item, join(path, str(i))) for i, item in enumerate(schemas[:-1])]
-        rest = self.visit(schemas[-1], join(path, "*"))
-        minimum = max(core.get("min_length") or 0, len(plans))
-        node = ArrayNode(rest.node, tuple(p.node for p in plans), min_items=minimum, max_items=core.get("max_length"))
-        return Plan(node, w.ArrayWriter(rest.write, tuple(p.write for p in plans)))
+        if len(schemas) != 1:
+            raise SchemaError("a tuple of fixed and repeated parts cannot be rebuilt; use a list or a model", path=path)
+        return self._list({**core, "items_schema": schemas[0]}, path)
 
     def _dict(self, core: Core, path: str) -> Plan:
         key = self.visit(core.get("keys_schema") or core_schema.any_schema(), join(path, "*"))

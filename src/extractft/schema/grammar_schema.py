@@ -98,7 +98,7 @@ class _Emitter:
         if regex is not None:
             return {"pattern": f"^(?:{regex})$"}
         limits: dict[str, Any] = {"minLength": node.min_length} if node.min_length else {}
-        pattern = grammar_pattern(node.pattern) if node.pattern else None
+        pattern = _pattern(node)
         if pattern:
             limits["pattern"] = pattern
         longest = node.max_length
@@ -183,6 +183,12 @@ class _Emitter:
         return node
 
 
+def _pattern(node: StringNode) -> str | None:
+    if node.pattern is None:
+        return None
+    return grammar_pattern(node.pattern, python=node.constraint("regex_engine") == "python-re")
+
+
 def _integer(node: IntegerNode) -> dict[str, Any]:
     bounds = {"minimum": node.minimum, "maximum": node.maximum}
     schema: dict[str, Any] = {"type": "integer"}
@@ -214,10 +220,10 @@ def unenforced(node: Node) -> Iterator[str]:
     """What a leaf demands and the grammar does not: sentences for the user, without the path."""
     after = "is checked after decoding, not by the grammar"
     match node:
-        case StringNode(pattern=str() as pattern) if grammar_pattern(pattern) is None:
-            yield f"the pattern {pattern!r} needs look-around, back-references or the like; it {after}"
+        case StringNode(pattern=str()) if _pattern(node) is None:
+            yield f"the pattern {node.pattern!r} needs look-around, back-references or the like; it {after}"
         case StringNode(constraints=constraints):
-            known = ("max_digits", "decimal_places", "timezone", "version", "schemes")
+            known = ("max_digits", "decimal_places", "timezone", "version", "schemes", "regex_engine")
             for name, value in constraints:
                 if name not in known:
                     yield f"{name}={value} {after}"

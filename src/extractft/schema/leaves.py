@@ -31,18 +31,25 @@ Leaf = Callable[[Core, Mapping[str, Any], str], Plan]
 
 def _string(core: Core, config: Mapping[str, Any], path: str) -> Plan:
     pattern = core.get("pattern")
-    if isinstance(pattern, re.Pattern):
-        flags = "".join(letter for letter, flag in _FLAGS if pattern.flags & flag)
-        pattern = (f"(?{flags})" if flags else "") + pattern.pattern
+    python = (core.get("regex_engine") or config.get("regex_engine")) == "python-re"
+    if isinstance(pattern, re.Pattern):  # Pydantic leaves these to Python's engine, whatever the config says
+        pattern, python = _with_flags(pattern), True
     node = StringNode(
         min_length=core.get("min_length", config.get("str_min_length")) or 0,
         max_length=core.get("max_length", config.get("str_max_length")),
         pattern=pattern,
+        constraints=(("regex_engine", "python-re"),) if python and pattern else (),
     )
     return Plan(node, w.write_str)
 
 
 _FLAGS = (("i", re.IGNORECASE), ("m", re.MULTILINE), ("s", re.DOTALL), ("x", re.VERBOSE))
+
+
+def _with_flags(pattern: re.Pattern[str]) -> str:
+    said = re.match(r"\(\?([aiLmsux]+)\)", pattern.pattern)
+    flags = [letter for letter, flag in _FLAGS if pattern.flags & flag and letter not in (said[1] if said else "")]
+    return (f"(?{''.join(flags)})" if flags else "") + pattern.pattern
 
 
 def _integer(core: Core, config: Mapping[str, Any], path: str) -> Plan:

@@ -56,7 +56,8 @@ class StringNode:
         pattern: Regular expression that has to be found in the string, as the author wrote it.
         constraints: What else Pydantic asks of the value, by name: `ge gt le lt` (canonical JSON of the bound),
             `max_digits`, `decimal_places`, `multiple_of`, `timezone` (`"required"` or `"forbidden"`), `now`
-            (`"past"` or `"future"`), `version` (of a UUID), `schemes` (of a URI, separated by commas).
+            (`"past"` or `"future"`), `version` (of a UUID), `schemes` (of a URI, separated by commas),
+            `regex_engine` (`"python-re"`: the pattern is one of Python's).
     """
 
     format: StringFormat | None = None

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 __all__ = ["enough_for", "grammar_pattern"]
 
 CLASSES = {"w": r"\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}", "d": r"\p{Nd}", "s": r"\t\n\x0B\f\r\u{85}\p{Z}"}
 """What Pydantic's engine means by these, or (of `\w`, joiners) a little less, so that nothing is refused later."""
+PYTHON_CLASSES = {**CLASSES, "w": r"\p{L}\p{N}_"}
+LINE_BREAK = r"\n?"
 ATOM = r"\\(?:[pP](?:\{[^}]*\}|.)|[xuU](?:\{[0-9A-Fa-f]+\}|[0-9A-Fa-f]{2,8})|[\s\S])"
 GROUP = r"\((?:\?(?:P?<[^>=!]+>|[a-zA-Z-]*:|[a-zA-Z-]+\)|P=\w+\)|<?[=!]|[>(#]))?"
 TOKEN = re.compile(rf"{ATOM}|{GROUP}|\[\^?\]?|&&|[\s\S]")
@@ -22,39 +24,47 @@ MULTILINE = re.compile(r"\(\?[a-zA-Z]*m[a-zA-Z]*[:)-]")
 REPEAT = re.compile(r"\{(\d+)(?:,\d*)?\}")
 
 
-def grammar_pattern(pattern: str) -> str | None:
+def grammar_pattern(pattern: str, *, python: bool = False) -> str | None:
     r"""The pattern with `\w \d \s` spelled out for all scripts; `None` if the grammar cannot express it.
 
-    The meaning of `^` and `$` and of their absence is kept: a pattern is searched for, not matched.
+    The meaning of `^` and `$` and of their absence is kept: a pattern is searched for, not matched. With `python`,
+    the pattern is one of Python's `re`, where `$` also stands before a last line break and `[` and `&&` are nothing
+    special inside a class.
     """
+    classes = PYTHON_CLASSES if python else CLASSES
     written: list[str] = []
     depth = 0  # of character classes
     for token in TOKEN.findall(pattern):
         if depth:
-            depth += token.startswith("[") - (token == "]")
-            written[-1] += _escape_in_class(token)
+            nested = token.startswith("[") and not python
+            depth += nested - (token.endswith("]") and not nested)
+            written[-1] += _in_class(token, classes, python)
             continue
         name = token[1:] if token.startswith("\\") else ""
         if UNKNOWN.match(token) or MULTILINE.match(token) or name[:1] in ("b", "B", "G", "<", ">", *"123456789"):
             return None
         if name in ("A", "z", "Z"):
             token = "^" if name == "A" else "$"
-        elif name.lower() in CLASSES:
-            token = f"[{'^' if name.isupper() else ''}{CLASSES[name.lower()]}]"
+        elif token == "$" and python:
+            written.append(LINE_BREAK)
+        elif name.lower() in classes:
+            token = f"[{'^' if name.isupper() else ''}{classes[name.lower()]}]"
         depth += token.startswith("[") and not name
         written.append(token)
     return "".join(written) if _anchored_at_ends(written) else None
 
 
-def _escape_in_class(token: str) -> str:
+def _in_class(token: str, classes: Mapping[str, str], python: bool) -> str:
     name = token[1:]
-    if token.startswith("\\") and name.lower() in CLASSES:
-        return f"[^{CLASSES[name.lower()]}]" if name.isupper() else CLASSES[name]
+    if token.startswith("\\") and name.lower() in classes:
+        return f"[^{classes[name.lower()]}]" if name.isupper() else classes[name]
+    if python and not token.startswith("\\"):
+        return token.replace("[", "\\[").replace("&", "\\&")
     return token
 
 
 def _anchored_at_ends(tokens: list[str]) -> bool:
-    """Whether `^` stands only where nothing can stand before it, `$` where nothing can stand after, neither repeated."""
+    """Whether `^` stands only at the start and `$` only at the end of a match, and neither is repeated."""
     kept = [token for token in tokens if not (token.startswith("(?") and token.endswith(")"))]  # flags for the rest
     plain = ["(" if token.startswith("(") else token for token in kept]
     mirrored = [{"(": ")", ")": "("}.get(token, token) for token in reversed(plain)]

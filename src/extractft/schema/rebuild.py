@@ -6,6 +6,7 @@ Keys, order, constraints and defaults are the same, so the rebuilt type has the 
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
@@ -37,7 +38,6 @@ from pydantic_core import CoreSchema, core_schema
 from extractft.errors import SchemaError
 from extractft.schema import nodes as n
 from extractft.schema.assemble import children
-from extractft.schema.patterns import grammar_pattern
 
 __all__ = ["rebuild"]
 
@@ -102,14 +102,11 @@ class _Rebuilder:
         self.hashable = any(
             isinstance(node, n.ArrayNode) and node.unique and not isinstance(node.items, SCALARS) for node in everything
         )
-        patterns = [node.pattern for node in everything if isinstance(node, n.StringNode) and node.pattern]
-        python_re = any(grammar_pattern(pattern) is None for pattern in patterns)
         self.config = ConfigDict(
             protected_namespaces=(),
             validate_by_name=True,
             validate_by_alias=True,
             frozen=self.hashable,
-            regex_engine="python-re" if python_re else "rust-regex",
         )
 
     def build(self) -> Any:
@@ -171,19 +168,15 @@ class _Rebuilder:
                 return ForwardRef(self.refs[name]) if self.refs else self.final[name]
 
     def array(self, node: n.ArrayNode) -> Any:
-        prefix = tuple(map(self.annotation, node.prefix))
         if node.items is None:
-            return TUPLE[prefix or ()]
+            return TUPLE[tuple(map(self.annotation, node.prefix)) or ()]
         items = self.annotation(node.items)
-        shortest = node.min_items if node.min_items > len(prefix) else None
         made: Any
-        if prefix:
-            made = TUPLE[(*prefix, *TUPLE[items, ...])]
-        elif node.unique:
+        if node.unique:
             made = FROZENSET[items] if self.hashable else SET[items]
         else:
             made = TUPLE[items, ...] if self.hashable else LIST[items]
-        return _constrained(made, min_length=shortest, max_length=node.max_items)
+        return _constrained(made, min_length=node.min_items or None, max_length=node.max_items)
 
 
 def _walk(node: n.Node) -> Iterable[n.Node]:
@@ -209,9 +202,9 @@ def _constrained(type_: Any, **constraints: Any) -> Any:
 def _string(node: n.StringNode) -> Any:
     match node.format:
         case None:
-            return _constrained(
-                str, min_length=node.min_length or None, max_length=node.max_length, pattern=node.pattern
-            )
+            python = node.constraint("regex_engine") == "python-re"
+            pattern = re.compile(str(node.pattern)) if python else node.pattern
+            return _constrained(str, min_length=node.min_length or None, max_length=node.max_length, pattern=pattern)
         case "email":
             return _constrained(Email, min_length=node.min_length or None, max_length=node.max_length)
         case "uri":
