@@ -7,7 +7,8 @@ either. Knows what the compiler can take, not the compiler.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from extractft.schema.formats import INTEGER_KEY, format_regex
@@ -199,21 +200,32 @@ def _integer(node: IntegerNode) -> dict[str, Any]:
 
 
 def _number(node: NumberNode) -> dict[str, Any]:
-    bounds = {
-        "minimum": node.minimum,
-        "maximum": node.maximum,
-        "exclusiveMinimum": node.exclusive_minimum,
-        "exclusiveMaximum": node.exclusive_maximum,
-    }
-    schema: dict[str, Any] = {"type": "number"}
-    schema.update((name, bound) for name, bound in bounds.items() if bound is not None and abs(bound) <= LARGEST)
-    if node.multiple_of is not None and node.multiple_of.is_integer():
-        schema["type"] = "integer"
-        if node.multiple_of <= LARGEST_MULTIPLE:
-            schema["multipleOf"] = int(node.multiple_of)
-    elif node.multiple_of in TENTHS:
-        schema["multipleOf"] = node.multiple_of
+    whole = node.multiple_of is not None and float(node.multiple_of).is_integer()
+    schema: dict[str, Any] = {"type": "integer" if whole else "number"}
+    for end, inclusive, exclusive, outward in (
+        ("inimum", node.minimum, node.exclusive_minimum, math.floor),
+        ("aximum", node.maximum, node.exclusive_maximum, math.ceil),
+    ):
+        for bound, name in ((inclusive, f"m{end}"), (exclusive, f"exclusiveM{end}")):
+            if bound is not None and abs(bound) <= LARGEST:
+                loose = _loosened(bound, outward, whole=whole, below=name == "maximum")
+                schema[name if loose == bound else f"m{end}"] = loose
+    if node.multiple_of in TENTHS or (node.multiple_of and whole and node.multiple_of <= LARGEST_MULTIPLE):
+        schema["multipleOf"] = int(node.multiple_of) if whole else node.multiple_of
     return schema
+
+
+def _loosened(bound: float, outward: Callable[[float], int], *, whole: bool, below: bool) -> float:
+    """The bound itself if the compiler reads it right, else the next one outward that it does.
+
+    Bounds of more than one decimal make the compiler refuse shorter numbers (0.7 between 0.25 and 0.75), and a
+    maximum of 0 makes it refuse `0.0`.
+    """
+    if below and bound == 0 and not whole:
+        return 0.1
+    if whole or bound == round(bound, 1):
+        return outward(bound) if whole else bound
+    return outward(bound * 10) / 10
 
 
 def unenforced(node: Node) -> Iterator[str]:
@@ -235,7 +247,8 @@ def unenforced(node: Node) -> Iterator[str]:
 
 def _dropped(node: IntegerNode | NumberNode, emitted: Mapping[str, Any]) -> Iterator[str]:
     for item in dataclasses.fields(node):
-        if getattr(node, item.name) is not None and _camel(item.name) not in emitted:
+        value = getattr(node, item.name)
+        if value is not None and emitted.get(_camel(item.name)) != value:
             yield item.name
 
 
