@@ -10,15 +10,13 @@ import hashlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from extractft.config import TrainingConfig
+from extractft.data import Example
 from extractft.errors import DatasetError, RowIssue, TrainingError
-
-if TYPE_CHECKING:
-    from extractft.data import Example
-    from extractft.prompt import ChatRenderer
-    from extractft.schema import Schema
+from extractft.prompt import ChatRenderer
+from extractft.schema import Schema
 
 __all__ = ["IGNORED", "Features", "Row", "build_features", "shared_prefix_length"]
 

@@ -164,9 +164,11 @@ def packed_engine(model: nn.Module, *, max_rows: int, max_tokens: int) -> Packed
     model.eval()
     try:
         with torch.no_grad():
+            expected = PaddedEngine(model, batch_size=2).loss_sum(PROBE)
+            if not torch.isfinite(expected):
+                return "its losses are not finite"
             if _rows_see_each_other(model):
                 return "rows in a pack are not independent"
-            expected = PaddedEngine(model, batch_size=2).loss_sum(PROBE)
             found: list[Tensor] = []
             for plain_head in (True, False):
                 found = [

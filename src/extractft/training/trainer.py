@@ -36,6 +36,7 @@ from extractft.training.identity import run_identity
 from extractft.training.memory import checkpointing
 from extractft.training.plan import make_plan, step_with_retry
 from extractft.training.result import TrainingResult
+from extractft.training.tracking import tracked
 
 __all__ = ["Scorer", "train"]
 
@@ -79,6 +80,7 @@ def train(
         checkpoint_seconds: Seconds after which a checkpoint is written within an epoch.
 
     Raises:
+        MissingDependencyError: `config.tracking` asks for a package that is not installed.
         TrainingError: The loss is not finite, an adapter weight gets no gradient, memory does not suffice for one
             row, or there is an interrupted run in `output_dir` that is not to be, or cannot be, resumed.
     """
@@ -94,6 +96,8 @@ def train(
         plan = make_plan(model, features, config)
         stack.enter_context(checkpointing(model, enabled=plan.checkpointing))
         trainer = _StepTrainer(model, features, config, run, state, plan.engine, scorer, eval_features)
+        for callback in stack.enter_context(tracked(config, run.path)):
+            trainer.add_callback(callback)
         trainer.add_callback(Timetable(evaluate=bool(scorer or eval_features), checkpoint_seconds=checkpoint_seconds))
         stack.enter_context(_progress_bar(trainer, shown=progress))
         trainer_state = trainer.run_from(checkpoint)
