@@ -440,7 +440,7 @@ class Plain(BaseModel):
 
 
 Text = TypeAliasType("Text", Annotated[str, Field(max_length=3)])
-Value = TypeAliasType("Value", "int | bool | None | list[Value] | dict[str, Value]")
+Value = TypeAliasType("Value", "int | bool | list[Value] | dict[str, Value] | None")
 
 
 class Aliased(BaseModel):
@@ -543,7 +543,7 @@ ZOO: list[Any] = [
     Decimal,
     Mood,
     Literal["a", "b"],
-    Optional[datetime],
+    datetime | None,
     set[Decimal],
 ]
 

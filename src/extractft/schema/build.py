@@ -50,6 +50,17 @@ from extractft.schema.parts import Core, Definition, FieldSpec, Plan
 
 __all__ = ["Builder"]
 
+AROUND = (
+    "union",
+    "chain",
+    "custom-error",
+    "function-after",
+    "function-before",
+    "function-wrap",
+    "json-or-python",
+    "lax-or-strict",
+)
+"""What stands around the schema of a class that Pydantic knows by name, such as a path."""
 HINT = "Name the type of the value: str, int, a model, a union of these."
 
 
@@ -71,6 +82,7 @@ class Builder:
         self._by_key: dict[Any, str] = {}
         self._config: list[Mapping[str, Any]] = [{}]
         self._open: dict[str, str | None] = {}
+        self._foreign_class = False
         self._plans: dict[str, Plan] = {}
 
     def build(self) -> Plan:
@@ -91,8 +103,10 @@ class Builder:
             return plan
         method = getattr(self, "_" + kind.replace("-", "_"), None)
         if method is None:
-            raise SchemaError(f"a {kind} cannot be written as JSON by a model", path=path).hint(HINT)
-        result: Plan = method(core, path)
+            article = "an" if kind[0] in "aeiou" else "a"
+            raise SchemaError(f"{article} `{kind}` cannot be written as JSON by a model", path=path).hint(HINT)
+        with self._within_foreign(self._foreign_class and kind in AROUND):
+            result: Plan = method(core, path)
         return result
 
     # -- what only stands around other schemas
@@ -165,18 +179,31 @@ class Builder:
         return Plan(plan.node, w.fallback(plan.write, [self._serialise(core)]))
 
     def _lax_or_strict(self, core: Core, path: str) -> Plan:
-        try:
-            plan = self.visit(core["lax_schema"], path)
-        except SchemaError:
-            plan = self.visit(core["strict_schema"], path)
+        with self._within_foreign(True):
+            try:
+                plan = self.visit(core["lax_schema"], path)
+            except SchemaError:
+                plan = self.visit(core["strict_schema"], path)
         return self._foreign(core, plan)
 
     def _json_or_python(self, core: Core, path: str) -> Plan:
-        return self._foreign(core, self.visit(core["json_schema"], path))
+        with self._within_foreign(True):
+            plan = self.visit(core["json_schema"], path)
+        return self._foreign(core, plan)
+
+    @contextmanager
+    def _within_foreign(self, value: bool) -> Iterator[None]:
+        before, self._foreign_class = self._foreign_class, value
+        try:
+            yield
+        finally:
+            self._foreign_class = before
 
     def _foreign(self, core: Core, plan: Plan) -> Plan:
         """A class that JSON knows nothing of: paths, secrets, addresses."""
         conversions = [secret, self._serialise(core), str]
+        if plan.node == StringNode() and (core.get("metadata") or {}).get("pydantic_js_functions"):
+            plan = Plan(self._json_schema_node(core) or plan.node, plan.write)
         return Plan(plan.node, w.fallback(plan.write, conversions if isinstance(plan.node, StringNode) else []))
 
     def _serialise(self, core: Core) -> Any:
@@ -257,7 +284,9 @@ class Builder:
 
     def _union(self, core: Core, path: str) -> Plan:
         choices = [choice[0] if isinstance(choice, tuple) else choice for choice in core["choices"]]
-        plans = [self.visit(choice, path) for choice in choices if choice["type"] != "is-instance" or len(choices) == 1]
+        if self._foreign_class:  # "or an instance already": never in JSON
+            choices = [choice for choice in choices if choice["type"] != "is-instance"]
+        plans = [self.visit(choice, path) for choice in choices]
         return self._join_options(plans, None)
 
     def _tagged_union(self, core: Core, path: str) -> Plan:

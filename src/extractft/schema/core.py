@@ -11,7 +11,7 @@ from pydantic import BaseModel, RootModel, SecretBytes, SecretStr
 
 from extractft.errors import SchemaError
 from extractft.schema import writers as w
-from extractft.schema.formats import Unwritable
+from extractft.schema.formats import IPV4, Unwritable
 from extractft.schema.nodes import (
     MISSING,
     ArrayNode,
@@ -58,8 +58,10 @@ def object_key(core: Core) -> Any:
     match core["type"]:
         case "model" if not core.get("root_model"):
             return core["cls"]
-        case "dataclass" | "named-tuple":
+        case "named-tuple":
             return core["cls"]
+        case "dataclass":  # takes the aliases of the class around it
+            return core["cls"], tuple(str(item.get("validation_alias")) for _, item in fields_of(core))
         case "call":
             return core["function"]
         case "typed-dict":
@@ -191,6 +193,8 @@ def node_of_json_schema(schema: Mapping[str, Any]) -> Node | None:
     match schema.get("type"):
         case "string":
             format_ = _FORMATS.get(schema.get("format", ""))
+            if schema.get("format") == "ipv4":
+                return StringNode(pattern=IPV4)
             return StringNode(
                 format_, schema.get("minLength", 0), schema.get("maxLength"), None if format_ else schema.get("pattern")
             )

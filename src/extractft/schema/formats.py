@@ -14,6 +14,7 @@ from extractft.schema.nodes import StringNode
 
 __all__ = [
     "INTEGER_KEY",
+    "IPV4",
     "Unwritable",
     "date_text",
     "datetime_text",
@@ -42,6 +43,10 @@ EMAIL_WORD = r"[^\s@\p{C}\p{Z}\"'(),:;<>\[\\\]]{1,64}"
 EMAIL_LABEL = r"[\p{L}\p{M}\p{N}](?:[\p{L}\p{M}\p{N}\-]{0,61}[\p{L}\p{M}\p{N}])?"
 EMAIL = rf"{EMAIL_WORD}@{EMAIL_LABEL}(?:\.{EMAIL_LABEL})+"
 URI = r"%s:[^\s\p{C}\p{Z}]+"
+HOST = r"(?:[^\s\p{C}\p{Z}/?#@:\[\]\\<>^|%%]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])"
+WEB = rf"%s://(?:[^\s\p{{C}}\p{{Z}}/?#@]+@)?{HOST}(?::[0-9]{{1,5}})?(?:[/?#][^\s\p{{C}}\p{{Z}}]*)?"
+WEB_SCHEMES = {"http", "https", "ws", "wss", "ftp"}
+IPV4 = r"^(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])$"
 SCHEME = r"[A-Za-z][A-Za-z0-9+.\-]{0,31}"
 INTEGER_KEY = r"-?(?:0|[1-9][0-9]*)"
 
@@ -81,11 +86,16 @@ def format_regex(node: StringNode) -> str | None:
         case "email":
             return EMAIL
         case "uri":
-            schemes = node.constraint("schemes")
-            scheme = "(?:" + "|".join(map(re.escape, str(schemes).split(","))) + ")" if schemes else SCHEME
-            return URI % scheme
+            return _uri_regex(node)
         case None:
             return None
+
+
+def _uri_regex(node: StringNode) -> str:
+    if not node.constraint("schemes"):
+        return URI % SCHEME
+    schemes = str(node.constraint("schemes")).split(",")
+    return (WEB if set(schemes) <= WEB_SCHEMES else URI) % ("(?:" + "|".join(map(re.escape, schemes)) + ")")
 
 
 def _decimal_regex(node: StringNode) -> str:
@@ -97,7 +107,10 @@ def _decimal_regex(node: StringNode) -> str:
     whole = "[0-9]*" if whole_digits is None else f"[0-9]{{0,{max(whole_digits - 1, 0)}}}"
     whole = "0" if whole_digits is not None and whole_digits <= 0 else f"(?:0|[1-9]{whole})"
     limit = int(digits or 0) if places is None else int(places)
-    return f"{sign}{whole}" + (rf"(?:\.[0-9]{{1,{limit}}})?" if limit else "")
+    if not limit:
+        return f"{sign}{whole}"
+    # Pydantic counts the 0 of `0` as a whole digit, but not that of `0.1`
+    return rf"{sign}{whole}(?:\.[0-9]{{1,{limit}}})" + ("" if whole == "0" else "?")
 
 
 def _non_negative(node: StringNode) -> bool:

@@ -41,6 +41,8 @@ LARGEST = 10.0**17
 """Largest number bound that the compiler takes."""
 LARGEST_MULTIPLE = 1_000
 """Largest multiple: the compiler's automaton has as many states."""
+ANY_NUMBER = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "number", "exclusiveMaximum": 0}]}
+"""Numbers without bounds: with a bound, the compiler takes no exponents, and the canonical form has none."""
 TENTHS = tuple(10.0**-places for places in range(1, 7))
 """Multiples below one that the compiler reads as a number of decimal places; others it gets wrong."""
 
@@ -212,7 +214,7 @@ def _number(node: NumberNode) -> dict[str, Any]:
                 schema[name if loose == bound else f"m{end}"] = loose
     if node.multiple_of in TENTHS or (node.multiple_of and whole and node.multiple_of <= LARGEST_MULTIPLE):
         schema["multipleOf"] = int(node.multiple_of) if whole else node.multiple_of
-    return schema
+    return ANY_NUMBER if schema == {"type": "number"} else schema
 
 
 def _loosened(bound: float, outward: Callable[[float], int], *, whole: bool, below: bool) -> float:
@@ -237,7 +239,7 @@ def unenforced(node: Node) -> Iterator[str]:
         case StringNode(constraints=constraints):
             known = ("max_digits", "decimal_places", "timezone", "version", "schemes", "regex_engine")
             for name, value in constraints:
-                if name not in known:
+                if name not in known or (name == "max_digits" and node.constraint("decimal_places") is None):
                     yield f"{name}={value} {after}"
         case IntegerNode():
             yield from (f"{name}={getattr(node, name)} {after}" for name in _dropped(node, _integer(node)))

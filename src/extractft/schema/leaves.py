@@ -135,7 +135,8 @@ def scalar_literal(values: list[Any], path: str, what: str) -> Plan:
             raise SchemaError(f"{what} has a value of type {type(value).__name__}, which JSON cannot spell", path=path)
     if any(isinstance(value, str) and _lone_surrogate(value) for value in scalars):
         raise SchemaError(f"{what} has a value with a lone surrogate, which JSON cannot spell", path=path)
-    return Plan(LiteralNode(tuple(dict.fromkeys(scalars))), w.LiteralWriter(tuple(scalars)))
+    different = tuple({(type(value), value): value for value in scalars}.values())  # 1 == True
+    return Plan(LiteralNode(different), w.LiteralWriter(different))
 
 
 def _lone_surrogate(text: str) -> bool:

@@ -90,7 +90,7 @@ def _leads(tokens: Iterable[str], anchor: str) -> bool:
 
 def _repeats_anchor(tokens: list[str]) -> bool:
     holds = [False]
-    for token, after in zip(tokens, [*tokens[1:], ""], strict=True):
+    for token, after in zip(tokens, [*tokens[1:], ""], strict=False):
         if token == "(":
             holds.append(False)
         elif token in ("^", "$"):

@@ -1,0 +1,301 @@
+"""What the tree says about a type, and what cannot be a schema."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, Literal, TypeVar
+
+import pytest
+from pydantic import AliasPath, BaseModel, ConfigDict, Discriminator, Field, PlainValidator, RootModel, Tag
+from schema_zoo import (
+    Aliases,
+    Box,
+    ByName,
+    Cat,
+    Defaults,
+    Dog,
+    Extras,
+    Home,
+    Item,
+    Movie,
+    Names,
+    Nest,
+    Order,
+    Pair,
+    Point,
+    Rich,
+    Scalars,
+    Tree,
+    Unions,
+)
+
+from extractft.errors import SchemaError
+from extractft.schema import (
+    MISSING,
+    ArrayNode,
+    IntegerNode,
+    LiteralNode,
+    MapNode,
+    NullNode,
+    ObjectNode,
+    RefNode,
+    Schema,
+    StringNode,
+    UnionNode,
+)
+
+
+def fields(type_: Any, **options: Any) -> dict[str, Any]:
+    schema = Schema.of(type_, **options)
+    node = schema.resolve(schema.tree)
+    assert isinstance(node, ObjectNode)
+    return {field.name: field for field in node.fields}
+
+
+def test_names_and_words() -> None:
+    assert Schema.of(Item).name == "Item"
+    assert Schema.of(list[Item]).name == "list[Item]"
+    assert Schema.of(dict[str, Item] | None).name == "dict[str, Item] | None"
+    assert Schema.of(Box[int]).name == "Box[int]"
+    assert Schema.of(Annotated[Item, "x"]).name == "Item"
+    assert Schema.of(Item).description == "A line.\n\nWith a second paragraph."
+    assert Schema.of(Box[int]).description == "A box."
+    assert Schema.of(Names).description == "Names."
+    assert Schema.of(Point).description == "Where it is."
+    assert Schema.of(Movie).description == "A movie."
+    for type_ in (Tree, Pair, Rich, list[Item], int):
+        assert Schema.of(type_).description is None
+    assert fields(Item)["name"].description == "What it is"
+    assert fields(Extras)["shown"].description == "Words under the attribute."
+    assert fields(Movie)["title"].description == "Its name"
+    assert fields(Point)["y"].description == "Up"
+
+
+def test_defaults_and_requirement() -> None:
+    kept = fields(Defaults)
+    assert (kept["text"].required, kept["text"].default) == (False, "x")
+    assert kept["color"].default == "red"
+    assert kept["day"].default is None
+    assert kept["money"].default == "0.00"
+    assert (kept["labels"].default, kept["seen"].default, kept["made"].default) == ({}, [], [])
+    assert kept["pair"].default == [1, 2]
+    assert (kept["ident"].required, kept["ident"].default) == (False, MISSING)
+    assert (kept["wrong"].required, kept["wrong"].default) == (False, MISSING)
+    every = fields(Defaults, omit_defaults=False)
+    assert [name for name, field in every.items() if not field.required] == ["wrong"]
+    assert every["text"].default == "x"
+
+
+def test_keys_are_what_parsing_looks_for() -> None:
+    assert {name: field.key for name, field in fields(Aliases).items()} == {
+        "plain": "PLAIN",
+        "fixed": "Fixed Name",
+        "inward": "in",
+        "choice": "first",
+        "chinese": "姓名",
+    }
+    assert fields(ByName)["inward"].key == "inward"
+    assert fields(Rich)["name"].key == "NAME"
+
+
+def test_what_is_not_parsed_is_no_field() -> None:
+    assert list(fields(Extras)) == ["shown", "hidden", "color"]  # the computed one is missing, the excluded one is not
+    assert list(fields(Point)) == ["x", "y", "tags"]
+
+
+def test_references_only_where_something_repeats() -> None:
+    order = Schema.of(Order)
+    assert list(order.definitions) == ["Item"]
+    assert fields(Order)["items"].node == ArrayNode(RefNode("Item"))
+    assert Schema.of(Tree).tree == RefNode("Tree")
+    assert Schema.of(list[Item]).definitions == {}
+    assert Schema.of(Nest).tree == RefNode("Nest")
+    assert Schema.of(Nest).definitions["Nest"] == MapNode(StringNode(), RefNode("Nest"))
+
+
+def test_two_classes_of_one_name_stay_apart() -> None:
+    def make(kind: Any) -> Any:
+        class Same(BaseModel):
+            value: kind
+
+        return Same
+
+    class Both(BaseModel):
+        a: make(int)  # type: ignore[valid-type]
+        b: make(str)  # type: ignore[valid-type]
+        c: dict[str, int] = {}
+
+    nodes = [field.node for field in fields(Both).values()]
+    assert [node.name for node in nodes[:2]] == ["Same", "Same"]
+    assert nodes[0] != nodes[1]
+
+
+def test_unions() -> None:
+    home = fields(Home)
+    assert home["pet"].node.discriminator == "kind"
+    assert [option.name for option in home["pets"].node.items.options] == ["Cat", "Dog", "Bird"]
+    assert home["maybe"].node.options[-1] == NullNode()
+    assert home["maybe"].node.discriminator == "kind"  # told apart by their tags, declared or not
+    cat = Schema.of(Home).definitions["Cat"]
+    assert isinstance(cat, ObjectNode)
+    assert [(field.key, field.required) for field in cat.fields] == [("kind", True), ("lives", False)]
+
+
+def test_objects_without_a_tag_write_all_their_keys() -> None:
+    schema = Schema.of(Unions)
+    assert fields(Unions)["shape"].node.discriminator is None
+    for name in ("A", "B"):
+        node = schema.definitions[name]
+        assert isinstance(node, ObjectNode)
+        assert all(field.required for field in node.fields)
+
+
+def test_a_model_alone_leaves_its_tag_out() -> None:
+    class Kennel(BaseModel):
+        dog: Dog
+
+    assert Schema.of(Kennel).canonical_json(Kennel(dog=Dog())) == '{"dog":{}}'
+    assert Schema.of(Cat).canonical_json(Cat()) == "{}"
+
+
+def test_constraints() -> None:
+    class M(BaseModel):
+        n: Annotated[int | None, Field(ge=1, lt=5)]
+        s: Annotated[str, Field(pattern="a", min_length=1)]
+        d: Annotated[Decimal, Field(max_digits=4, ge=0)]
+        day: Annotated[date, Field(gt=date(2020, 1, 2))]
+
+    nodes = {name: field.node for name, field in fields(M).items()}
+    assert nodes["n"] == UnionNode((IntegerNode(1, 4), NullNode()))
+    assert nodes["s"] == StringNode(min_length=1, pattern="a")
+    assert nodes["d"].constraints == (("ge", "0"), ("max_digits", 4))
+    assert nodes["day"].constraints == (("gt", "2020-01-02"),)
+    assert nodes["d"].constraint("max_digits") == 4
+    assert nodes["d"].constraint("decimal_places") is None
+
+
+class Strange:
+    pass
+
+
+T = TypeVar("T")
+
+
+class Deep(BaseModel):
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    lines: list["Line"]
+
+
+class Line(BaseModel):
+    total: Any
+
+
+@pytest.mark.parametrize(
+    ("type_", "path"),
+    [
+        (Any, ""),
+        (object, ""),
+        (list[Any], "*"),
+        (list, "*"),
+        (dict, "*"),
+        (tuple[int, Any], "1"),
+        (dict[str, Callable[[], int]], "*"),
+        (type[int], ""),
+        (T, ""),
+        (dict[float, int], ""),
+        (dict[tuple[int, int], int], ""),
+        (int | Any, ""),
+        (complex, ""),
+        (Annotated[int, PlainValidator(lambda v: v)], ""),
+        (Deep, "lines.*.total"),
+        (RootModel[list[Any]], "*"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_a_schema(type_: Any, path: str) -> None:
+    with pytest.raises(SchemaError) as caught:
+        Schema.of(type_)
+    assert caught.value.path == path
+
+
+def test_arbitrary_classes_are_named_with_their_path() -> None:
+    class M(BaseModel):
+        model_config = ConfigDict(arbitrary_types_allowed=True)
+        thing: list[Strange]
+
+    with pytest.raises(SchemaError) as caught:
+        Schema.of(M)
+    assert caught.value.path == "thing.*"
+    with pytest.raises(SchemaError, match="Strange"):
+        Schema.of(list[Strange])
+
+
+def test_a_union_does_not_lose_an_option_in_silence() -> None:
+    class M(BaseModel):
+        model_config = ConfigDict(arbitrary_types_allowed=True)
+        thing: int | Strange
+
+    with pytest.raises(SchemaError) as caught:
+        Schema.of(M)
+    assert caught.value.path == "thing"
+
+
+def test_alias_paths_and_double_keys() -> None:
+    class Path(BaseModel):
+        a: int = Field(validation_alias=AliasPath("x", 0))
+
+    class Double(BaseModel):
+        a: int = Field(alias="b")
+        b: int
+
+    with pytest.raises(SchemaError) as caught:
+        Schema.of(Path)
+    assert caught.value.path == "a"
+    with pytest.raises(SchemaError, match="'b'"):
+        Schema.of(Double)
+
+
+def test_undefined_forward_references() -> None:
+    class M(BaseModel):
+        other: "Nowhere"  # type: ignore[name-defined]  # noqa: F821
+
+    with pytest.raises(SchemaError, match="Nowhere"):
+        Schema.of(M)
+
+
+def test_a_schema_is_a_schema() -> None:
+    schema = Schema.of(Item)
+    assert Schema.of(schema) is schema
+    other = Schema.of(schema, omit_defaults=False)
+    assert other.omit_defaults is False
+    assert other.type is Item
+
+
+def test_callable_discriminators_pick_by_class() -> None:
+    class X(BaseModel):
+        x: int
+
+    class Y(BaseModel):
+        y: int
+
+    pick = Discriminator(lambda v: "x" if (hasattr(v, "x") or "x" in v) else "y")
+    schema: Schema[Any] = Schema.of(Annotated[Annotated[X, Tag("x")] | Annotated[Y, Tag("y")], pick])
+    assert schema.canonical_json(Y(y=1)) == '{"y":1}'
+
+
+def test_literal_nodes_keep_true_and_one_apart() -> None:
+    assert Schema.of(Literal["a", 1, True, None]).tree == LiteralNode(("a", 1, True, None))
+    assert len(Schema.of(Literal[1, True]).tree.values) == 2  # type: ignore[union-attr]
+
+
+def test_it_is_fast_and_knows_no_torch() -> None:
+    started = time.perf_counter()
+    Schema.of(Scalars)
+    Schema.of(Order)
+    assert time.perf_counter() - started < 0.1
+    code = "import sys, extractft.schema; sys.exit('torch' in sys.modules or 'llguidance' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
