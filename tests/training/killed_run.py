@@ -1,9 +1,10 @@
 """Train in child processes that kill themselves with SIGKILL, resume until the end, and report what came out.
 
-    python killed_run.py DIRECTORY '[["step", 3], ["fsync", 20], ...]' CHECKPOINT_SECONDS
+    python killed_run.py DIRECTORY '{"name": [CHECKPOINT_SECONDS, [["step", 3], ["fsync", 20], ...]], ...}'
 
-Each entry is one session: killed before the gradients of the given step of that session (`step`), after them
-(`gradients`), while scoring (`score`) or at the given flush of a file (`fsync`). A last session is left alone.
+Each run of the given name takes place in a directory of that name. Each entry is one session: killed before the
+gradients of the given step of that session (`step`), after them (`gradients`), after scoring (`score`) or at the given
+flush of a file (`fsync`). A last session is left alone.
 """
 
 from __future__ import annotations
@@ -98,9 +99,7 @@ def arm(kind: str, count: int) -> None:
         trainer.step_with_retry = at_call(count, trainer.step_with_retry, before=kind == "step")
 
 
-def main() -> None:
-    directory, kills, checkpoint_seconds = Path(sys.argv[1]), json.loads(sys.argv[2]), float(sys.argv[3])
-    Timetable.epoch_seconds = 0.0
+def run(directory: Path, checkpoint_seconds: float, kills: list[Any]) -> None:
     for number, kill in enumerate([*kills, None]):
         child = os.fork()
         if not child:
@@ -109,10 +108,11 @@ def main() -> None:
             session(directory, checkpoint_seconds, resume=number > 0)
             os._exit(0)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        if status not in (0, -signal.SIGKILL):
-            sys.exit(f"session {number} ({kill}) ended with {status}")
-        print(number, kill, status, *sorted(p.name for p in directory.iterdir()))
+        if status != (-signal.SIGKILL if kill else 0):
+            sys.exit(f"session {number} ({kill}) in {directory.name} ended with {status}")
 
 
 if __name__ == "__main__":
-    main()
+    Timetable.epoch_seconds = 0.0
+    for name, (seconds, sessions) in json.loads(sys.argv[2]).items():
+        run(Path(sys.argv[1]) / name, seconds, sessions)

@@ -26,7 +26,7 @@ UNSUPPORTED = ("softcap", "s_aux", "position_bias")
 """Keyword arguments that change the scores in ways this attention does not know."""
 
 
-class PackingUnsupportedError(Exception):
+class PackingUnsupportedError(RuntimeError):
     """The model asks for an attention that packs cannot have. Never leaves the room: the padded engine takes over."""
 
 

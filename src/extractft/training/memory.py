@@ -34,8 +34,8 @@ CGROUP_LIMITS = (
 def saved_bytes_per_token(model: nn.Module) -> int:
     """Bytes that a training step keeps for each input token until its backward pass, without checkpointing.
 
-    One forward pass over `PROBE_TOKENS` tokens, with logits at one position only. Storages are counted once; weights
-    are not counted. The random state is left as it was.
+    One forward pass over `PROBE_TOKENS` tokens, up to the last hidden states; logits come on top. Storages are counted
+    once and weights not at all. The random state is left as it was.
     """
     weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     seen: dict[int, int] = {}
@@ -52,7 +52,7 @@ def saved_bytes_per_token(model: nn.Module) -> int:
     model.train()
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        output = model(input_ids=ids, use_cache=False, logits_to_keep=1)
+        output = unwrapped(model).get_decoder()(input_ids=ids, use_cache=False)
     model.train(was_training)
     del output
     return max(1, sum(seen.values()) // PROBE_TOKENS)

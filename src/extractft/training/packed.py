@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from extractft.training.attention import PackingUnsupportedError, PackLayout, packed_attention_enabled
+from extractft.training.attention import PackLayout, packed_attention_enabled
 from extractft.training.engine import model_device, unwrapped
 from extractft.training.features import Row, shared_prefix_length
 from extractft.training.padded import PaddedEngine
@@ -177,7 +177,15 @@ def packed_engine(model: nn.Module, *, max_rows: int, max_tokens: int) -> Packed
                 ]
                 if all(torch.allclose(loss, expected, rtol=_tolerance(model)) for loss in found):
                     return PackedEngine(model, max_rows=max_rows, max_tokens=max_tokens, plain_head=plain_head)
-    except (PackingUnsupportedError, AttributeError, TypeError, ValueError, NotImplementedError) as error:
+    except (
+        PackingUnsupportedError,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
         return f"{type(error).__name__}: {error}"
     finally:
         model.train(training)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from extractft.config import TrainingConfig
 from extractft.errors import TrainingError
-from extractft.training.engine import StepEngine, model_device
+from extractft.training.engine import StepEngine, model_device, unwrapped
 from extractft.training.features import Features, Row
 from extractft.training.memory import (
     available_memory,
@@ -31,6 +31,8 @@ SHARE = 0.6
 """Share of the free memory that a pass's activations may take; the rest is for logits, gradients and workspaces."""
 MAX_TOKENS = 16384
 """Tokens in one packed pass at most: beyond it nothing is gained, however much memory there is."""
+LOGIT_COPIES = 3
+"""Padded passes hold the logits of all tokens, their softmax and their gradients, in float32."""
 logger = logging.getLogger(__name__)
 
 
@@ -57,7 +59,10 @@ def make_plan(model: nn.Module, features: Features, config: TrainingConfig) -> P
     cost = saved_bytes_per_token(model)
     rows, longest = config.per_device_train_batch_size, max(features.lengths)
     packed = packed_engine(model, max_rows=rows, max_tokens=MAX_TOKENS)
-    smallest_pass = rows * longest if isinstance(packed, str) else longest
+    smallest_pass = longest
+    if isinstance(packed, str):
+        smallest_pass = rows * longest
+        budget -= smallest_pass * LOGIT_COPIES * 4 * unwrapped(model).config.get_text_config().vocab_size
     checkpointing = config.gradient_checkpointing
     if checkpointing == "auto":
         checkpointing = smallest_pass * cost > budget

@@ -264,7 +264,11 @@ def _arguments(config: TrainingConfig, run: RunDirectory, device: torch.device) 
         dataloader_num_workers=0,
         dataloader_pin_memory=False,
     )
-    if device.type == "cuda" and args.world_size == 1:
+    if args.world_size > 1:
+        raise TrainingError(f"expected one process, found {args.world_size}: training does not span devices yet").hint(
+            "Start it without torchrun or accelerate launch, on one device."
+        )
+    if device.type == "cuda":
         # The model stays on the one device it is on; the trainer would spread it over all that it sees.
         vars(args)["_setup_devices"] = device
         args._n_gpu = 1
