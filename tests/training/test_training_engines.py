@@ -165,11 +165,16 @@ def test_attention_is_the_models_own_again_afterwards(adapted: Any, make_rows: A
     assert torch.equal(model(input_ids=torch.tensor([rows[0].ids])).logits, logits)
 
 
-def test_models_with_a_state_are_not_packed(adapted: Any) -> None:
-    """A convolution carries one row's tokens into the next."""
-    reason = packed_engine(adapted("lfm2"), max_rows=2, max_tokens=100)
+@pytest.mark.parametrize(("family", "why"), [("lfm2", "independent"), ("gemma2", "softcap")])
+def test_what_packs_cannot_do_is_found_out(adapted: Any, family: str, why: str) -> None:
+    """A convolution carries one row's tokens into the next; capped scores are another attention."""
+    model = adapted(family).train()
+    before = model.config._attn_implementation
+    reason = packed_engine(model, max_rows=2, max_tokens=100)
     assert isinstance(reason, str)
-    assert "independent" in reason
+    assert why in reason
+    assert model.training
+    assert model.config._attn_implementation == before
 
 
 def test_half_precision_is_packed(adapted: Any, make_rows: Any) -> None:
