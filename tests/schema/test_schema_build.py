@@ -161,6 +161,39 @@ def test_a_model_alone_leaves_its_tag_out() -> None:
     assert Schema.of(Cat).canonical_json(Cat()) == "{}"
 
 
+def test_unions_that_json_cannot_tell_apart_are_noted() -> None:
+    class X(BaseModel):
+        v: int
+
+    class Y(BaseModel):
+        v: int
+
+    assert Schema.of(X | Y).notes == ("Y cannot be told from another option of its union, which is read instead",)
+    assert Schema.of(list[str | date]).notes[0].startswith("*: what is text")
+    assert Schema.of(str | int).notes == ()
+
+
+def test_defaults_within_defaults() -> None:
+    class Inner(BaseModel):
+        a: int = 1
+
+    class First(BaseModel):
+        inner: Inner = Inner()
+
+    class Second(BaseModel):
+        inner: Inner = Inner()
+        first: First = First()
+
+    class Both(BaseModel):
+        first: First = First()
+        second: Second = Second(inner=Inner(a=2))
+
+    schema = Schema.of(Both)
+    assert {field.key: field.default for field in schema.tree.fields} == {"first": {}, "second": {"inner": {"a": 2}}}  # type: ignore[union-attr]
+    assert schema.canonical_json(Both()) == "{}"
+    assert schema.canonical_json(Both(second=Second())) == '{"second":{}}'
+
+
 def test_constraints() -> None:
     class M(BaseModel):
         n: Annotated[int | None, Field(ge=1, lt=5)]

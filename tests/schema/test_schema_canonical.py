@@ -137,7 +137,7 @@ def test_durations_agree_with_pydantic(span: timedelta) -> None:
 def test_what_json_cannot_hold(value: Any) -> None:
     with pytest.raises(SchemaError) as caught:
         canonical({"k": value}, dict[str, type(value)])
-    assert caught.value.path == "k"
+    assert caught.value.path == "*"  # keys of mappings are data, and stay out of messages
 
 
 def test_a_record_has_to_be_one() -> None:
@@ -152,6 +152,14 @@ def test_a_record_has_to_be_one() -> None:
     with pytest.raises(SchemaError) as missing:
         schema.canonical_json(Order.model_construct())
     assert missing.value.path == "items"
+
+
+def test_messages_do_not_quote_the_record() -> None:
+    broken = {"秘密": [Item.model_construct(name="密", price=Decimal(-1))]}
+    with pytest.raises(SchemaError) as caught:
+        canonical(broken, dict[str, list[Item]])
+    assert caught.value.path == "*.0.price"
+    assert "密" not in str(caught.value)
 
 
 def test_fields_of_a_subclass_would_be_lost() -> None:

@@ -73,7 +73,7 @@ def assemble(builder: Builder, root: Plan, *, omit_defaults: bool) -> Assembly:
     specs = [spec for definition in builder.definitions.values() for spec in definition.fields]
     for spec in specs:
         spec.write.keep = spec.write.keep or not omit_defaults
-    for spec in reversed(specs):  # what is used comes after what uses it
+    for spec in specs:
         spec.write.settle()
     for name, definition in builder.definitions.items():
         if definition.writer is None:
@@ -124,6 +124,8 @@ def _tell_apart(builder: Builder) -> dict[tuple[Node, ...], str]:
         tag = next((key for key in candidates if len(objects) > 1 and _disjoint(key, objects)), None)
         if tag is not None:
             tags[options] = tag
+        for twin in _twins(objects) if tag is None else ():
+            builder.note("", f"{twin} cannot be told from another option of its union, which is read instead")
         for definition in objects:
             for spec in definition.fields:
                 spec.write.keep = spec.write.keep or tag is None or spec.write.key == tag
@@ -142,6 +144,15 @@ def _disjoint(key: str, objects: list[Definition]) -> bool:
             return False
         seen.update(node.values)
     return True
+
+
+def _twins(objects: list[Definition]) -> Iterator[str]:
+    seen: set[frozenset[str]] = set()
+    for definition in objects:
+        keys = frozenset(spec.write.key for spec in definition.fields)
+        if keys in seen:
+            yield definition.label
+        seen.add(keys)
 
 
 def _references(node: Node) -> Iterator[str]:

@@ -17,6 +17,8 @@ from pydantic_core import PydanticOmit, SchemaSerializer, SchemaValidator, core_
 from extractft.errors import SchemaError
 from extractft.schema import writers as w
 from extractft.schema.core import (
+    AROUND,
+    HINT,
     checked_key,
     default_of,
     description,
@@ -49,19 +51,6 @@ from extractft.schema.nodes import (
 from extractft.schema.parts import Core, Definition, FieldSpec, Plan
 
 __all__ = ["Builder"]
-
-AROUND = (
-    "union",
-    "chain",
-    "custom-error",
-    "function-after",
-    "function-before",
-    "function-wrap",
-    "json-or-python",
-    "lax-or-strict",
-)
-"""What stands around the schema of a class that Pydantic knows by name, such as a path."""
-HINT = "Name the type of the value: str, int, a model, a union of these."
 
 
 class Builder:
@@ -99,7 +88,7 @@ class Builder:
         if kind in LEAVES:
             plan = LEAVES[kind](core, self._config[-1], path)
             for text in unenforced(plan.node):
-                self._note(path, text)
+                self.note(path, text)
             return plan
         method = getattr(self, "_" + kind.replace("-", "_"), None)
         if method is None:
@@ -148,7 +137,7 @@ class Builder:
             plan = Plan(self._json_schema_node(core) or plan.node, plan.write)
         for name, value in ((core.get("metadata") or {}).get("pydantic_js_updates") or {}).items():
             if name not in ("description", "title", "examples", "format", "deprecated"):
-                self._note(path, f"{name}={value} is checked after decoding, the grammar does not know it")
+                self.note(path, f"{name}={value} is checked after decoding, the grammar does not know it")
         if isinstance(plan.write, w.ObjectWriter):
             return plan
         if inner or "serialization" in core:
@@ -237,9 +226,7 @@ class Builder:
         unique = core["type"] in ("set", "frozenset")
         minimum, maximum = core.get("min_length") or 0, core.get("max_length")
         if unique and minimum > 1:
-            self._note(
-                path, f"at least {minimum} different items is checked after decoding, the grammar counts repeats"
-            )
+            self.note(path, f"at least {minimum} different items is checked after decoding, the grammar counts repeats")
         node = ArrayNode(items.node, min_items=minimum, max_items=maximum, unique=unique)
         return Plan(node, w.ArrayWriter(items.write))
 
@@ -270,7 +257,7 @@ class Builder:
             )
         order = tuple(checked_key(str(item), path) for item in node.values) if isinstance(node, LiteralNode) else ()
         if isinstance(node, IntegerNode) and node != IntegerNode():
-            self._note(path, "bounds of integer keys are checked after decoding")
+            self.note(path, "bounds of integer keys are checked after decoding")
         maps = MapNode(node, value.node, core.get("min_length") or 0, core.get("max_length"))
         return Plan(maps, w.MapWriter(key.write, value.write, order))
 
@@ -280,27 +267,30 @@ class Builder:
 
     def _nullable(self, core: Core, path: str) -> Plan:
         inner = self.visit(core["schema"], path)
-        return self._join_options([inner, Plan(NullNode(), w.write_none)], None)
+        return self._join_options([inner, Plan(NullNode(), w.write_none)], None, path)
 
     def _union(self, core: Core, path: str) -> Plan:
         choices = [choice[0] if isinstance(choice, tuple) else choice for choice in core["choices"]]
         if self._foreign_class:  # "or an instance already": never in JSON
             choices = [choice for choice in choices if choice["type"] != "is-instance"]
         plans = [self.visit(choice, path) for choice in choices]
-        return self._join_options(plans, None)
+        return self._join_options(plans, None, path)
 
     def _tagged_union(self, core: Core, path: str) -> Plan:
         discriminator = core["discriminator"]
         plans = [self.visit(choice, path) for choice in core["choices"].values() if not isinstance(choice, str)]
-        return self._join_options(plans, discriminator if isinstance(discriminator, str) else None)
+        return self._join_options(plans, discriminator if isinstance(discriminator, str) else None, path)
 
-    def _join_options(self, plans: list[Plan], discriminator: str | None) -> Plan:
+    def _join_options(self, plans: list[Plan], discriminator: str | None, path: str) -> Plan:
         options: dict[Node, None] = {}
         for plan in plans:
             options.update(dict.fromkeys(plan.node.options if isinstance(plan.node, UnionNode) else (plan.node,)))
         nodes = sorted(options, key=lambda node: isinstance(node, NullNode))  # null last, wherever it was said
         if len(nodes) == 1:
             return Plan(nodes[0], plans[0].write)
+        strings = [node for node in nodes if isinstance(node, StringNode)]
+        if any(node.format is None for node in strings) and any(node.format for node in strings):
+            self.note(path, "what is text or something spelled as text, such as a date, is always read as text")
         flat: list[w.Writer] = []
         for plan in plans:
             flat.extend(plan.write.options if isinstance(plan.write, w.UnionWriter) else [plan.write])
@@ -395,7 +385,8 @@ class Builder:
         finally:
             self._config.pop()
 
-    def _note(self, path: str, text: str) -> None:
+    def note(self, path: str, text: str) -> None:
+        """Remember something for `notes`."""
         note = f"{path}: {text}" if path else text
         if note not in self.notes:
             self.notes.append(note)

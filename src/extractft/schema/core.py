@@ -28,6 +28,8 @@ from extractft.schema.nodes import (
 from extractft.schema.parts import Core
 
 __all__ = [
+    "AROUND",
+    "HINT",
     "checked_key",
     "default_of",
     "description",
@@ -43,6 +45,18 @@ __all__ = [
     "secret",
 ]
 
+AROUND = (
+    "union",
+    "chain",
+    "custom-error",
+    "function-after",
+    "function-before",
+    "function-wrap",
+    "json-or-python",
+    "lax-or-strict",
+)
+"""What stands around the schema of a class that Pydantic knows by name, such as a path."""
+HINT = "Name the type of the value: str, int, a model, a union of these."
 FUNCTIONS = ("function-before", "function-after", "function-wrap")
 
 
@@ -128,6 +142,8 @@ def description(core: Core) -> str | None:
         updates = (current.get("metadata") or {}).get("pydantic_js_updates") or {}
         if updates.get("description"):
             return inspect.cleandoc(updates["description"])
+        if current.get("root_model"):
+            return docstring(current["cls"])
         current = current.get("schema") if current.get("type") in (*FUNCTIONS, "default", *_FIELD_TYPES) else None
     return None
 

@@ -16,7 +16,7 @@ from pydantic.errors import PydanticUndefinedAnnotation
 from pydantic_core import PydanticSerializationError, to_json
 
 from extractft.errors import SchemaError
-from extractft.schema.assemble import assemble
+from extractft.schema.assemble import assemble, children
 from extractft.schema.build import Builder
 from extractft.schema.core import docstring
 from extractft.schema.formats import Unwritable
@@ -136,7 +136,7 @@ class Schema(Generic[T]):
             again = self.canonical_value(self.adapter.validate_json(text))
         except ValidationError as error:
             first = error.errors(include_input=False, include_context=False, include_url=False)[0]
-            path = ".".join(map(str, first["loc"]))
+            path = ".".join(map(self._step, first["loc"]))
             raise SchemaError(f"the record is not valid ({first['type']})", path=path) from None
         if again != value:
             raise SchemaError(f"a record of {self.name} changes when it is written and parsed back").hint(
@@ -199,6 +199,23 @@ class Schema(Generic[T]):
             ).hint("Load the extractor with its own class: from_pretrained(path, schema=YourClass).")
         schema.name, schema.description = name, data.get("description")
         return schema
+
+    @cached_property
+    def _known_steps(self) -> frozenset[str]:
+        todo: list[Node] = [self.tree, *self.definitions.values()]
+        steps: set[str] = set()
+        while todo:
+            node = todo.pop()
+            todo.extend(children(node))
+            if isinstance(node, ObjectNode):
+                steps.update(step for field in node.fields for step in (field.name, field.key))
+        return frozenset(steps)
+
+    def _step(self, step: str | int) -> str:
+        """One step of Pydantic's path to an error; keys of mappings are the customer's and are not shown."""
+        return (
+            step if isinstance(step, str) and step in self._known_steps else str(step) if isinstance(step, int) else "*"
+        )
 
     def _written(self, instance: T, *, full: bool) -> Any:
         try:

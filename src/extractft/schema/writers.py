@@ -251,7 +251,7 @@ class MapWriter:
         for key, item in value.items():
             text = self.key(key, full)
             text = ("true" if text else "false") if isinstance(text, bool) else str(text)
-            written[text] = _at(text, self.value, item, full)
+            written[text] = _at("*", self.value, item, full)  # the key is the customer's
         return {key: written[key] for key in self.order if key in written} if self.order else written
 
 
@@ -266,6 +266,7 @@ class FieldWriter:
         python_default: The default itself, compared when it does not fit the field's own type.
         loose: The default does not fit the field's own type (`x: str = None`), so that absence is its one spelling.
         may_be_missing: A key that a TypedDict need not have: there is no default, absence is a state of its own.
+        settled: Whether `default` and `loose` are known.
     """
 
     name: str
@@ -277,18 +278,22 @@ class FieldWriter:
     keep: bool = False
     loose: bool = False
     may_be_missing: bool = False
+    settled: bool = False
 
     def settle(self) -> None:
-        """Write the default, once the writers of everything in it are settled."""
-        if self.python_default is MISSING:
+        """Write the default, once: when it is first needed, since it may hold objects with defaults of their own."""
+        if self.settled:
             return
-        try:
-            self.default = self.write(self.python_default, False)
-        except Unwritable:
-            self.loose = True
+        self.settled = True
+        if self.python_default is not MISSING:
+            try:
+                self.default = self.write(self.python_default, False)
+            except Unwritable:
+                self.loose = True
 
     def __call__(self, value: Any, full: bool) -> Any:
         """The canonical value, `MISSING` when the key is left out."""
+        self.settle()
         if value is MISSING:
             if not self.optional:
                 raise Unwritable("the field is missing")
