@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar
@@ -243,6 +243,7 @@ class Line(BaseModel):
         (dict[tuple[int, int], int], ""),
         (int | Any, ""),
         (complex, ""),
+        (Iterable[int], ""),
         (Annotated[int, PlainValidator(lambda v: v)], ""),
         (Deep, "lines.*.total"),
         (RootModel[list[Any]], "*"),

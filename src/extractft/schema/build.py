@@ -230,7 +230,7 @@ class Builder:
         node = ArrayNode(items.node, min_items=minimum, max_items=maximum, unique=unique)
         return Plan(node, w.ArrayWriter(items.write))
 
-    _set = _frozenset = _generator = _deque = _list
+    _set = _frozenset = _deque = _list
 
     def _tuple(self, core: Core, path: str) -> Plan:
         schemas, variadic = core["items_schema"], core.get("variadic_item_index")
