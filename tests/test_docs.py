@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shlex
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import typer
 
@@ -42,17 +42,11 @@ def _blocks(language: str) -> list[Any]:
     return found
 
 
-class _ScriptedAnswers(dict[str, Any]):
-    """The record of the docs' example for any text that contains its values, else the first training row's."""
-
-
 def _scripted(schema: Any, examples: Any = ()) -> Extractor[Any]:
     spec: Schema[Any] = Schema.of(schema)
     answers = {example.text: example.output for example in examples}
-    try:
+    with contextlib.suppress(ValueError):
         answers[TEXT] = spec.parse_value(RECORD)
-    except ValueError:
-        pass
     return scripted_extractor(spec, answers)
 
 
@@ -86,13 +80,12 @@ def test_python_blocks_run(page: Path, blocks: list[tuple[str, int]], in_docs: P
 
 @pytest.mark.parametrize(("page", "blocks"), _blocks("bash"))
 def test_commands_parse(page: Path, blocks: list[tuple[str, int]]) -> None:
-    group = typer.main.get_command(app)
+    group: Any = typer.main.get_command(app)
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
     for code, _ in blocks:
         for line in code.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
             if words[:1] == ["extractft"]:
-                assert isinstance(group, click.Group)
                 command = group.commands[words[1]]
                 command.make_context(words[1], words[2:], resilient_parsing=False).close()
             elif words[:1] == ["make"]:

@@ -198,7 +198,7 @@ def evaluate(
     report = model.evaluate(data, columns=columns)
     _print(report)
     if baseline:
-        untrained = extractft.Extractor.from_base(
+        untrained: extractft.Extractor[Any] = extractft.Extractor.from_base(
             model.schema, base_model=base_model or model.base_model, prompt=model.config.prompt
         )
         _print(report.compare(untrained.evaluate(data, columns=columns)))
@@ -215,7 +215,7 @@ def check(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the findings as JSON.")] = None,
 ) -> None:
     """Look for what would spoil training: bad rows, duplicates, contradictions, leaks, values not in their text."""
-    spec = extractft.Schema.of(_load_schema(schema))
+    spec: extractft.Schema[Any] = extractft.Schema.of(_load_schema(schema))
     columns = _pairs(column, "--column") or None
     rows = extractft.data.load_examples(data, spec, columns=columns)
     held_out = extractft.data.load_examples(eval_data, spec, columns=columns) if eval_data else ()
@@ -231,14 +231,12 @@ def check(
 def prompt(
     schema: SchemaArgument,
     language: Annotated[str, typer.Option(help="auto, zh or en.")] = "auto",
-    text: Annotated[
-        str | None, typer.Option(help="Show the whole prompt for this text, control tokens too.")
-    ] = None,
+    text: Annotated[str | None, typer.Option(help="Show the whole prompt for this text, control tokens too.")] = None,
     base_model: BaseModelOption = "Qwen/Qwen3-0.6B",
 ) -> None:
     """Show what the model sees: the system prompt, or with --text the whole rendered prompt."""
     settings = extractft.PromptConfig.model_validate({"language": language})
-    spec = extractft.Schema.of(_load_schema(schema), omit_defaults=settings.omit_defaults)
+    spec: extractft.Schema[Any] = extractft.Schema.of(_load_schema(schema), omit_defaults=settings.omit_defaults)
     system_prompt = extractft.prompt.render_system_prompt(spec, settings)
     if text is not None:
         modeling = importlib.import_module("extractft.modeling")

@@ -88,9 +88,9 @@ class TrainingConfig(Config):
 
     learning_rate: float = Field(1e-3, gt=0)
     """Peak learning rate of AdamW."""
-    num_train_epochs: float = Field(8, gt=0)
+    num_train_epochs: float = Field(4, gt=0)
     """Passes over the training rows."""
-    per_device_train_batch_size: int = Field(8, ge=1)
+    per_device_train_batch_size: int = Field(4, ge=1)
     """Rows in one forward and backward pass on each device."""
     gradient_accumulation_steps: int = Field(1, ge=1)
     """Passes whose gradients make up one optimizer step."""

@@ -38,7 +38,7 @@ from extractft.errors import (
     PromptError,
     TrainingError,
 )
-from extractft.evaluation import EvaluationReport, evaluate_records, score_records
+from extractft.evaluation import EvaluationReport, Failure, evaluate_records, score_records
 from extractft.modeling import BaseModelRef, attach_lora, load_adapter, load_model, load_tokenizer, resolve_base_model
 from extractft.prompt import ChatRenderer, normalize_text, render_system_prompt
 from extractft.schema import Schema
@@ -112,7 +112,7 @@ class Extractor(Generic[T]):
         self.generation = generation or GenerationConfig()
         self.max_window = max_window
         self.metrics: dict[str, float] = {}
-        self.config: TrainingConfig | None = None
+        self.config = TrainingConfig(generation=self.generation)
         self.training_result: TrainingResult | None = None
         self._chat = chat
         self._engine = engine
@@ -160,7 +160,7 @@ class Extractor(Generic[T]):
         config = config or TrainingConfig()
         if resume and output_dir is None:
             raise TrainingError("resume=True needs the output_dir of the interrupted run, found None.")
-        spec = Schema.of(schema, omit_defaults=config.prompt.omit_defaults)
+        spec: Schema[T] = Schema.of(schema, omit_defaults=config.prompt.omit_defaults)
         rows = load_examples(data, spec, columns=columns)
         if eval_data is None:
             train_rows, eval_rows = split_examples(rows, fraction=config.eval_fraction, seed=config.seed)
@@ -213,7 +213,7 @@ class Extractor(Generic[T]):
             ArtifactNotFoundError: The base model is not to be had.
         """
         prompt = prompt or PromptConfig()
-        spec = Schema.of(schema, omit_defaults=prompt.omit_defaults)
+        spec: Schema[T] = Schema.of(schema, omit_defaults=prompt.omit_defaults)
         ref = resolve_base_model(base_model)
         base = _Base(ref, load_tokenizer(ref), load_model(ref, device=device, dtype=dtype))
         extractor = cls._assemble(spec, base, render_system_prompt(spec, prompt), generation or GenerationConfig())
@@ -248,7 +248,8 @@ class Extractor(Generic[T]):
         if schema is not None:
             spec = Schema.of(schema, omit_defaults=manifest.config.prompt.omit_defaults)
             manifest.require_schema(spec)
-        ref = resolve_base_model(base_model or manifest.base_model.name, revision=manifest.base_model.revision)
+        own = manifest.base_model
+        ref = resolve_base_model(base_model) if base_model else resolve_base_model(own.name, revision=own.revision)
         manifest.require_base_model(ref)
         base = _Base(ref, load_tokenizer(ref), load_model(ref, device=device, dtype=dtype))
         extractor = cls._assemble(spec, base, manifest.system_prompt, manifest.config.generation)
@@ -268,7 +269,7 @@ class Extractor(Generic[T]):
         manifest = Manifest.create(
             schema=self.schema,
             system_prompt=self.system_prompt,
-            config=self.config or TrainingConfig(generation=self.generation),
+            config=self.config,
             base_model=base.ref,
             metrics=self.metrics,
         )
@@ -322,27 +323,35 @@ class Extractor(Generic[T]):
         for outcome in self._run(texts, batch_size=batch_size):
             yield outcome if isinstance(outcome, ExtractionError) else outcome.output
 
-    def evaluate(self, data: Any, *, columns: Mapping[str, str] | None = None) -> EvaluationReport:
+    def evaluate(
+        self, data: Any, *, columns: Mapping[str, str] | None = None, keep_records: bool = False
+    ) -> EvaluationReport:
         """Extract from examples and compare with their gold records, field by field.
+
+        Args:
+            data: Examples, as `fit` takes them.
+            columns: Column mapping, ours to theirs.
+            keep_records: Keep every difference in `EvaluationReport.errors`. They are private data.
 
         Raises:
             DatasetError: Rows are bad; all of them are in `.issues`.
         """
         examples = load_examples(data, self.schema, columns=columns)
+        predictions, closed_early = self._predictions(examples)
         return evaluate_records(
             self.schema,
             [example.output for example in examples],
-            self._predictions(examples),
+            predictions,
             texts=[example.text for example in examples],
+            closed_early=closed_early,
+            keep_records=keep_records,
         )
 
     # ------------------------------------------------------------------------------------------------- inside
 
     @classmethod
-    def _assemble(
-        cls, schema: Schema[T], base: _Base, system_prompt: str, generation: GenerationConfig
-    ) -> Extractor[T]:
-        chat = ChatRenderer(base.tokenizer, system_prompt)
+    def _assemble(cls, schema: Schema[T], base: _Base, prompt: str, generation: GenerationConfig) -> Extractor[T]:
+        chat = ChatRenderer(base.tokenizer, prompt)
         vocab_size = base.model.get_input_embeddings().num_embeddings
         grammar = GrammarCompiler(base.tokenizer, vocab_size=vocab_size, end_token_id=chat.end_token_id)
         engine = _engine(base, chat, generation)
@@ -366,13 +375,15 @@ class Extractor(Generic[T]):
 
         def score(model: Any) -> dict[str, float]:
             self._adopt(_Base(self._own_base().ref, self._own_base().tokenizer, model))
-            return score_records(self.schema, gold, self._predictions(examples))
+            return score_records(self.schema, gold, self._predictions(examples)[0])
 
         return score
 
-    def _predictions(self, examples: Sequence[Example[T]]) -> list[Any]:
-        outcomes = self.extract_many(example.text for example in examples)
-        return [_failure_kind(o) if isinstance(o, ExtractionError) else o for o in outcomes]
+    def _predictions(self, examples: Sequence[Example[T]]) -> tuple[list[T | Failure], list[int]]:
+        """A record or a failure for each example, and the positions of records that were closed early."""
+        outcomes = list(self._run(example.text for example in examples))
+        closed = [i for i, o in enumerate(outcomes) if isinstance(o, Extraction) and o.truncated]
+        return [_failure(o) if isinstance(o, ExtractionError) else o.output for o in outcomes], closed
 
     def _refuse_bad_rows(self, train_rows: Sequence[Example[T]], eval_rows: Sequence[Example[T]]) -> None:
         grammar = self._grammar.compile(self.schema)
@@ -433,13 +444,13 @@ class Extractor(Generic[T]):
 
     def _outcome(self, text: str, completion: Completion) -> Extraction[T] | ExtractionError:
         raw = self._chat.decode(completion.token_ids)
+        if completion.finish_reason == "error":
+            return ExtractionError(f"Decoding failed: {completion.error}", text=text, raw_output=raw)
         truncated = completion.finish_reason != "stop"
         if completion.finish_reason == "length" or (truncated and not self.generation.keep_truncated):
             return OutputTruncatedError(
                 f"The record was not complete after {len(completion.steps)} new tokens.", text=text, raw_output=raw
-            ).hint(
-                "Raise GenerationConfig.max_new_tokens, or set keep_truncated=True to get the closed record, marked."
-            )
+            ).hint("Raise GenerationConfig.max_new_tokens, or set keep_truncated to get the closed record, marked.")
         try:
             record = self.schema.parse(raw)
         except ValidationError as error:
@@ -469,10 +480,10 @@ def _matching_manifest(path: str | Path, schema: Schema[Any], ref: BaseModelRef)
     return manifest
 
 
-def _failure_kind(error: ExtractionError) -> str:
+def _failure(error: ExtractionError) -> Failure:
     if isinstance(error, OutputTruncatedError):
-        return "truncated"
-    return "invalid" if isinstance(error, OutputInvalidError) else "error"
+        return Failure.TRUNCATED
+    return Failure.INVALID if isinstance(error, OutputInvalidError) else Failure.ERROR
 
 
 def _invalid(error: ValidationError, text: str, raw: str) -> OutputInvalidError:

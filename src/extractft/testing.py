@@ -61,7 +61,7 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     backend.decoder = decoders.ByteLevel()
     backend.add_tokens([AddedToken(t, special="think" not in t, normalized=False) for t in CONTROL_TOKENS])
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=backend,
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
@@ -93,7 +93,9 @@ def tiny_model(
         eos_token_id=258,
         pad_token_id=256,
     )
-    return Qwen3ForCausalLM(config).eval()
+    model = Qwen3ForCausalLM(config)
+    model.train(False)
+    return model
 
 
 class ScriptedEngine:
@@ -163,7 +165,7 @@ def grammar_accepts(schema: type[T] | Schema[T] | Any, json_text: str, tokenizer
         json_text: The record as JSON, written as the canonical form writes it.
         tokenizer: A fast tokenizer with a chat template, such as `byte_tokenizer()`.
     """
-    spec = Schema.of(schema)
+    spec: Schema[Any] = Schema.of(schema)
     chat = ChatRenderer(tokenizer, "")
     compiler = GrammarCompiler(tokenizer, vocab_size=len(tokenizer), end_token_id=chat.end_token_id)
     return accepts(compiler.compile(spec), chat.completion_ids(json_text))

@@ -17,6 +17,7 @@ from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 from tokenizers import Tokenizer
 
 from extractft.decoding.closing import ClosingTokens, find_closing
+from extractft.decoding.protocol import Grammar
 from extractft.errors import GrammarError, SchemaError
 from extractft.schema import Schema
 
@@ -233,7 +234,7 @@ def _rounded_cap(length: int | None) -> int | None:
     return max(_MIN_CAP, 1 << (length - 1).bit_length())
 
 
-def accepts(grammar: CompiledGrammar, ids: Sequence[int]) -> bool:
+def accepts(grammar: Grammar, ids: Sequence[int]) -> bool:
     """Whether the grammar takes `ids` token by token and the record is complete after them.
 
     The end token may be the last of them, and is not needed.

@@ -50,6 +50,10 @@ class Matcher(Protocol):
         """Whether the end token was consumed, or nothing more can follow."""
         ...
 
+    def is_complete(self) -> bool:
+        """Whether the record may end here."""
+        ...
+
     def forced_tokens(self) -> list[int]:
         """The token ids that spell what has to come next, empty if there is a choice.
 
@@ -68,6 +72,11 @@ class Grammar(Protocol):
     @property
     def source(self) -> str:
         """The grammar in llguidance's serialised form."""
+        ...
+
+    @property
+    def mask_bytes(self) -> int:
+        """Length of the masks that its matchers fill, in bytes."""
         ...
 
     def matcher(self) -> Matcher:
