@@ -62,6 +62,8 @@ class GenerationConfig(Config):
 
     max_new_tokens: int | None = Field(None, ge=8)
     """Budget of new tokens for one record; `None` computes it from the schema and the text."""
+    min_budget: int = Field(0, ge=0)
+    """The computed budget is at least this; `fit` sets it to twice the longest answer it was trained on."""
     batch_size: int = Field(16, ge=1)
     """Texts that are decoded side by side."""
     keep_truncated: bool = False

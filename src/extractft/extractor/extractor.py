@@ -7,80 +7,36 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
-
-from pydantic import ValidationError
 
 from extractft.artifact import Manifest, load_manifest, save_artifact
 from extractft.config import GenerationConfig, PromptConfig, TrainingConfig
 from extractft.data import Example, check_examples, load_examples, split_examples
-from extractft.decoding import (
-    Completion,
-    Engine,
-    GenerationRequest,
-    GrammarCompiler,
-    RecordSize,
-    TransformersEngine,
-    accepts,
-)
+from extractft.decoding import Engine, GrammarCompiler, accepts
 from extractft.errors import (
     ArtifactMismatchError,
     DatasetError,
     ExtractionError,
-    InputTooLongError,
     OutputInvalidError,
     OutputTruncatedError,
-    PromptError,
     TrainingError,
 )
 from extractft.evaluation import EvaluationReport, Failure, evaluate_records, score_records
-from extractft.modeling import BaseModelRef, attach_lora, load_adapter, load_model, load_tokenizer, resolve_base_model
-from extractft.prompt import ChatRenderer, normalize_text, render_system_prompt
+from extractft.extractor.base import Base
+from extractft.extractor.runner import Extraction, Runner
+from extractft.modeling import BaseModelRef, attach_lora, load_adapter, resolve_base_model
+from extractft.prompt import ChatRenderer, render_system_prompt
 from extractft.schema import Schema
 from extractft.training import TrainingResult, build_features, train
 
-__all__ = ["Extraction", "Extractor"]
+__all__ = ["Extractor"]
 
 T = TypeVar("T")
 DEFAULT_BASE_MODEL = "Qwen/Qwen3-0.6B"
-MIN_ROOM = 64
-"""New tokens that must fit into the window behind the prompt, or the text is too long."""
-MIN_STRING = 64
-"""Characters that a free string may have at least, however short the text: not every value is copied."""
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Extraction(Generic[T]):
-    """A record with what is known about how it came about.
-
-    Attributes:
-        output: The validated record.
-        text: The text as it was handed in.
-        raw_output: The JSON that the model wrote.
-        completion: The decided tokens with their log-probabilities and alternatives.
-        truncated: Whether the budget ran out and the record was closed early.
-    """
-
-    output: T
-    text: str
-    raw_output: str
-    completion: Completion
-    truncated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Base:
-    """A base model in memory, and where it came from."""
-
-    ref: BaseModelRef
-    tokenizer: Any
-    model: Any
 
 
 class Extractor(Generic[T]):
@@ -110,15 +66,11 @@ class Extractor(Generic[T]):
     ) -> None:
         self.schema = schema
         self.generation = generation or GenerationConfig()
-        self.max_window = max_window
-        self.metrics: dict[str, float] = {}
         self.config = TrainingConfig(generation=self.generation)
+        self.metrics: dict[str, float] = {}
         self.training_result: TrainingResult | None = None
-        self._chat = chat
-        self._engine = engine
-        self._grammar = grammar
-        self._size = RecordSize.of(schema, lambda piece: len(chat.text_ids(piece)))
-        self._base: _Base | None = None
+        self._runner = Runner(schema, chat, engine, grammar, self.generation, max_window)
+        self._base: Base | None = None
 
     # ------------------------------------------------------------------------------------------------- making one
 
@@ -161,36 +113,16 @@ class Extractor(Generic[T]):
         if resume and output_dir is None:
             raise TrainingError("resume=True needs the output_dir of the interrupted run, found None.")
         spec: Schema[T] = Schema.of(schema, omit_defaults=config.prompt.omit_defaults)
-        rows = load_examples(data, spec, columns=columns)
-        if eval_data is None:
-            train_rows, eval_rows = split_examples(rows, fraction=config.eval_fraction, seed=config.seed)
+        train_rows = load_examples(data, spec, columns=columns)
+        if eval_data is not None:
+            eval_rows = load_examples(eval_data, spec, columns=columns)
         else:
-            train_rows, eval_rows = rows, load_examples(eval_data, spec, columns=columns)
-        ref = resolve_base_model(base_model)
-        base = _Base(ref, load_tokenizer(ref), load_model(ref, device=config.device, dtype=config.dtype))
-        manifest = None if init_adapter is None else _matching_manifest(init_adapter, spec, ref)
-        prompt = manifest.system_prompt if manifest else render_system_prompt(spec, config.prompt)
-        extractor = cls._assemble(spec, base, prompt, config.generation)
+            train_rows, eval_rows = split_examples(train_rows, fraction=config.eval_fraction, seed=config.seed)
+        extractor = cls._to_train(spec, base_model, config, init_adapter)
         extractor._refuse_bad_rows(train_rows, eval_rows)
-        if init_adapter is None:
-            model = attach_lora(base.model, config.lora, seed=config.seed)
-        else:
-            model = load_adapter(base.model, init_adapter, trainable=True)
         with ExitStack() as stack:
             directory = Path(output_dir or stack.enter_context(tempfile.TemporaryDirectory(prefix="extractft-")))
-            result = train(
-                model,
-                build_features(train_rows, spec, extractor._chat, config),
-                config=config,
-                output_dir=directory,
-                scorer=extractor._scorer(eval_rows[: config.max_eval_rows]) if eval_rows else None,
-                eval_features=build_features(eval_rows, spec, extractor._chat, config) if eval_rows else None,
-                resume=resume,
-            )
-        extractor._adopt(_Base(ref, base.tokenizer, model))
-        extractor.config = config
-        extractor.training_result = result
-        extractor.metrics = dict(result.metrics)
+            extractor._train(train_rows, eval_rows, directory, resume=resume)
         if output_dir is not None:
             extractor.save_pretrained(Path(output_dir) / "extractor")
         return extractor
@@ -215,7 +147,7 @@ class Extractor(Generic[T]):
         prompt = prompt or PromptConfig()
         spec: Schema[T] = Schema.of(schema, omit_defaults=prompt.omit_defaults)
         ref = resolve_base_model(base_model)
-        base = _Base(ref, load_tokenizer(ref), load_model(ref, device=device, dtype=dtype))
+        base = Base.load(ref, device=device, dtype=dtype)
         extractor = cls._assemble(spec, base, render_system_prompt(spec, prompt), generation or GenerationConfig())
         extractor.config = TrainingConfig(prompt=prompt, generation=extractor.generation)
         return extractor
@@ -251,10 +183,10 @@ class Extractor(Generic[T]):
         own = manifest.base_model
         ref = resolve_base_model(base_model) if base_model else resolve_base_model(own.name, revision=own.revision)
         manifest.require_base_model(ref)
-        base = _Base(ref, load_tokenizer(ref), load_model(ref, device=device, dtype=dtype))
-        extractor = cls._assemble(spec, base, manifest.system_prompt, manifest.config.generation)
+        base = Base.load(ref, device=device, dtype=dtype)
         if manifest.adapter:
-            extractor._adopt(_Base(ref, base.tokenizer, load_adapter(base.model, path)))
+            base = base.with_model(load_adapter(base.model, path))
+        extractor = cls._assemble(spec, base, manifest.system_prompt, manifest.config.generation)
         extractor.config = manifest.config
         extractor.metrics = dict(manifest.metrics)
         return extractor
@@ -285,11 +217,11 @@ class Extractor(Generic[T]):
     @property
     def system_prompt(self) -> str:
         """The system prompt that the model sees."""
-        return self._chat.system_prompt
+        return self._runner.chat.system_prompt
 
     def render(self, text: str) -> str:
         """The whole prompt for `text` as the model sees it, control tokens spelled out."""
-        return self._chat.render(text)
+        return self._runner.chat.render(text)
 
     def extract(self, text: str) -> T:
         """Extract the record from one text.
@@ -305,7 +237,7 @@ class Extractor(Generic[T]):
         Raises:
             ExtractionError: There is no valid record; the text and the raw output are on the exception.
         """
-        outcome = next(self._run([text]))
+        outcome = next(self._runner.run([text]))
         if isinstance(outcome, ExtractionError):
             raise outcome
         return outcome
@@ -320,7 +252,7 @@ class Extractor(Generic[T]):
         Yields:
             A record, or the `ExtractionError` that `extract` would have raised.
         """
-        for outcome in self._run(texts, batch_size=batch_size):
+        for outcome in self._runner.run(texts, batch_size=batch_size):
             yield outcome if isinstance(outcome, ExtractionError) else outcome.output
 
     def evaluate(
@@ -350,21 +282,54 @@ class Extractor(Generic[T]):
     # ------------------------------------------------------------------------------------------------- inside
 
     @classmethod
-    def _assemble(cls, schema: Schema[T], base: _Base, prompt: str, generation: GenerationConfig) -> Extractor[T]:
+    def _assemble(cls, schema: Schema[T], base: Base, prompt: str, generation: GenerationConfig) -> Extractor[T]:
         chat = ChatRenderer(base.tokenizer, prompt)
-        vocab_size = base.model.get_input_embeddings().num_embeddings
-        grammar = GrammarCompiler(base.tokenizer, vocab_size=vocab_size, end_token_id=chat.end_token_id)
-        engine = _engine(base, chat, generation)
-        window = base.model.config.get_text_config().max_position_embeddings
-        extractor = cls(schema, chat, engine, grammar, generation=generation, max_window=window)
+        engine, grammar = base.engine(chat, generation), base.grammar(chat)
+        extractor = cls(schema, chat, engine, grammar, generation=generation, max_window=base.window)
         extractor._base = base
         return extractor
 
-    def _adopt(self, base: _Base) -> None:
-        self._base = base
-        self._engine = _engine(base, self._chat, self.generation)
+    @classmethod
+    def _to_train(
+        cls, schema: Schema[T], base_model: str, config: TrainingConfig, init_adapter: str | Path | None
+    ) -> Extractor[T]:
+        """An extractor whose adapter is trainable: a fresh one, or a saved one with the prompt it was trained with."""
+        ref = resolve_base_model(base_model)
+        manifest = None if init_adapter is None else _matching_manifest(init_adapter, schema, ref)
+        base = Base.load(ref, device=config.device, dtype=config.dtype)
+        if manifest is None or init_adapter is None:
+            prompt = render_system_prompt(schema, config.prompt)
+            model = attach_lora(base.model, config.lora, seed=config.seed)
+        else:
+            prompt = manifest.system_prompt
+            model = load_adapter(base.model, init_adapter, trainable=True)
+        extractor = cls._assemble(schema, base.with_model(model), prompt, config.generation)
+        extractor.config = config
+        return extractor
 
-    def _own_base(self) -> _Base:
+    def _train(
+        self, train_rows: Sequence[Example[T]], eval_rows: Sequence[Example[T]], directory: Path, *, resume: bool
+    ) -> None:
+        features = build_features(train_rows, self.schema, self._runner.chat, self.config)
+        longest = max(len(row.completion_ids) for row in features)
+        self._use_generation(self.generation.replace(min_budget=max(self.generation.min_budget, 2 * longest)))
+        result = train(
+            self._own_base().model,
+            features,
+            config=self.config,
+            output_dir=directory,
+            scorer=self._scorer(eval_rows[: self.config.max_eval_rows]) if eval_rows else None,
+            eval_features=build_features(eval_rows, self.schema, self._runner.chat, self.config) if eval_rows else None,
+            resume=resume,
+        )
+        self.training_result = result
+        self.metrics = dict(result.metrics)
+
+    def _use_generation(self, generation: GenerationConfig) -> None:
+        self.generation = self._runner.generation = generation
+        self.config = self.config.replace(generation=generation)
+
+    def _own_base(self) -> Base:
         if self._base is None:
             raise TrainingError("This extractor runs on an engine of its own and has no model to save or train.")
         return self._base
@@ -373,100 +338,36 @@ class Extractor(Generic[T]):
         """What training calls to score the model as it stands, by real generation."""
         gold = [example.output for example in examples]
 
-        def score(model: Any) -> dict[str, float]:
-            self._adopt(_Base(self._own_base().ref, self._own_base().tokenizer, model))
+        def score(_: Any) -> dict[str, float]:
             return score_records(self.schema, gold, self._predictions(examples)[0])
 
         return score
 
     def _predictions(self, examples: Sequence[Example[T]]) -> tuple[list[T | Failure], list[int]]:
         """A record or a failure for each example, and the positions of records that were closed early."""
-        outcomes = list(self._run(example.text for example in examples))
+        outcomes = list(self._runner.run(example.text for example in examples))
         closed = [i for i, o in enumerate(outcomes) if isinstance(o, Extraction) and o.truncated]
         return [_failure(o) if isinstance(o, ExtractionError) else o.output for o in outcomes], closed
 
+    def _token_count(self, example: Example[T]) -> int:
+        chat = self._runner.chat
+        return len(chat.prompt_ids(example.text)) + len(chat.completion_ids(self.schema.canonical_json(example.output)))
+
     def _refuse_bad_rows(self, train_rows: Sequence[Example[T]], eval_rows: Sequence[Example[T]]) -> None:
-        grammar = self._grammar.compile(self.schema)
+        grammar = self._runner.grammar.compile(self.schema)
         report = check_examples(
             train_rows,
             self.schema,
             eval_examples=eval_rows,
-            accepts=lambda json_text: accepts(grammar, self._chat.completion_ids(json_text)),
+            token_count=self._token_count,
+            max_length=self.config.max_length,
+            overlong=self.config.overlong,
+            accepts=lambda json_text: accepts(grammar, self._runner.chat.completion_ids(json_text)),
         )
         if not report.ok:
             raise DatasetError("The training data has rows that cannot be learned.", issues=report.issues())
         for finding in report.warnings:
             logger.warning("%s", finding)
-
-    def _run(self, texts: Iterable[str], *, batch_size: int | None = None) -> Iterator[Extraction[T] | ExtractionError]:
-        """Outcomes in order; texts that cannot even be asked wait in line between those that can."""
-        line: deque[str | ExtractionError] = deque()
-
-        def requests() -> Iterator[GenerationRequest]:
-            for text in texts:
-                try:
-                    request = self._request(text)
-                except ExtractionError as error:
-                    line.append(error)
-                else:
-                    line.append(text)
-                    yield request
-
-        for completion in self._engine.generate(requests(), batch_size=batch_size):
-            while isinstance(head := line.popleft(), ExtractionError):
-                yield head
-            yield self._outcome(head, completion)
-        yield from (error for error in line if isinstance(error, ExtractionError))
-
-    def _request(self, text: str) -> GenerationRequest:
-        if not isinstance(text, str):
-            raise ExtractionError(f"Expected a text (str), found {type(text).__name__}.", text=str(text))
-        try:
-            normalized = normalize_text(text).text
-            prompt_ids = self._chat.prompt_ids(normalized)
-        except PromptError as error:
-            raise ExtractionError(f"The text cannot be put into the prompt: {error}", text=text) from error
-        text_tokens = len(prompt_ids) - len(self._chat.prefix_ids)
-        budget = self.generation.max_new_tokens or self._size.budget(text_tokens)
-        room = self.max_window - len(prompt_ids)
-        if room < min(budget, MIN_ROOM):
-            raise InputTooLongError(
-                f"Expected at most {self.max_window - MIN_ROOM} prompt tokens (window {self.max_window}, "
-                f"{MIN_ROOM} kept for the record), found {len(prompt_ids)}.",
-                text=text,
-            ).hint("Split the text, or take a base model with a longer window.")
-        return GenerationRequest(
-            prompt_ids=tuple(prompt_ids),
-            grammar=self._grammar.compile(self.schema, max_string_length=max(len(normalized), MIN_STRING)),
-            max_new_tokens=min(budget, room),
-            draft_ids=tuple(self._chat.text_ids(normalized)),
-        )
-
-    def _outcome(self, text: str, completion: Completion) -> Extraction[T] | ExtractionError:
-        raw = self._chat.decode(completion.token_ids)
-        if completion.finish_reason == "error":
-            return ExtractionError(f"Decoding failed: {completion.error}", text=text, raw_output=raw)
-        truncated = completion.finish_reason != "stop"
-        if completion.finish_reason == "length" or (truncated and not self.generation.keep_truncated):
-            return OutputTruncatedError(
-                f"The record was not complete after {len(completion.steps)} new tokens.", text=text, raw_output=raw
-            ).hint("Raise GenerationConfig.max_new_tokens, or set keep_truncated to get the closed record, marked.")
-        try:
-            record = self.schema.parse(raw)
-        except ValidationError as error:
-            return _invalid(error, text, raw)
-        return Extraction(record, text, raw, completion, truncated)
-
-
-def _engine(base: _Base, chat: ChatRenderer, generation: GenerationConfig) -> Engine:
-    pad = base.tokenizer.pad_token_id
-    return TransformersEngine(
-        base.model,
-        end_token_id=chat.end_token_id,
-        pad_token_id=chat.end_token_id if pad is None else pad,
-        config=generation,
-        prefix_ids=chat.prefix_ids,
-    )
 
 
 def _matching_manifest(path: str | Path, schema: Schema[Any], ref: BaseModelRef) -> Manifest:
@@ -484,12 +385,3 @@ def _failure(error: ExtractionError) -> Failure:
     if isinstance(error, OutputTruncatedError):
         return Failure.TRUNCATED
     return Failure.INVALID if isinstance(error, OutputInvalidError) else Failure.ERROR
-
-
-def _invalid(error: ValidationError, text: str, raw: str) -> OutputInvalidError:
-    """Where the schema's validators refused the record. Pydantic's error quotes values, so it is not chained."""
-    details = error.errors(include_url=False, include_input=False, include_context=False)
-    places = ", ".join(f"{'.'.join(map(str, d['loc'])) or 'the record'} ({d['type']})" for d in details)
-    return OutputInvalidError(
-        f"The schema's own validation refused the record at {places}.", text=text, raw_output=raw
-    ).hint("The grammar knows types and constraints, not validators; see .raw_output for what was written.")

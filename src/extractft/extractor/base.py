@@ -1,0 +1,58 @@
+"""A base model in memory, with or without an adapter. Knows where it came from and how to ask it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from extractft.config import GenerationConfig
+from extractft.decoding import Engine, GrammarCompiler, TransformersEngine
+from extractft.modeling import BaseModelRef, load_model, load_tokenizer
+from extractft.prompt import ChatRenderer
+
+__all__ = ["Base"]
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A model, its tokenizer, and its origin.
+
+    Attributes:
+        ref: Where the base weights came from.
+        tokenizer: The base model's tokenizer.
+        model: The base model, or the PEFT model around it.
+    """
+
+    ref: BaseModelRef
+    tokenizer: Any
+    model: Any
+
+    @classmethod
+    def load(cls, ref: BaseModelRef, *, device: str, dtype: str) -> Self:
+        """Load tokenizer and weights."""
+        return cls(ref, load_tokenizer(ref), load_model(ref, device=device, dtype=dtype))
+
+    def with_model(self, model: Any) -> Self:
+        """The same with an adapter around the weights."""
+        return replace(self, model=model)
+
+    @property
+    def window(self) -> int:
+        """Longest prompt and answer together, in tokens."""
+        return int(self.model.config.get_text_config().max_position_embeddings)
+
+    def engine(self, chat: ChatRenderer, generation: GenerationConfig) -> Engine:
+        """An engine on this model that keeps the prompt's common prefix."""
+        pad = self.tokenizer.pad_token_id
+        return TransformersEngine(
+            self.model,
+            end_token_id=chat.end_token_id,
+            pad_token_id=chat.end_token_id if pad is None else pad,
+            config=generation,
+            prefix_ids=chat.prefix_ids,
+        )
+
+    def grammar(self, chat: ChatRenderer) -> GrammarCompiler:
+        """A compiler for the width of this model's logits, which may exceed the tokenizer's."""
+        width = self.model.get_input_embeddings().num_embeddings
+        return GrammarCompiler(self.tokenizer, vocab_size=width, end_token_id=chat.end_token_id)

@@ -1,0 +1,169 @@
+"""From texts to records: asks the engine for each text, and reads what comes back.
+
+Knows prompts, grammars and budgets by their interfaces; knows no model, no training and no files.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from pydantic import ValidationError
+
+from extractft.config import GenerationConfig
+from extractft.decoding import Completion, Engine, GenerationRequest, GrammarCompiler, RecordSize
+from extractft.errors import (
+    ExtractionError,
+    InputTooLongError,
+    OutputInvalidError,
+    OutputTruncatedError,
+    PromptError,
+)
+from extractft.prompt import ChatRenderer, normalize_text
+from extractft.schema import Schema
+
+__all__ = ["Extraction", "Runner"]
+
+T = TypeVar("T")
+MIN_ROOM = 64
+"""New tokens that must fit into the window behind the prompt, or the text is too long."""
+MIN_STRING = 64
+"""Characters that a free string may have at least, however short the text: not every value is copied."""
+CHARACTERS_PER_TOKEN = 6
+"""More than any tokenizer averages; turns a budget into a cap on strings that does not bind before the budget."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction(Generic[T]):
+    """A record with what is known about how it came about.
+
+    Attributes:
+        output: The validated record.
+        text: The text as it was handed in.
+        raw_output: The JSON that the model wrote.
+        completion: The decided tokens with their log-probabilities and alternatives.
+        truncated: Whether the budget ran out and the record was closed early.
+    """
+
+    output: T
+    text: str
+    raw_output: str
+    completion: Completion
+    truncated: bool = False
+
+
+class Runner(Generic[T]):
+    """Runs texts through an engine.
+
+    Args:
+        schema: The schema of the records.
+        chat: Renders prompts and answers.
+        engine: Makes completions.
+        grammar: Compiles the schema for the engine's vocabulary.
+        generation: Decoding settings.
+        max_window: Longest prompt and answer together, in tokens.
+    """
+
+    def __init__(
+        self,
+        schema: Schema[T],
+        chat: ChatRenderer,
+        engine: Engine,
+        grammar: GrammarCompiler,
+        generation: GenerationConfig,
+        max_window: int,
+    ) -> None:
+        self.schema = schema
+        self.chat = chat
+        self.engine = engine
+        self.grammar = grammar
+        self.generation = generation
+        self.max_window = max_window
+        self._size = RecordSize.of(schema, lambda piece: len(chat.text_ids(piece)))
+
+    def run(self, texts: Iterable[str], *, batch_size: int | None = None) -> Iterator[Extraction[T] | ExtractionError]:
+        """Outcomes in order; texts that cannot even be asked wait in line between those that can."""
+        line: deque[str | ExtractionError] = deque()
+
+        def requests() -> Iterator[GenerationRequest]:
+            for text in texts:
+                try:
+                    request = self.request(text)
+                except ExtractionError as error:
+                    line.append(error)
+                else:
+                    line.append(text)
+                    yield request
+
+        for completion in self.engine.generate(requests(), batch_size=batch_size):
+            while isinstance(head := line.popleft(), ExtractionError):
+                yield head
+            yield self.outcome(head, completion)
+        yield from (error for error in line if isinstance(error, ExtractionError))
+
+    def request(self, text: str) -> GenerationRequest:
+        """What to ask the engine for one text.
+
+        Raises:
+            InputTooLongError: The prompt leaves no room for a record.
+            ExtractionError: The text cannot be put into a prompt.
+        """
+        if not isinstance(text, str):
+            raise ExtractionError(f"Expected a text (str), found {type(text).__name__}.", text=str(text))
+        try:
+            normalized = normalize_text(text).text
+            prompt_ids = self.chat.prompt_ids(normalized)
+        except PromptError as error:
+            raise ExtractionError(f"The text cannot be put into the prompt: {error}", text=text) from error
+        budget = self._budget(len(prompt_ids) - len(self.chat.prefix_ids))
+        room = self.max_window - len(prompt_ids)
+        if room < min(budget, MIN_ROOM):
+            raise InputTooLongError(
+                f"Expected at most {self.max_window - MIN_ROOM} prompt tokens (window {self.max_window}, "
+                f"{MIN_ROOM} kept for the record), found {len(prompt_ids)}.",
+                text=text,
+            ).hint("Split the text, or take a base model with a longer window.")
+        longest = max(len(normalized), MIN_STRING, CHARACTERS_PER_TOKEN * self.generation.min_budget)
+        return GenerationRequest(
+            prompt_ids=tuple(prompt_ids),
+            grammar=self.grammar.compile(self.schema, max_string_length=longest),
+            max_new_tokens=min(budget, room),
+            draft_ids=tuple(self.chat.text_ids(normalized)),
+        )
+
+    def _budget(self, text_tokens: int) -> int:
+        if self.generation.max_new_tokens is not None:
+            return self.generation.max_new_tokens
+        return max(self._size.budget(text_tokens), self.generation.min_budget)
+
+    def outcome(self, text: str, completion: Completion) -> Extraction[T] | ExtractionError:
+        """The record that a completion spells, or why there is none."""
+        raw = self.chat.decode(completion.token_ids)
+        if completion.finish_reason == "error":
+            return ExtractionError(f"Decoding failed: {completion.error}", text=text, raw_output=raw)
+        truncated = completion.finish_reason != "stop"
+        if completion.finish_reason == "length" or (truncated and not self.generation.keep_truncated):
+            return OutputTruncatedError(
+                f"The record was not complete after {len(completion.steps)} new tokens.", text=text, raw_output=raw
+            ).hint("Raise GenerationConfig.max_new_tokens, or set keep_truncated to get the closed record, marked.")
+        try:
+            record = self.schema.parse(raw)
+        except ValidationError as error:
+            return _refused(_places(error), text, raw)
+        except Exception as error:  # a validator of the user's may raise anything, and spoils only this text
+            return _refused(f"a validator, which raised {type(error).__name__}", text, raw)
+        return Extraction(record, text, raw, completion, truncated)
+
+
+def _places(error: ValidationError) -> str:
+    details = error.errors(include_url=False, include_input=False, include_context=False)
+    return ", ".join(f"{'.'.join(map(str, d['loc'])) or 'the record'} ({d['type']})" for d in details)
+
+
+def _refused(where: str, text: str, raw: str) -> OutputInvalidError:
+    """Not chained to the error of the validation, which may quote the customer's values."""
+    return OutputInvalidError(
+        f"The schema's own validation refused the record at {where}.", text=text, raw_output=raw
+    ).hint("The grammar knows types and constraints, not validators; see .raw_output for what was written.")
