@@ -11,9 +11,10 @@ import importlib
 import importlib.util
 import json
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -162,22 +163,36 @@ def extract(
     model = extractft.Extractor.from_pretrained(
         extractor, schema=_load_schema(schema) if schema else None, base_model=base_model
     )
-    rows = extractft.data.iter_texts(sys.stdin.buffer if texts == "-" else texts, column=column)
+    rows = extractft.data.iter_text_rows(sys.stdin.buffer if texts == "-" else texts, column=column)
     done = failed = 0
     with _lines_out(output) as out:
-        for number, outcome in enumerate(model.extract_many(rows, batch_size=batch_size), 1):
-            line: dict[str, Any] = {"row": number}
-            if isinstance(outcome, ExtractionError):
-                failed += 1
-                line |= {"error": type(outcome).__name__, "message": str(outcome)}
-            else:
-                done += 1
-                line["output"] = model.schema.full_value(outcome)
+        for line in _extract_lines(model, rows, batch_size):
+            failed += "error" in line
+            done += "output" in line
             out.write(json.dumps(line, ensure_ascii=False) + "\n")
             out.flush()
     _say(f"{done} records, {failed} failed")
     if failed:
         raise typer.Exit(ROWS_FAILED)
+
+
+def _extract_lines(model: Any, rows: Iterable[tuple[int, Any]], batch_size: int | None) -> Iterator[dict[str, Any]]:
+    """One line for each row, in order; a row that cannot be read fails alone, as one that cannot be extracted does."""
+    waiting: deque[tuple[int, Any]] = deque()
+
+    def texts() -> Iterator[Any]:
+        for number, text in rows:
+            waiting.append((number, text))
+            yield text
+
+    for outcome in model.extract_many(texts(), batch_size=batch_size):
+        number, text = waiting.popleft()
+        if not isinstance(text, str):
+            yield {"row": number, "error": "DatasetError", "message": text.message}
+        elif isinstance(outcome, ExtractionError):
+            yield {"row": number, "error": type(outcome).__name__, "message": str(outcome)}
+        else:
+            yield {"row": number, "output": model.schema.full_value(outcome)}
 
 
 @app.command()
@@ -221,6 +236,8 @@ def check(
     held_out = extractft.data.load_examples(eval_data, spec, columns=columns) if eval_data else ()
     report = extractft.data.check_examples(rows, spec, eval_examples=held_out)
     _print(report)
+    for note in spec.notes:
+        _say(f"the grammar cannot enforce: {note}")
     if output:
         output.write_text(json.dumps(report.to_dict(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     if not report.ok:
@@ -230,12 +247,12 @@ def check(
 @app.command()
 def prompt(
     schema: SchemaArgument,
-    language: Annotated[str, typer.Option(help="auto, zh or en.")] = "auto",
+    language: Annotated[Literal["auto", "zh", "en"], typer.Option(help="Of the prompt.")] = "auto",
     text: Annotated[str | None, typer.Option(help="Show the whole prompt for this text, control tokens too.")] = None,
     base_model: BaseModelOption = "Qwen/Qwen3-0.6B",
 ) -> None:
     """Show what the model sees: the system prompt, or with --text the whole rendered prompt."""
-    settings = extractft.PromptConfig.model_validate({"language": language})
+    settings = extractft.PromptConfig(language=language)
     spec: extractft.Schema[Any] = extractft.Schema.of(_load_schema(schema), omit_defaults=settings.omit_defaults)
     system_prompt = extractft.prompt.render_system_prompt(spec, settings)
     if text is not None:

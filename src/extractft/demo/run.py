@@ -26,6 +26,9 @@ SAMPLE = (
     "太插件了阿萨德看见啊啥的健康仨都会撒娇看到撒谎的、"
 )
 
+EPOCHS = 2
+"""These complaints are learned sooner than most data: the demo spares the processor the other epochs."""
+
 
 def run_demo(
     *,
@@ -45,7 +48,7 @@ def run_demo(
         test: Generated complaints to score on.
         output: Where to keep the extractor; it is not kept if `None`.
         seed: Seed of the data and of training.
-        config: Training settings; the defaults with `seed` if `None`.
+        config: Training settings; the defaults with `seed` and fewer epochs if `None`.
         console: Where to print.
 
     Returns:
@@ -74,7 +77,7 @@ def run_demo(
             Complaint,
             rows[:train],
             base_model=base_model,
-            config=config or TrainingConfig(seed=seed),
+            config=config or TrainingConfig(seed=seed, num_train_epochs=EPOCHS),
             output_dir=directory,
         )
     out.rule("trained")

@@ -1,0 +1,130 @@
+"""The command line, run in this process with a tiny model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from extractft import __version__
+from extractft.cli import app, main
+
+SCHEMA = """
+from pydantic import BaseModel
+
+class Order(BaseModel):
+    item: str
+    note: str | None = None
+"""
+ROWS = [
+    {"text": "tea", "output": {"item": "tea"}},
+    {"text": "rice now", "output": {"item": "rice", "note": "now"}},
+    {"text": "one 茶", "output": {"item": "茶"}},
+    {"text": "salt", "output": {"item": "salt"}},
+]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Path:
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "schema.py").write_text(SCHEMA)
+    lines = [json.dumps(row, ensure_ascii=False) for row in ROWS]
+    (folder / "rows.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / "bad.jsonl").write_text(lines[0] + '\n{"text": "x", "output": {"item": 3}}\nno json\n')
+    (folder / "texts.jsonl").write_text('{"text": "tea"}\n{"words": "x"}\n{"text": "rice now"}\n')
+    done = run(
+        folder, "fit", "schema.py:Order", "rows.jsonl", "--output", "out", "--base-model", str(tiny_base),
+        "--set", "num_train_epochs=60", "--set", "learning_rate=0.02", "--set", "eval_fraction=0", "--set", "lora.r=8",
+        "--set", "lora.lora_dropout=0", "--set", "seed=1", "--set", "warmup_steps=0",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    return folder
+
+
+def run(folder: Path, *arguments: str, stdin: str | None = None) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return CliRunner().invoke(app, list(arguments), input=stdin)
+
+
+def test_version_and_help() -> None:
+    assert CliRunner().invoke(app, ["--version"]).stdout == f"extractft {__version__}\n"
+    shown = CliRunner().invoke(app, ["--help"]).stdout
+    assert all(command in shown for command in ("fit", "extract", "evaluate", "check", "prompt", "demo"))
+
+
+def test_extract_writes_one_line_a_row_and_says_that_a_row_failed(workplace: Path) -> None:
+    done = run(workplace, "extract", "out", "texts.jsonl")
+    assert done.exit_code == 3, done.output
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["row"] for line in lines] == [1, 2, 3]
+    assert lines[0]["output"] == {"item": "tea", "note": None}
+    assert lines[1]["error"] == "DatasetError"
+    assert lines[2]["output"] == {"item": "rice", "note": "now"}
+
+
+def test_extract_reads_standard_input_and_writes_a_file(workplace: Path) -> None:
+    done = run(workplace, "extract", "out", "-", "--output", "records.jsonl", stdin="tea\nsalt\n")
+    assert done.exit_code == 0, done.output
+    records = [json.loads(line) for line in (workplace / "records.jsonl").read_text().splitlines()]
+    assert [record["output"]["item"] for record in records] == ["tea", "salt"]
+
+
+def test_evaluate_with_the_class_and_the_baseline(workplace: Path) -> None:
+    done = run(
+        workplace, "evaluate", "out", "rows.jsonl", "--schema", "schema.py:Order", "--baseline", "--output", "r.json"
+    )
+    assert done.exit_code == 0, done.output
+    assert json.loads((workplace / "r.json").read_text())["exact_rate"] == 1
+    assert "baseline" in done.stdout
+
+
+def test_check_is_content_or_not(workplace: Path) -> None:
+    assert run(workplace, "check", "schema.py:Order", "rows.jsonl").exit_code == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(workplace)
+        patch.setattr("sys.argv", ["extractft", "check", "schema.py:Order", "bad.jsonl"])
+        with pytest.raises(SystemExit) as caught:
+            main()
+    assert caught.value.code == 1
+
+
+def test_errors_go_to_stderr_with_what_to_do(
+    workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workplace)
+    monkeypatch.setattr("sys.argv", ["extractft", "extract", "no-such-extractor", "texts.jsonl"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    shown = capsys.readouterr()
+    assert caught.value.code == 1
+    assert shown.out == ""
+    assert "no-such-extractor" in shown.err
+    assert "save_pretrained" in shown.err
+
+
+def test_prompt_shows_what_the_model_sees(workplace: Path, tiny_base: Path) -> None:
+    assert "item" in run(workplace, "prompt", "schema.py:Order").stdout
+    whole = run(workplace, "prompt", "schema.py:Order", "--text", "hello", "--base-model", str(tiny_base)).stdout
+    assert "<|im_start|>user\nhello<|im_end|>" in whole
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("prompt", "schema.py"),
+        ("prompt", "missing.py:Order"),
+        ("prompt", "schema.py:Nothing"),
+        ("prompt", "no_such_module:Order"),
+        ("prompt", "schema.py:Order", "--language", "fr"),
+        ("fit", "schema.py:Order", "rows.jsonl", "--output", "x", "--set", "no_such_setting=1"),
+        ("fit", "schema.py:Order", "rows.jsonl", "--output", "x", "--set", "learning_rate"),
+    ],
+)
+def test_wrong_usage_is_2(workplace: Path, arguments: tuple[str, ...]) -> None:
+    done = run(workplace, *arguments)
+    assert done.exit_code == 2, done.output
+    assert "Traceback" not in done.output
