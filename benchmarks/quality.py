@@ -6,9 +6,10 @@
     python benchmarks/quality.py --data ... --set learning_rate=5e-4 --set lora.r=8
     python benchmarks/quality.py --table                        # everything measured so far, as Markdown
 
-A set is a folder with `schema.py` (a Pydantic `Record`), `train.jsonl` and `test.jsonl`. Each stage is cached in
-`benchmarks/.cache`, and an interrupted training goes on where it was, so that a long run can be detached, ended and
-started again. Seconds are processor seconds, since the machine may be shared; wall seconds stand in the cached JSON.
+A set is a folder with `schema.py` (a Pydantic `Record`), `train.jsonl` and `test.jsonl`. Scores are kept in
+`benchmarks/results` and not measured again while their file is there; checkpoints and raw outputs are kept in
+`benchmarks/.cache`, so that a long run can be detached, ended and started again. Seconds are processor seconds, since
+the machine may be shared; wall seconds stand in the results.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ from extractft.modeling import resolve_base_model
 from plain import run_plain
 
 ROOT = Path(__file__).resolve().parent
-CACHE = ROOT / ".cache" / "quality"
+RESULTS = ROOT / "results"
+CACHE = ROOT / ".cache"
 GENERATED = {"complaints": "complaints", "orders": "orders"}
 Rows = list[tuple[str, Any]]
 
@@ -81,9 +83,8 @@ def _sample(path: Path, count: int) -> Rows:
     return [(row["text"], row["output"]) for row in random.Random(0).sample(rows, min(count, len(rows)))]
 
 
-def cached(key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The result stored under `key`, made and stored if there is none."""
-    path = CACHE / f"{key}.json"
+def cached(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The result stored at `path`, made and stored if there is none."""
     if path.exists():
         return json.loads(path.read_text(encoding="utf-8"))
     result = make() | {"environment": environment()}
@@ -125,7 +126,7 @@ def evaluate(extractor: Extractor[Any], rows: Rows) -> dict[str, Any]:
 
 def run_ours(task: Task, base_model: str, config: TrainingConfig, key: str) -> dict[str, Any]:
     """Fit with `config` and score."""
-    directory = CACHE / "runs" / key
+    directory = CACHE / "quality" / "runs" / key
     start, cpu = time.perf_counter(), time.process_time()
     extractor: Extractor[Any] = Extractor.fit(
         task.schema,
@@ -161,7 +162,7 @@ def run_baseline(task: Task, base_model: str, seed: int) -> dict[str, Any]:
         texts = [text for text, _ in task.test]
         return asdict(run_plain(ref.path, schema, task.train, texts, seed=seed, checkpointing=False, all_logits=False))
 
-    raw = cached(f"{task.name}-{len(task.train)}-{len(task.test)}-s{seed}-plain-outputs", make)
+    raw = cached(CACHE / "plain" / f"{task.name}-{len(task.train)}-{len(task.test)}-s{seed}.json", make)
     predictions = [_validated(spec, record) for record in raw["records"]]
     gold = [spec.parse_value(output) for _, output in task.test]
     report = evaluate_records(spec, gold, predictions, texts=[text for text, _ in task.test])
@@ -186,14 +187,13 @@ def main() -> None:
     task = load_task(arguments.data, arguments.train, arguments.test, seed=0)
     stem = f"{task.name}-{len(task.train)}-{len(task.test)}"
     if arguments.recipe == "plain":
-        result = cached(
-            f"{stem}-s{arguments.seed}-plain", lambda: run_baseline(task, arguments.base_model, arguments.seed)
-        )
+        path = RESULTS / f"{stem}-s{arguments.seed}-plain.json"
+        result = cached(path, lambda: run_baseline(task, arguments.base_model, arguments.seed))
         summary(task.name, "plain recipe", result)
         return
     config = configured(arguments)
     untrained = cached(
-        f"{stem}-untrained-{digest(config.prompt.model_dump_json())}",
+        RESULTS / f"{stem}-untrained.json",
         lambda: evaluate(
             Extractor.from_base(
                 task.schema, base_model=arguments.base_model, prompt=config.prompt, generation=config.generation
@@ -202,7 +202,7 @@ def main() -> None:
         ),
     )
     key = f"{stem}-s{arguments.seed}-{arguments.label or digest(config.model_dump_json())}"
-    result = cached(key, lambda: run_ours(task, arguments.base_model, config, key))
+    result = cached(RESULTS / f"{key}.json", lambda: run_ours(task, arguments.base_model, config, key))
     summary(task.name, "untrained", untrained)
     summary(task.name, arguments.label or "trained", result)
 
@@ -235,22 +235,32 @@ def summary(name: str, recipe: str, result: dict[str, Any]) -> None:
 
 
 def table() -> str:
-    """All cached results as a Markdown table, newest measurement of each set and recipe."""
-    head = "| set | recipe | field F1 | exact | valid | cut | training, s | scoring in the loop, s | evaluation, s |"
+    """All results as a Markdown table: sets in order, and for each the untrained model, the plain recipe, ours."""
+    head = (
+        "| set | recipe | field F1 (95 % interval) | exact | valid | cut | training, s | scoring, s | evaluation, s |"
+    )
     lines = [head, "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
-    for path in sorted(CACHE.glob("*.json")):
+    order = {"untrained": 0, "plain": 1, "trained": 2}
+    found = [_named(path) for path in RESULTS.glob("*.json")]
+    for name, recipe, rows, path in sorted(found, key=lambda entry: (entry[0], order.get(entry[1], 3), entry[1])):
         result = json.loads(path.read_text(encoding="utf-8"))
-        if "field_f1" not in result:
-            continue
         metrics = result.get("train_metrics", {})
-        train = metrics.get("train_cpu_seconds")
-        name, _, recipe = path.stem.partition("-")
+        low, high = result["report"]["field_f1_interval"]
+        seconds = [metrics.get("train_cpu_seconds"), metrics.get("scoring_cpu_seconds"), result["eval_cpu_seconds"]]
         lines.append(
-            f"| {name} | {recipe} | {result['field_f1']:.3f} | {result['exact_rate']:.3f} | "
-            f"{result['valid_rate']:.3f} | {result['truncated']} | {'' if train is None else f'{train:.0f}'} | "
-            f"{metrics.get('scoring_cpu_seconds', 0):.0f} | {result['eval_cpu_seconds']:.0f} |"
+            f"| {name} ({rows}) | {recipe} | {result['field_f1']:.3f} ({low:.3f} to {high:.3f}) | "
+            f"{result['exact_rate']:.3f} | {result['valid_rate']:.3f} | {result['truncated']} | "
+            + " | ".join("" if value is None else f"{value:.0f}" for value in seconds)
+            + " |"
         )
     return "\n".join(lines)
+
+
+def _named(path: Path) -> tuple[str, str, str, Path]:
+    """Set, recipe and rows from a result's file name, `SET-TRAIN-TEST[-sSEED]-RECIPE.json`."""
+    name, train, test, *rest = path.stem.split("-")
+    recipe = "-".join(part for part in rest if part != "s0")
+    return name, recipe, f"{train} / {test}", path
 
 
 def parse_arguments() -> argparse.Namespace:
