@@ -9,7 +9,18 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar
 
 import pytest
-from pydantic import AliasPath, BaseModel, ConfigDict, Discriminator, Field, PlainValidator, RootModel, Tag
+from pydantic import (
+    AliasPath,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    EmailStr,
+    Field,
+    PlainValidator,
+    RootModel,
+    Tag,
+    create_model,
+)
 from schema_zoo import (
     Aliases,
     Box,
@@ -32,7 +43,7 @@ from schema_zoo import (
     Unions,
 )
 
-from extractft.errors import SchemaError
+from extractft.errors import MissingDependencyError, SchemaError
 from extractft.schema import (
     MISSING,
     ArrayNode,
@@ -333,3 +344,29 @@ def test_it_is_fast_and_knows_no_torch() -> None:
     assert time.perf_counter() - started < 0.1
     code = "import sys, extractft.schema; sys.exit('torch' in sys.modules or 'llguidance' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_instances_are_no_types_and_are_not_quoted() -> None:
+    class Person(BaseModel):
+        name: str
+
+    with pytest.raises(SchemaError, match="instance of Person") as caught:
+        Schema.of(Person(name="secret"))
+    assert "secret" not in str(caught.value)
+
+
+def test_packages_that_pydantic_misses_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise ImportError("email-validator is not installed")
+
+    monkeypatch.setattr("pydantic.networks.import_email_validator", missing)
+    with pytest.raises(MissingDependencyError, match="email-validator") as caught:
+        Schema.of(list[EmailStr])
+    assert "pydantic[email]" in caught.value.__notes__[0]
+
+
+def test_messages_speak_of_types_as_people_write_them() -> None:
+    with pytest.raises(
+        SchemaError, match=r"^x\.\*: expected a type that JSON can spell, found one that takes anything"
+    ):
+        Schema.of(create_model("Bare", x=(list, ...)))

@@ -49,13 +49,16 @@ CASES = [
     (NaiveDatetime, '"2024-05-17T12:30:00"', True),
     (NaiveDatetime, '"2024-05-17T12:30:00Z"', False),
     (date, '"2024-02-29"', True),
-    (date, '"2023-02-29"', True),  # a leap day that is none is left to Pydantic
+    (date, '"2023-02-29"', False),
+    (date, '"1900-02-29"', False),
+    (date, '"2000-02-29"', True),
     (date, '"2023-02-30"', False),
     (date, '"2023-04-31"', False),
     (date, '"0000-01-01"', False),
     (timedelta, '"PT0.5S"', True),
     (timedelta, '"-P1D"', True),
-    (timedelta, '"P1Y35DT5H0.000001S"', True),
+    (timedelta, '"P400DT5H0.000001S"', True),
+    (timedelta, '"P1Y35DT5H"', False),
     (timedelta, '"P"', False),
     (timedelta, '"PT"', False),
     (timedelta, '"P1DT"', False),
@@ -112,7 +115,7 @@ CASES = [
 @pytest.mark.parametrize(("type_", "text", "expected"), CASES, ids=[f"{i}-{case[1]}" for i, case in enumerate(CASES)])
 def test_accepts(type_: Any, text: str, expected: bool) -> None:
     assert accepts_text(type_, text) is expected
-    if expected and "02-29" not in text:
+    if expected:
         TypeAdapter(type_).validate_json(text)
 
 

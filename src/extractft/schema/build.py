@@ -19,6 +19,7 @@ from extractft.schema import writers as w
 from extractft.schema.core import (
     AROUND,
     HINT,
+    UNKNOWN,
     checked_key,
     default_of,
     description,
@@ -92,8 +93,8 @@ class Builder:
             return plan
         method = getattr(self, "_" + kind.replace("-", "_"), None)
         if method is None:
-            article = "an" if kind[0] in "aeiou" else "a"
-            raise SchemaError(f"{article} `{kind}` cannot be written as JSON by a model", path=path).hint(HINT)
+            found = UNKNOWN.get(kind, f"Pydantic's `{kind}`")
+            raise SchemaError(f"expected a type that JSON can spell, found {found}", path=path).hint(HINT)
         with self._within_foreign(self._foreign_class and kind in AROUND):
             result: Plan = method(core, path)
         return result

@@ -30,6 +30,7 @@ from extractft.schema.parts import Core
 __all__ = [
     "AROUND",
     "HINT",
+    "UNKNOWN",
     "checked_key",
     "default_of",
     "description",
@@ -57,6 +58,16 @@ AROUND = (
 )
 """What stands around the schema of a class that Pydantic knows by name, such as a path."""
 HINT = "Name the type of the value: str, int, a model, a union of these."
+UNKNOWN = {
+    "any": "one that takes anything (Any, object, a bare list or dict, a type variable without its type)",
+    "is-instance": "an arbitrary class",
+    "is-subclass": "a class as a value",
+    "callable": "a function",
+    "generator": "a one-shot iterable",
+    "json": "JSON inside of a string",
+    "complex": "a complex number",
+}
+"""What stands behind Pydantic's names for schemas that no node is made for."""
 FUNCTIONS = ("function-before", "function-after", "function-wrap")
 
 

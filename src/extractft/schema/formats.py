@@ -1,7 +1,8 @@
 """How values that JSON has no type for are spelled in strings, and the regular expressions of these spellings.
 
-Each format has one spelling: what a writer here produces is what the expression accepts and what Pydantic parses.
-Calendar truth (29 February) and bounds are left to Pydantic. Knows nothing of schemas.
+Each format has one spelling: what a writer here produces is what the expression accepts and what Pydantic parses, with
+no more digits than a value can have, so that a model that knows nothing still writes what can be read. Bounds are left
+to Pydantic. Knows nothing of schemas.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from extractft.schema.nodes import StringNode
 __all__ = [
     "INTEGER_KEY",
     "IPV4",
+    "MOST_DIGITS",
     "Unwritable",
     "date_text",
     "datetime_text",
@@ -22,6 +24,7 @@ __all__ = [
     "duration_text",
     "float_text",
     "format_regex",
+    "shares_digits",
     "time_text",
 ]
 
@@ -29,14 +32,24 @@ YEAR = r"(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
 MONTH_DAY = (
     r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
     r"|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
-    r"|02-(?:0[1-9]|[12][0-9]))"
+    r"|02-(?:0[1-9]|1[0-9]|2[0-8]))"
 )
-DATE = rf"{YEAR}-{MONTH_DAY}"
+FOURTH = "(?:0[48]|[2468][048]|[13579][26])"
+LEAP_YEAR = rf"(?:[0-9]{{2}}{FOURTH}|{FOURTH}00)"
+DATE = rf"(?:{YEAR}-{MONTH_DAY}|{LEAP_YEAR}-02-29)"
 TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{0,5}[1-9])?"
 ZONE = r"(?:Z|[+-](?:00:(?:0[1-9]|[1-5][0-9])|(?:0[1-9]|1[0-9]|2[0-3]):[0-5][0-9]))"
-SECONDS = r"[0-9]{1,9}(?:\.[0-9]{0,5}[1-9])?S"
-CLOCK = rf"T(?:[0-9]{{1,9}}H(?:[0-9]{{1,9}}M)?(?:{SECONDS})?|[0-9]{{1,9}}M(?:{SECONDS})?|{SECONDS})"
-DURATION = rf"-?P(?:[0-9]{{1,7}}Y(?:[0-9]{{1,9}}D)?(?:{CLOCK})?|[0-9]{{1,9}}D(?:{CLOCK})?|{CLOCK})"
+SECONDS = r"(?:[0-9]|[1-5][0-9])(?:\.[0-9]{0,5}[1-9])?S"
+MINUTES = r"[1-5]?[0-9]M"
+CLOCK = rf"T(?:(?:[0-9]|1[0-9]|2[0-3])H(?:{MINUTES})?(?:{SECONDS})?|{MINUTES}(?:{SECONDS})?|{SECONDS})"
+DAYS = r"[1-9][0-9]{0,8}D"
+# -P999999999D is the least duration there is: a clock may only follow fewer days.
+FEWER_DAYS = (
+    r"(?:[1-9][0-9]{0,7}|[1-8][0-9]{8}|"
+    + "|".join(rf"9{{{nines}}}[0-8][0-9]{{{8 - nines}}}" for nines in range(1, 9))
+    + ")D"
+)
+DURATION = rf"(?:P{DAYS}(?:{CLOCK})?|-P{FEWER_DAYS}(?:{CLOCK})?|-P999999999D|-?P{CLOCK})"
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-%s[0-9a-f]{3}-%s[0-9a-f]{3}-[0-9a-f]{12}"
 # Letters, digits and dots of any script; the part before @ may hold what mail systems let it hold.
 EMAIL_WORD = r"[^\s@\p{C}\p{Z}\"'(),:;<>\[\\\]]{1,64}"
@@ -50,8 +63,10 @@ IPV4 = r"^(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(?:25[0-5]|2[0-4
 SCHEME = r"[A-Za-z][A-Za-z0-9+.\-]{0,31}"
 INTEGER_KEY = r"-?(?:0|[1-9][0-9]*)"
 
-_POSITIONAL = 40
-"""Decimals with more leading or trailing zeros than this are spelled with an exponent."""
+MOST_DIGITS = 28
+"""Digits before or behind the point of a decimal, Python's own precision; beyond them it gets an exponent."""
+_MANTISSA = 2 * MOST_DIGITS
+"""Digits behind the point of a decimal with an exponent."""
 
 
 class Unwritable(Exception):
@@ -100,22 +115,58 @@ def _uri_regex(node: StringNode) -> str:
 
 def _decimal_regex(node: StringNode) -> str:
     digits, places = node.constraint("max_digits"), node.constraint("decimal_places")
-    sign = "" if _non_negative(node) else "-?"
+    sign, positive = _sign(node)
+    most = MOST_DIGITS if sign else _whole_digits(node)
     if digits is None and places is None:
-        return rf"{sign}(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:E[+-][0-9]{{1,10}})?"
-    whole_digits = None if digits is None else int(digits) - int(places or 0)
-    whole = "[0-9]*" if whole_digits is None else f"[0-9]{{0,{max(whole_digits - 1, 0)}}}"
-    whole = "0" if whole_digits is not None and whole_digits <= 0 else f"(?:0|[1-9]{whole})"
-    limit = int(digits or 0) if places is None else int(places)
-    if not limit:
-        return f"{sign}{whole}"
-    # Pydantic counts the 0 of `0` as a whole digit, but not that of `0.1`
-    return rf"{sign}{whole}(?:\.[0-9]{{1,{limit}}})" + ("" if whole == "0" else "?")
+        plain = _fixed_point(most, MOST_DIGITS, positive=positive)
+        mantissa = "[1-9]" if positive else "[0-9]"
+        return rf"{sign}(?:{plain}|{mantissa}(?:\.[0-9]{{1,{_MANTISSA}}})?E[+-](?:0|[1-9][0-9]{{0,9}}))"
+    if digits is None:
+        return sign + _fixed_point(most, int(places or 0), positive=positive)
+    if places is not None:
+        return sign + _fixed_point(min(int(digits) - int(places), most), int(places), positive=positive)
+    if not shares_digits(node):
+        return sign + _fixed_point(min(int(digits), most), int(digits), positive=positive)
+    shares = (_fixed_point(min(int(digits) - n, most), n, positive=positive) for n in range(int(digits) + 1))
+    return f"{sign}(?:{'|'.join(shares)})"
 
 
-def _non_negative(node: StringNode) -> bool:
-    bounds = [node.constraint("ge"), node.constraint("gt")]
-    return any(Decimal(str(bound)) >= 0 for bound in bounds if bound is not None)
+def shares_digits(node: StringNode) -> bool:
+    """Whether the digits before and behind the point share one allowance, and it is small enough to spell out."""
+    digits = node.constraint("max_digits")
+    return digits is not None and node.constraint("decimal_places") is None and int(digits) <= _MANTISSA
+
+
+def _whole_digits(node: StringNode) -> int:
+    """Most digits before the point that the upper bound leaves."""
+    highest = [Decimal(str(bound)) for name in ("le", "lt") if (bound := node.constraint(name)) is not None]
+    return min((max(bound.adjusted() + 1, 1) for bound in highest), default=MOST_DIGITS)
+
+
+def _sign(node: StringNode) -> tuple[str, bool]:
+    """What may stand before the digits, and whether the digits have to be more than zero."""
+    lowest = [Decimal(str(bound)) for name in ("ge", "gt") if (bound := node.constraint(name)) is not None]
+    above_zero = node.constraint("gt") is not None and Decimal(str(node.constraint("gt"))) >= 0
+    if not lowest or max(lowest) < 0:
+        return "-?", False
+    return "", above_zero or max(lowest) > 0
+
+
+def _fixed_point(whole: int, places: int, *, positive: bool) -> str:
+    """Decimals of at most `whole` digits before the point and `places` behind it.
+
+    Pydantic counts the 0 of `0` as a digit before the point, but not that of `0.1`.
+    """
+    some = rf"(?:\.[0-9]{{1,{places}}})" if places else ""
+    more = "|".join(f"0{{{zeros}}}[1-9][0-9]{{0,{places - 1 - zeros}}}" for zeros in range(places))
+    fraction = rf"(?:\.(?:{more}))" if positive and places else some
+    optional = f"{some}?" if places else ""
+    if whole <= 0:
+        return f"0{fraction}"
+    large = f"[1-9][0-9]{{0,{whole - 1}}}{optional}"
+    if positive:
+        return f"(?:{large}|0{fraction})" if places else large
+    return f"(?:{large}|0{optional})"
 
 
 def date_text(value: date) -> str:
@@ -167,10 +218,10 @@ def duration_text(value: timedelta) -> str:
     return f"{sign}P{days}T{clock}" if clock else f"{sign}P{days}" if days else "PT0S"
 
 
-def decimal_text(value: Decimal, *, positional: bool = False) -> str:
-    """`12.50`: the digits as they are, an exponent only where there would be more than 40 zeros.
+def decimal_text(value: Decimal, *, whole_digits: int | None = None) -> str:
+    """`12.50`: the digits as they are, an exponent only beyond 28 digits before or behind the point.
 
-    `positional` forbids the exponent altogether, for decimals whose digits are counted.
+    `whole_digits` is for decimals whose schema counts digits: they have no exponent, and as many before the point.
     """
     if not value.is_finite():
         raise Unwritable("a decimal has to be finite; JSON has no NaN or infinity")
@@ -178,8 +229,12 @@ def decimal_text(value: Decimal, *, positional: bool = False) -> str:
     if value == 0:
         value = abs(value)
     assert isinstance(exponent, int)
-    if positional or (exponent <= _POSITIONAL and value.adjusted() >= -_POSITIONAL):
+    if whole_digits is not None and value.adjusted() >= whole_digits:
+        raise Unwritable(f"expected at most {whole_digits} digits before the point, found {value.adjusted() + 1}")
+    if whole_digits is not None or (value.adjusted() < MOST_DIGITS and exponent >= -MOST_DIGITS):
         return format(value, "f")
+    if value and len(value.as_tuple().digits) > _MANTISSA + 1:
+        raise Unwritable(f"expected a decimal of at most {_MANTISSA + 1} digits, found {len(value.as_tuple().digits)}")
     return format(value, "E")
 
 

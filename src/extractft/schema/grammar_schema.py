@@ -9,9 +9,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
-from extractft.schema.formats import INTEGER_KEY, format_regex
+from extractft.schema.formats import INTEGER_KEY, format_regex, shares_digits
 from extractft.schema.nodes import (
     MISSING,
     ArrayNode,
@@ -239,7 +240,9 @@ def unenforced(node: Node) -> Iterator[str]:
         case StringNode(constraints=constraints):
             known = ("max_digits", "decimal_places", "timezone", "version", "schemes", "regex_engine")
             for name, value in constraints:
-                if name not in known or (name == "max_digits" and node.constraint("decimal_places") is None):
+                shared = name == "max_digits" and node.constraint("decimal_places") is None
+                sign = node.format == "decimal" and name in ("ge", "gt") and Decimal(str(value)) == 0
+                if not sign and (name not in known or (shared and not shares_digits(node))):
                     yield f"{name}={value} {after}"
         case IntegerNode():
             yield from (f"{name}={getattr(node, name)} {after}" for name in _dropped(node, _integer(node)))

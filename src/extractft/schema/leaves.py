@@ -10,7 +10,7 @@ from typing import Any
 
 from extractft.errors import SchemaError
 from extractft.schema import writers as w
-from extractft.schema.formats import Unwritable
+from extractft.schema.formats import MOST_DIGITS, Unwritable
 from extractft.schema.nodes import (
     BooleanNode,
     IntegerNode,
@@ -100,7 +100,8 @@ def _decimal(core: Core, config: Mapping[str, Any], path: str) -> Plan:
     constraints = [(name, str(core[name])) for name in bounds if core.get(name) is not None]
     counted = [(name, core[name]) for name in ("max_digits", "decimal_places") if core.get(name) is not None]
     node = StringNode("decimal", constraints=(*constraints, *counted))
-    return Plan(node, partial(w.write_decimal, positional=bool(counted)))
+    whole_digits = (core.get("max_digits") or MOST_DIGITS) if counted else None
+    return Plan(node, partial(w.write_decimal, whole_digits=whole_digits))
 
 
 def _uri(core: Core, config: Mapping[str, Any], path: str) -> Plan:

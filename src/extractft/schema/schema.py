@@ -5,6 +5,7 @@ The only place where a Python type and the tree meet. Knows nothing of prompts, 
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -15,7 +16,7 @@ from pydantic import BaseModel, PydanticSchemaGenerationError, PydanticUserError
 from pydantic.errors import PydanticUndefinedAnnotation
 from pydantic_core import PydanticSerializationError, to_json
 
-from extractft.errors import SchemaError
+from extractft.errors import MissingDependencyError, SchemaError
 from extractft.schema.assemble import assemble, children
 from extractft.schema.build import Builder
 from extractft.schema.core import docstring
@@ -81,6 +82,7 @@ class Schema(Generic[T]):
         Raises:
             SchemaError: Some part of the type cannot be written as JSON by a model; `path` says which, with `*` for
                 the items of a list or the values of a mapping.
+            MissingDependencyError: Pydantic needs a package for one of the types (`EmailStr`: email-validator).
         """
         if isinstance(type_, Schema):
             return type_ if type_.omit_defaults == omit_defaults else cls(type_.type, omit_defaults=omit_defaults)
@@ -225,6 +227,10 @@ class Schema(Generic[T]):
 
 
 def _adapter(type_: Any) -> TypeAdapter[Any]:
+    if isinstance(type_, BaseModel) or (dataclasses.is_dataclass(type_) and not isinstance(type_, type)):
+        raise SchemaError(f"expected a type, found an instance of {type(type_).__name__}").hint(
+            f"Give the class itself: {type(type_).__name__}."
+        )
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(type_)
         adapter.rebuild(raise_errors=True)
@@ -234,6 +240,10 @@ def _adapter(type_: Any) -> TypeAdapter[Any]:
         ) from error
     except PydanticSchemaGenerationError as error:
         raise SchemaError(f"{_name(type_)} holds a type that Pydantic has no schema for: {_headline(error)}") from error
+    except ImportError as error:
+        raise MissingDependencyError(f"A type in {_name(type_)} needs a package that is missing: {error}.").hint(
+            "For e-mail addresses: pip install 'pydantic[email]'"
+        ) from error
     except PydanticUserError as error:
         raise SchemaError(f"Pydantic cannot use {_name(type_)}: {_headline(error)}") from error
     return adapter

@@ -125,13 +125,13 @@ def write_none(value: Any, full: bool) -> None:
         raise _expected("nothing", value)
 
 
-def write_decimal(value: Any, full: bool, *, positional: bool = False) -> str:
+def write_decimal(value: Any, full: bool, *, whole_digits: int | None = None) -> str:
     """A finite decimal, as a string."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = Decimal(value)
     if not isinstance(value, Decimal):
         raise _expected("a decimal", value)
-    return decimal_text(value, positional=positional)
+    return decimal_text(value, whole_digits=whole_digits)
 
 
 def write_date(value: Any, full: bool) -> str:
