@@ -29,7 +29,7 @@ from extractft.errors import ArtifactError, ArtifactMismatchError, ArtifactNotFo
 from extractft.modeling import BaseModelRef, Source, weights_digest
 from extractft.schema import Schema
 
-__all__ = ["FORMAT_VERSION", "BaseModelRecord", "Manifest", "load_manifest", "save_artifact"]
+__all__ = ["FORMAT_VERSION", "BaseModelRecord", "Manifest", "load_manifest", "require_replaceable", "save_artifact"]
 
 FORMAT_VERSION = 1
 MANIFEST_FILE = "manifest.json"
@@ -228,7 +228,7 @@ def save_artifact(
         ArtifactError: The directory holds something else, or cannot be written.
     """
     target = Path(path).expanduser().resolve()
-    _require_replaceable(target)
+    require_replaceable(target)
     manifest = manifest.model_copy(update={"adapter": isinstance(model, PeftModel)})
     try:
         with _moved_into_place(target) as directory:
@@ -303,7 +303,12 @@ def _moved_into_place(target: Path) -> Iterator[Path]:
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _require_replaceable(target: Path) -> None:
+def require_replaceable(target: Path) -> None:
+    """Refuse a place where `save_artifact` would have to replace what is no saved extractor.
+
+    Raises:
+        ArtifactError: There is a file, or a directory of other things.
+    """
     if target.is_dir() and ((target / MANIFEST_FILE).is_file() or not any(target.iterdir())):
         return
     if target.exists():

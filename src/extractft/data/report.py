@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from rich.console import Group
@@ -126,6 +126,20 @@ class CheckReport:
             for finding in self.errors
             for row in finding.rows
         ]
+
+    def renumbered(self, train: Sequence[int], held_out: Sequence[int]) -> CheckReport:
+        """The same report with the rows' numbers in some larger set that they were taken from.
+
+        Args:
+            train: For each training row, in order, its number there.
+            held_out: The same for the held-out rows.
+        """
+        numbers = {"train": train, "eval": held_out}
+        findings = tuple(
+            replace(finding, rows=tuple(numbers[finding.split][row - 1] for row in finding.rows))
+            for finding in self.findings
+        )
+        return replace(self, findings=findings)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON-able values."""

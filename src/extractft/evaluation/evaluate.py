@@ -125,10 +125,15 @@ def _failure(prediction: Any, *, strings: bool, nullable: bool) -> Failure | Non
 
 
 def _headline(count: Count, fields: dict[str, FieldScores]) -> dict[str, float]:
-    """The scores over all fields, by the names of `EvaluationReport`."""
+    """The scores over all fields, by the names of `EvaluationReport`.
+
+    Where no record has a value on either side, only failures can be wrong: the scores are the share of valid rows.
+    """
     total, rows = count.total(), len(count.rows)
     precision, recall, field_f1 = precision_recall_f1(total.tp, total.support, total.predicted)
     *_, normalized_f1 = precision_recall_f1(total.tp_normalized, total.support, total.predicted)
+    if total.support + total.predicted == 0:
+        precision = recall = field_f1 = normalized_f1 = sum(count.valid) / rows
     return {
         "field_f1": field_f1,
         "field_f1_normalized": normalized_f1,

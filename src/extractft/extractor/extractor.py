@@ -5,20 +5,19 @@ Knows which room comes after which; knows no tensors, no grammar syntax and no f
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from extractft.artifact import Manifest, load_manifest, save_artifact
+from extractft.artifact import Manifest, load_manifest, require_replaceable, save_artifact
 from extractft.config import GenerationConfig, PromptConfig, TrainingConfig
-from extractft.data import Example, check_examples, load_examples, split_examples
-from extractft.decoding import Engine, GrammarCompiler, accepts
+from extractft.data import Example, load_examples
+from extractft.decoding import Engine, GrammarCompiler
 from extractft.errors import (
     ArtifactMismatchError,
-    DatasetError,
+    ConfigError,
     ExtractionError,
     OutputInvalidError,
     OutputTruncatedError,
@@ -26,17 +25,17 @@ from extractft.errors import (
 )
 from extractft.evaluation import EvaluationReport, Failure, evaluate_records, score_records
 from extractft.extractor.base import Base
+from extractft.extractor.rows import Rows
 from extractft.extractor.runner import Extraction, Runner
 from extractft.modeling import BaseModelRef, attach_lora, load_adapter, resolve_base_model
 from extractft.prompt import ChatRenderer, render_system_prompt
 from extractft.schema import Schema
-from extractft.training import TrainingResult, build_features, train
+from extractft.training import Features, TrainingResult, build_features, train
 
 __all__ = ["Extractor"]
 
 T = TypeVar("T")
 DEFAULT_BASE_MODEL = "Qwen/Qwen3-0.6B"
-logger = logging.getLogger(__name__)
 
 
 class Extractor(Generic[T]):
@@ -107,22 +106,21 @@ class Extractor(Generic[T]):
             SchemaError: The type cannot be turned into a schema.
             DatasetError: Rows are bad; all of them are in `.issues`.
             ArtifactNotFoundError: The base model is not to be had.
-            TrainingError: Training failed, or the interrupted run was another one.
+            ArtifactError: In `output_dir`, something else has the place of the finished extractor.
+            TrainingError: Training failed, `output_dir` cannot be written, or the interrupted run was another one.
         """
         config = config or TrainingConfig()
         if resume and output_dir is None:
             raise TrainingError("resume=True needs the output_dir of the interrupted run, found None.")
         spec: Schema[T] = Schema.of(schema, omit_defaults=config.prompt.omit_defaults)
-        train_rows = load_examples(data, spec, columns=columns)
-        if eval_data is not None:
-            eval_rows = load_examples(eval_data, spec, columns=columns)
-        else:
-            train_rows, eval_rows = split_examples(train_rows, fraction=config.eval_fraction, seed=config.seed)
+        if output_dir is not None:
+            _require_place(Path(output_dir))
+        rows = Rows.load(data, eval_data, spec, columns, config)
         extractor = cls._to_train(spec, base_model, config, init_adapter)
-        extractor._refuse_bad_rows(train_rows, eval_rows)
+        rows.check(spec, extractor._runner.chat, extractor._runner.grammar, extractor.config)
         with ExitStack() as stack:
             directory = Path(output_dir or stack.enter_context(tempfile.TemporaryDirectory(prefix="extractft-")))
-            extractor._train(train_rows, eval_rows, directory, resume=resume)
+            extractor._train(rows, directory, resume=resume)
         if output_dir is not None:
             extractor.save_pretrained(Path(output_dir) / "extractor")
         return extractor
@@ -246,14 +244,23 @@ class Extractor(Generic[T]):
         """Extract from many texts, lazily and in order; a text that fails gives its error and spoils only itself.
 
         Args:
-            texts: Any iterable; it is read a batch ahead at most.
+            texts: Any iterable; it is read a batch ahead at most. If it raises, the texts that it gave are dealt with
+                before the exception goes on.
             batch_size: Texts decoded side by side; the extractor's setting if `None`.
 
-        Yields:
-            A record, or the `ExtractionError` that `extract` would have raised.
+        Returns:
+            For each text its record, or the `ExtractionError` that `extract` would have raised.
+
+        Raises:
+            TypeError: `texts` is one text, or no iterable.
+            ConfigError: `batch_size` is less than 1.
         """
-        for outcome in self._runner.run(texts, batch_size=batch_size):
-            yield outcome if isinstance(outcome, ExtractionError) else outcome.output
+        if isinstance(texts, str | bytes):
+            raise TypeError(f"expected an iterable of texts, found a single {type(texts).__name__}; see `extract`")
+        if batch_size is not None and batch_size < 1:
+            raise ConfigError(f"expected a batch_size of at least 1, found {batch_size}")
+        outcomes = self._runner.run(iter(texts), batch_size=batch_size)
+        return (outcome if isinstance(outcome, ExtractionError) else outcome.output for outcome in outcomes)
 
     def evaluate(
         self, data: Any, *, columns: Mapping[str, str] | None = None, keep_records: bool = False
@@ -304,13 +311,11 @@ class Extractor(Generic[T]):
             prompt = manifest.system_prompt
             model = load_adapter(base.model, init_adapter, trainable=True)
         extractor = cls._assemble(schema, base.with_model(model), prompt, config.generation)
-        extractor.config = config
+        extractor.config = config.replace(max_length=min(config.max_length, base.window))
         return extractor
 
-    def _train(
-        self, train_rows: Sequence[Example[T]], eval_rows: Sequence[Example[T]], directory: Path, *, resume: bool
-    ) -> None:
-        features = build_features(train_rows, self.schema, self._runner.chat, self.config)
+    def _train(self, rows: Rows[T], directory: Path, *, resume: bool) -> None:
+        features, held_out = self._features(rows.train), rows.held_out
         longest = max(len(row.completion_ids) for row in features)
         self._use_generation(self.generation.replace(min_budget=max(self.generation.min_budget, 2 * longest)))
         result = train(
@@ -318,12 +323,15 @@ class Extractor(Generic[T]):
             features,
             config=self.config,
             output_dir=directory,
-            scorer=self._scorer(eval_rows[: self.config.max_eval_rows]) if eval_rows else None,
-            eval_features=build_features(eval_rows, self.schema, self._runner.chat, self.config) if eval_rows else None,
+            scorer=self._scorer(held_out[: self.config.max_eval_rows]) if held_out else None,
+            eval_features=self._features(held_out) if held_out else None,
             resume=resume,
         )
         self.training_result = result
         self.metrics = dict(result.metrics)
+
+    def _features(self, examples: Sequence[Example[T]]) -> Features:
+        return build_features(examples, self.schema, self._runner.chat, self.config)
 
     def _use_generation(self, generation: GenerationConfig) -> None:
         self.generation = self._runner.generation = generation
@@ -349,25 +357,16 @@ class Extractor(Generic[T]):
         closed = [i for i, o in enumerate(outcomes) if isinstance(o, Extraction) and o.truncated]
         return [_failure(o) if isinstance(o, ExtractionError) else o.output for o in outcomes], closed
 
-    def _token_count(self, example: Example[T]) -> int:
-        chat = self._runner.chat
-        return len(chat.prompt_ids(example.text)) + len(chat.completion_ids(self.schema.canonical_json(example.output)))
 
-    def _refuse_bad_rows(self, train_rows: Sequence[Example[T]], eval_rows: Sequence[Example[T]]) -> None:
-        grammar = self._runner.grammar.compile(self.schema)
-        report = check_examples(
-            train_rows,
-            self.schema,
-            eval_examples=eval_rows,
-            token_count=self._token_count,
-            max_length=self.config.max_length,
-            overlong=self.config.overlong,
-            accepts=lambda json_text: accepts(grammar, self._runner.chat.completion_ids(json_text)),
-        )
-        if not report.ok:
-            raise DatasetError("The training data has rows that cannot be learned.", issues=report.issues())
-        for finding in report.warnings:
-            logger.warning("%s", finding)
+def _require_place(directory: Path) -> None:
+    """Find out that nothing can be written, or that the finished extractor has no place, before hours of training."""
+    require_replaceable(directory / "extractor")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise TrainingError(f"Expected an output_dir to write to, found: {error}.") from error
 
 
 def _matching_manifest(path: str | Path, schema: Schema[Any], ref: BaseModelRef) -> Manifest:

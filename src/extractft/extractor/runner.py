@@ -54,6 +54,33 @@ class Extraction(Generic[T]):
     truncated: bool = False
 
 
+class _Source:
+    """Texts on their way in; remembers how their iterable ended.
+
+    Attributes:
+        stop_after: How many texts in a row may turn out unusable before their errors are handed out.
+        exhausted: Whether there is nothing more to read.
+        failure: What the iterable raised, if it did.
+    """
+
+    def __init__(self, texts: Iterable[str], *, stop_after: int) -> None:
+        self.stop_after = stop_after
+        self.exhausted = False
+        self.failure: Exception | None = None
+        self._texts = iter(texts)
+
+    def __iter__(self) -> Iterator[str]:
+        while not self.exhausted:
+            try:
+                text = next(self._texts)
+            except StopIteration:
+                self.exhausted = True
+            except Exception as error:  # the caller's iterable may raise anything
+                self.exhausted, self.failure = True, error
+            else:
+                yield text
+
+
 class Runner(Generic[T]):
     """Runs texts through an engine.
 
@@ -84,24 +111,37 @@ class Runner(Generic[T]):
         self._size = RecordSize.of(schema, lambda piece: len(chat.text_ids(piece)))
 
     def run(self, texts: Iterable[str], *, batch_size: int | None = None) -> Iterator[Extraction[T] | ExtractionError]:
-        """Outcomes in order; texts that cannot even be asked wait in line between those that can."""
-        line: deque[str | ExtractionError] = deque()
+        """Outcomes in order; texts that cannot even be asked wait in line between those that can.
 
-        def requests() -> Iterator[GenerationRequest]:
-            for text in texts:
-                try:
-                    request = self.request(text)
-                except ExtractionError as error:
-                    line.append(error)
-                else:
-                    line.append(text)
-                    yield request
+        If reading `texts` fails, the texts read so far are dealt with first.
+        """
+        source = _Source(texts, stop_after=batch_size or self.generation.batch_size)
+        while not source.exhausted:
+            line: deque[str | ExtractionError] = deque()
+            requests = self._requests(source, line)
+            for completion in self.engine.generate(requests, batch_size=batch_size):
+                while isinstance(head := line.popleft(), ExtractionError):
+                    yield head
+                yield self.outcome(head, completion)
+            yield from (error for error in line if isinstance(error, ExtractionError))
+        if source.failure is not None:
+            raise source.failure
 
-        for completion in self.engine.generate(requests(), batch_size=batch_size):
-            while isinstance(head := line.popleft(), ExtractionError):
-                yield head
-            yield self.outcome(head, completion)
-        yield from (error for error in line if isinstance(error, ExtractionError))
+    def _requests(self, source: _Source, line: deque[str | ExtractionError]) -> Iterator[GenerationRequest]:
+        """Requests for the texts that can be asked; ends early if too many in a row cannot, so that those get out."""
+        failures = 0
+        for text in source:
+            try:
+                request = self.request(text)
+            except ExtractionError as error:
+                line.append(error)
+                failures += 1
+                if failures == source.stop_after:
+                    return
+            else:
+                line.append(text)
+                failures = 0
+                yield request
 
     def request(self, text: str) -> GenerationRequest:
         """What to ask the engine for one text.
@@ -116,7 +156,10 @@ class Runner(Generic[T]):
             normalized = normalize_text(text).text
             prompt_ids = self.chat.prompt_ids(normalized)
         except PromptError as error:
-            raise ExtractionError(f"The text cannot be put into the prompt: {error}", text=text) from error
+            problem = ExtractionError(f"The text cannot be put into the prompt: {error}", text=text)
+            for note in getattr(error, "__notes__", ()):
+                problem.hint(note)
+            raise problem from error
         budget = self._budget(len(prompt_ids) - len(self.chat.prefix_ids))
         room = self.max_window - len(prompt_ids)
         if room < min(budget, MIN_ROOM):

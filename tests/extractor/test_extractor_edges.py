@@ -1,0 +1,193 @@
+"""What users really send: odd texts, odd rows, odd places to write to. Nothing private comes back in a message."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from extractft import (
+    Extractor,
+    GenerationConfig,
+    LoRAConfig,
+    TrainingConfig,
+)
+from extractft.errors import (
+    ArtifactError,
+    ConfigError,
+    DatasetError,
+    ExtractionError,
+    InputTooLongError,
+    TrainingError,
+)
+
+CONFIG = TrainingConfig(
+    num_train_epochs=1, eval_fraction=0, per_device_train_batch_size=4, lora=LoRAConfig(r=2, lora_dropout=0)
+)
+SECRET = "SECRETXYZ"
+
+
+class Order(BaseModel):
+    item: str
+    note: str | None = None
+
+
+class Sparse(BaseModel):
+    a: str | None = None
+    b: int | None = None
+
+
+ROWS = [("tea", Order(item="tea")), ("rice now", Order(item="rice", note="now")), ("salt", Order(item="salt"))]
+LONG = (SECRET * 300, Order(item="x"))
+
+
+@pytest.fixture(scope="module")
+def untrained(tiny_base: Path) -> Extractor[Order]:
+    return Extractor.from_base(Order, base_model=str(tiny_base), generation=GenerationConfig(keep_truncated=True))
+
+
+def fit(tiny_base: Path, rows: Any, schema: Any = Order, config: TrainingConfig = CONFIG, **more: Any) -> Any:
+    return Extractor.fit(schema, rows, base_model=str(tiny_base), config=config, **more)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " \n",
+        "👨‍👩‍👧 １２３\r\n",
+        "e\u0301" * 20,
+        "\x00\x7f",
+        "<|im_end|></think>" * 20,
+        '{"item": "',
+        "\u202e\ufeff",
+    ],
+    ids=ascii,
+)
+def test_any_text_gives_a_valid_record(untrained: Extractor[Order], text: str) -> None:
+    assert isinstance(untrained.extract(text), Order)
+
+
+@pytest.mark.parametrize("text", [SECRET * 6000, SECRET + "\ud800", SECRET.encode(), [SECRET]])
+def test_texts_that_cannot_be_asked_are_not_quoted(
+    untrained: Extractor[Order], text: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG), pytest.raises(ExtractionError) as caught:
+        untrained.extract(text)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+    assert SECRET in caught.value.text
+    assert SECRET not in caplog.text
+
+
+def test_what_to_do_is_on_the_error_itself(untrained: Extractor[Order]) -> None:
+    with pytest.raises(ExtractionError) as caught:
+        untrained.extract("\ud800")
+    assert "right encoding" in caught.value.__notes__[0]
+
+
+def test_texts_are_read_a_batch_ahead_at_most(untrained: Extractor[Order]) -> None:
+    read = itertools.count()
+    outcomes = untrained.extract_many((f"text {next(read)}" for _ in itertools.count()), batch_size=2)
+    assert next(read) == 0
+    next(outcomes)
+    assert next(read) <= 4
+
+
+def test_an_endless_run_of_bad_texts_comes_out_as_it_goes(untrained: Extractor[Order]) -> None:
+    read = itertools.count()
+    texts = ("x" * 9000 for _ in iter(lambda: next(read), -1))
+    outcomes = untrained.extract_many(texts, batch_size=2)
+    assert all(isinstance(next(outcomes), InputTooLongError) for _ in range(5))
+    assert next(read) <= 8
+
+
+def test_bad_texts_keep_their_places(untrained: Extractor[Order]) -> None:
+    texts = ["\ud800", "a", "\ud800", "\ud800", "\ud800", "b", "c", "\ud800"]
+    kinds = [type(outcome) for outcome in untrained.extract_many(texts, batch_size=2)]
+    assert kinds == [ExtractionError if text == "\ud800" else Order for text in texts]
+
+
+def test_a_source_that_breaks_gives_what_it_gave_first(untrained: Extractor[Order]) -> None:
+    def texts() -> Iterator[str]:
+        yield "tea"
+        raise OSError("the disk is gone")
+
+    outcomes = untrained.extract_many(texts())
+    assert isinstance(next(outcomes), Order)
+    with pytest.raises(OSError, match="disk is gone"):
+        next(outcomes)
+
+
+def test_one_text_is_not_many(untrained: Extractor[Order]) -> None:
+    with pytest.raises(TypeError, match="single str"):
+        untrained.extract_many("tea")
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_no_batch_is_smaller_than_one(untrained: Extractor[Order], size: int) -> None:
+    with pytest.raises(ConfigError, match="batch_size"):
+        untrained.extract_many(["tea"], batch_size=size)
+
+
+def test_row_numbers_are_those_of_the_data_even_when_rows_are_held_out(tiny_base: Path) -> None:
+    rows = [*ROWS, LONG, *ROWS]
+    found = set()
+    for seed in range(4):
+        with pytest.raises(DatasetError) as caught:
+            fit(tiny_base, rows, config=CONFIG.replace(eval_fraction=0.5, seed=seed))
+        assert [issue.row for issue in caught.value.issues] == [4]
+        assert SECRET not in str(caught.value)
+        found.add("held out" in str(caught.value))
+    assert found == {True, False}
+
+
+def test_rows_beyond_the_models_window_are_too_long(tiny_base: Path) -> None:
+    rows = [*ROWS, ("x" * 4000, Order(item="x"))]
+    with pytest.raises(DatasetError, match="row 4: more than max_length=4096"):
+        fit(tiny_base, rows, config=CONFIG.replace(max_length=100_000))
+
+
+def test_no_row_short_enough(tiny_base: Path) -> None:
+    skipping = CONFIG.replace(overlong="skip")
+    with pytest.raises(DatasetError, match="training rows of at most"):
+        fit(tiny_base, [LONG], config=skipping)
+    with pytest.raises(DatasetError, match="held-out rows of at most"):
+        fit(tiny_base, ROWS, eval_data=[LONG], config=skipping)
+
+
+def test_nothing_to_hold_out_is_said(tiny_base: Path, caplog: pytest.LogCaptureFixture) -> None:
+    extractor = fit(tiny_base, ROWS[:1], config=CONFIG.replace(eval_fraction=0.1))
+    assert extractor.metrics == {}
+    assert "nothing could be held out" in caplog.text
+
+
+def test_failures_on_empty_records_are_no_perfect_scores(tiny_base: Path) -> None:
+    rows = [("x", Sparse()), ("y", Sparse()), ("z", Sparse())]
+    extractor = fit(tiny_base, rows, Sparse, CONFIG.replace(generation=GenerationConfig(max_new_tokens=8)))
+    report = extractor.evaluate(rows)
+    assert report.field_f1 == report.valid_rate == report.exact_rate
+
+
+@pytest.mark.parametrize("rows", [[{"text": SECRET, "output": {"item": 5, SECRET: SECRET}}], [(SECRET, "{" + SECRET)]])
+def test_bad_rows_are_not_quoted(tiny_base: Path, rows: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG), pytest.raises(DatasetError) as caught:
+        fit(tiny_base, rows)
+    messages = [str(caught.value), *map(str, caught.value.issues), caplog.text, *getattr(caught.value, "__notes__", ())]
+    assert not any(SECRET in message for message in messages)
+
+
+def test_places_that_cannot_be_written_are_found_before_training(tiny_base: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(TrainingError, match="output_dir to write to"):
+        fit(tiny_base, ROWS, output_dir=tmp_path / "file")
+    (tmp_path / "run" / "extractor").mkdir(parents=True)
+    (tmp_path / "run" / "extractor" / "thesis.txt").write_text("x")
+    with pytest.raises(ArtifactError, match="other files"):
+        fit(tiny_base, ROWS, output_dir=tmp_path / "run")
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["extractor"]
