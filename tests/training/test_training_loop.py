@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import TrainingArguments
 
 from extractft.config import PROJECTIONS, TrainingConfig
 from extractft.errors import TrainingError
@@ -314,15 +313,6 @@ def test_scorer_has_to_score(adapted: Any, make_rows: Any, tmp_path: Path) -> No
             output_dir=tmp_path,
             scorer=lambda _: {"rouge": 1.0},
         )
-
-
-def test_several_processes_are_refused(
-    adapted: Any, make_rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Gradients would not be added up between them, and nobody would know."""
-    monkeypatch.setattr(TrainingArguments, "world_size", property(lambda _: 2))
-    with pytest.raises(TrainingError, match="one process, found 2"):
-        train(adapted(), Features(make_rows(4), 20), config=settings(), output_dir=tmp_path)
 
 
 def test_frozen_or_half_adapters_are_refused(adapted: Any, make_rows: Any, tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ Nothing is measured: the choice is conservative and the same on every run.
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from extractft.errors import ConfigError
@@ -58,8 +60,10 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def _available() -> list[torch.device]:
-    """Every device here, the preferred one first."""
+    """Every device here, the preferred one first: of GPUs, the one with this process's number on the machine."""
+    own = int(os.environ.get("LOCAL_RANK", "0"))
     devices = [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
+    devices.sort(key=lambda device: device.index != own)
     if torch.backends.mps.is_available():
         devices.append(torch.device("mps"))
     return [*devices, torch.device("cpu")]

@@ -6,6 +6,7 @@ Knows the trainer's control flags; computes nothing.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
@@ -21,13 +22,17 @@ class Timetable(TrainerCallback):
     Args:
         evaluate: Whether there is anything to score with.
         checkpoint_seconds: Longest stretch of work within an epoch that a kill may cost.
+        agree: Makes the main process's decision everyone's, since clocks differ.
     """
 
     epoch_seconds = 5.0
     """Epochs shorter than this do not get a checkpoint each: writing it would take longer than the work it saves."""
 
-    def __init__(self, *, evaluate: bool, checkpoint_seconds: float) -> None:
+    def __init__(
+        self, *, evaluate: bool, checkpoint_seconds: float, agree: Callable[[bool], bool] = lambda decision: decision
+    ) -> None:
         self.evaluate = evaluate
+        self.agree = agree
         self.checkpoint_seconds = checkpoint_seconds
         self._saved_at = time.monotonic()
 
@@ -40,7 +45,7 @@ class Timetable(TrainerCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Save if it is time, but not at an epoch's last step: its checkpoint comes after the scoring."""
         last = state.global_step >= state.max_steps or float(state.epoch or 0).is_integer()
-        if not last and self._elapsed() >= self.checkpoint_seconds:
+        if not last and self.agree(self._elapsed() >= self.checkpoint_seconds):
             control.should_save = True
 
     def on_epoch_end(
@@ -48,7 +53,7 @@ class Timetable(TrainerCallback):
     ) -> None:
         """Score, then save what has been scored."""
         control.should_evaluate = self.evaluate
-        control.should_save = self._elapsed() >= min(self.checkpoint_seconds, self.epoch_seconds)
+        control.should_save = self.agree(self._elapsed() >= min(self.checkpoint_seconds, self.epoch_seconds))
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Restart the clock."""

@@ -18,7 +18,7 @@ from extractft.errors import DatasetError, RowIssue, TrainingError
 from extractft.prompt import ChatRenderer
 from extractft.schema import Schema
 
-__all__ = ["IGNORED", "Features", "Row", "build_features", "shared_prefix_length"]
+__all__ = ["IGNORED", "Features", "Row", "build_features", "dealt", "shared_prefix_length"]
 
 IGNORED = -100
 """The label of positions that are no target, as PyTorch's cross-entropy has it."""
@@ -159,6 +159,25 @@ def shared_prefix_length(rows: Sequence[Row]) -> int:
         if row.prompt_ids[:limit] != first[:limit]:
             limit = next(i for i in range(limit) if row.prompt_ids[i] != first[i])
     return limit
+
+
+def dealt(rows: Sequence[Row], hands: int, *, shared: int = 0, most: int | None = None) -> list[list[Row]]:
+    """Rows dealt out so that the hands have about as many tokens each: the longest first, to the one with fewest.
+
+    Args:
+        rows: The rows.
+        hands: How many get some; a hand is empty if there are fewer rows.
+        shared: Tokens of each row that cost nothing.
+        most: Rows in one hand at most; `hands * most` have to be enough.
+    """
+    dealt_out: list[list[Row]] = [[] for _ in range(hands)]
+    tokens = [0] * hands
+    for row in sorted(rows, key=len, reverse=True):
+        open_hands = [i for i in range(hands) if most is None or len(dealt_out[i]) < most]
+        hand = min(open_hands, key=tokens.__getitem__)
+        dealt_out[hand].append(row)
+        tokens[hand] += len(row) - shared
+    return dealt_out
 
 
 def _overlong(rows: Sequence[Row], numbers: Sequence[int], max_length: int) -> DatasetError:

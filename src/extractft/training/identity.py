@@ -1,7 +1,7 @@
 """What makes a run the same run: data, model and the settings that the weights depend on.
 
-Settings that only say how a step is computed (how rows are split over passes, checkpointing, device, tracking) may
-change between the sessions of one run. Knows nothing of files.
+Settings that only say how a step is computed (how rows are split over passes and processes, checkpointing, device,
+tracking) may change between the sessions of one run. Knows nothing of files.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FREE = frozenset(
 
 
 def run_identity(
-    model: nn.Module, features: Features, eval_features: Features | None, config: TrainingConfig
+    model: nn.Module, features: Features, eval_features: Features | None, config: TrainingConfig, *, processes: int = 1
 ) -> dict[str, Any]:
     """The identity of a run as flat JSON values, comparable one by one."""
     settings = {name: value for name, value in config.model_dump(mode="json").items() if name not in FREE}
@@ -43,7 +43,7 @@ def run_identity(
         "rows_sha256": features.fingerprint(),
         "eval_rows_sha256": eval_features.fingerprint() if eval_features else None,
         "model_sha256": model_fingerprint(model),
-        "rows_per_step": config.per_device_train_batch_size * config.gradient_accumulation_steps,
+        "rows_per_step": config.per_device_train_batch_size * config.gradient_accumulation_steps * processes,
         **settings,
     }
 

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from extractft.training.attention import PackLayout, packed_attention_enabled
 from extractft.training.engine import model_device, unwrapped
-from extractft.training.features import Row, shared_prefix_length
+from extractft.training.features import Row, dealt, shared_prefix_length
 from extractft.training.padded import PaddedEngine
 
 __all__ = ["PackedEngine", "packed_engine", "split_into_packs"]
@@ -137,20 +137,21 @@ class PackedEngine:
 
 
 def split_into_packs(rows: Sequence[Row], *, shared: int, max_rows: int, max_tokens: int) -> list[list[Row]]:
-    """Rows in packs of at most `max_rows` rows and `max_tokens` tokens, the prefix counted once in each.
+    """Rows in as few packs as they fit into, of about as many tokens each.
 
-    A row that is too long for `max_tokens` gets a pack of its own. The order of rows is kept.
+    A pack has at most `max_rows` rows and `max_tokens` tokens, the prefix counted once in each; a row that is too long
+    for `max_tokens` gets a pack of its own.
     """
-    packs: list[list[Row]] = []
-    room = 0
-    for row in rows:
-        tokens = len(row) - shared
-        if not packs or len(packs[-1]) == max_rows or tokens > room:
-            packs.append([])
-            room = max_tokens - shared
-        packs[-1].append(row)
-        room -= tokens
-    return packs
+    room = max_tokens - shared
+    alone = [[row] for row in rows if len(row) - shared > room]
+    others = [row for row in rows if len(row) - shared <= room]
+    tokens = sum(len(row) - shared for row in others)
+    count = max(-(-len(others) // max_rows), -(-tokens // room)) if others else 0
+    packs = dealt(others, count, shared=shared, most=max_rows)
+    while any(sum(len(row) - shared for row in pack) > room for pack in packs):
+        count += 1
+        packs = dealt(others, count, shared=shared, most=max_rows)
+    return alone + packs
 
 
 def packed_engine(model: nn.Module, *, max_rows: int, max_tokens: int) -> PackedEngine | str:

@@ -54,6 +54,8 @@ class PaddedEngine:
         return True
 
     def _micro_batches(self, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+        """Rows of about the same length together, so that little is padded; the longest first."""
+        rows = sorted(rows, key=len, reverse=True)
         for start in range(0, len(rows), self.batch_size):
             yield rows[start : start + self.batch_size]
 

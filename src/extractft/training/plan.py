@@ -49,13 +49,20 @@ class Plan:
     checkpointing: bool
 
 
-def make_plan(model: nn.Module, features: Features, config: TrainingConfig) -> Plan:
+def make_plan(model: nn.Module, features: Features, config: TrainingConfig, *, sharing: int = 1) -> Plan:
     """The fastest way that works with this model and fits into memory.
 
     Rows in a pass are `per_device_train_batch_size` at most. A pass of fewer rows costs a packing engine little,
     recomputing costs a third more, so passes shrink down to one row before anything is recomputed.
+
+    Args:
+        model: The model with its adapter.
+        features: Rows to train on.
+        config: Training settings.
+        sharing: Processes that share the memory of a CPU.
     """
-    budget = SHARE * available_memory(model_device(model))
+    device = model_device(model)
+    budget = SHARE * available_memory(device) / (sharing if device.type == "cpu" else 1)
     cost = saved_bytes_per_token(model)
     rows, longest = config.per_device_train_batch_size, max(features.lengths)
     packed = packed_engine(model, max_rows=rows, max_tokens=MAX_TOKENS)

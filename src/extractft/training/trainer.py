@@ -17,10 +17,12 @@ from typing import Any
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
-from transformers import PrinterCallback, Trainer, TrainerState, TrainingArguments
+from torch.utils.data import DataLoader
+from transformers import PrinterCallback, Trainer, TrainerState
 
 from extractft.config import TrainingConfig
 from extractft.errors import TrainingError
+from extractft.training.arguments import Steps, training_arguments
 from extractft.training.callbacks import ProgressBar, Timetable
 from extractft.training.checkpoints import (
     Progress,
@@ -34,6 +36,7 @@ from extractft.training.engine import StepEngine, label_count, mean_loss, model_
 from extractft.training.features import Features, Row
 from extractft.training.identity import run_identity
 from extractft.training.memory import checkpointing
+from extractft.training.parallel import Processes
 from extractft.training.plan import make_plan, step_with_retry
 from extractft.training.result import TrainingResult
 from extractft.training.tracking import tracked
@@ -65,12 +68,15 @@ def train(
     After each epoch the model is scored. The weights with the best `field_f1` are kept (the lower evaluation loss
     decides between equals); without a scorer those with the lowest evaluation loss; with neither, the last ones.
 
+    Started by `torchrun` or `accelerate launch`, the processes share each step's rows, and the main one scores and
+    writes; each step then has `per_device_train_batch_size * gradient_accumulation_steps` rows for each process.
+
     Args:
         model: A PEFT model with a trainable adapter, on its device. It is in evaluation mode afterwards.
         features: Rows to train on.
         config: Training settings.
-        output_dir: Where checkpoints and the result are kept. The files of a *finished* run there are replaced unless
-            `resume` is set.
+        output_dir: Where checkpoints and the result are kept, a directory that all processes see. The files of a
+            *finished* run there are replaced unless `resume` is set.
         scorer: Called with the model, in evaluation mode, after each epoch.
         eval_features: Rows whose loss is computed after each epoch.
         resume: Go on with the interrupted run in `output_dir`, which has to be the same run. If there is none,
@@ -85,27 +91,31 @@ def train(
             row, or there is an interrupted run in `output_dir` that is not to be, or cannot be, resumed.
     """
     _require_trainable(model)
-    run = RunDirectory(Path(output_dir))
-    checkpoint = run.begin(run_identity(model, features, eval_features, config), resume=resume)
+    processes = Processes.join(model_device(model))
+    run = RunDirectory(processes.agree(Path(output_dir)))
+    identity = run_identity(model, features, eval_features, config, processes=processes.count)
+    checkpoint = processes.on_main(lambda: run.begin(identity, resume=resume))
     if run.finished:
         load_adapter_state(model, read_adapter(run.path / "best"))
         model.eval()
         return TrainingResult.from_dict(run.result(), best_checkpoint=run.path / "best")
     state = Progress.load(checkpoint) if checkpoint else Progress()
     with ExitStack() as stack:
-        plan = make_plan(model, features, config)
+        plan = make_plan(model, features, config, sharing=processes.local_count)
         stack.enter_context(checkpointing(model, enabled=plan.checkpointing))
-        trainer = _StepTrainer(model, features, config, run, state, plan.engine, scorer, eval_features)
-        for callback in stack.enter_context(tracked(config, run.path)):
-            trainer.add_callback(callback)
-        trainer.add_callback(Timetable(evaluate=bool(scorer or eval_features), checkpoint_seconds=checkpoint_seconds))
-        stack.enter_context(_progress_bar(trainer, shown=progress))
+        trainer = _StepTrainer(model, features, config, run, state, plan.engine, scorer, eval_features, processes)
+        evaluate, agree = bool(scorer or eval_features), processes.agree
+        trainer.add_callback(Timetable(evaluate=evaluate, checkpoint_seconds=checkpoint_seconds, agree=agree))
+        if processes.main:
+            for callback in stack.enter_context(tracked(config, run.path)):
+                trainer.add_callback(callback)
+            stack.enter_context(_progress_bar(trainer, shown=progress))
         trainer_state = trainer.run_from(checkpoint)
     if state.best_adapter is not None:
         load_adapter_state(model, state.best_adapter)
     model.eval()
-    result = _result(state, trainer_state, features, plan.engine)
-    return result.at(run.finish(model, result.to_dict(), tokenizer))
+    result = processes.agree(_result(state, trainer_state, features, plan.engine))
+    return result.at(processes.on_main(lambda: run.finish(model, result.to_dict(), tokenizer)))
 
 
 class _StepTrainer(Trainer):
@@ -121,21 +131,24 @@ class _StepTrainer(Trainer):
         engine: StepEngine,
         scorer: Scorer | None,
         eval_features: Features | None,
+        processes: Processes,
     ) -> None:
         super().__init__(
             model=model,
-            args=_arguments(config, run, model_device(model)),
+            args=training_arguments(config, run.incoming, model_device(model), processes),
             train_dataset=features,
             data_collator=_collate,
         )
         self.remove_callback(PrinterCallback)
         self.adapted = model
+        self.features = features
         self.config = config
         self.run = run
         self.progress = progress
         self.engine = engine
         self.scorer = scorer
         self.eval_features = eval_features
+        self.processes = processes
         self._clock = time.perf_counter()
         self._checked = False
 
@@ -152,13 +165,26 @@ class _StepTrainer(Trainer):
         self._count_seconds()
         return self.state
 
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Whole steps, the same in every process: each takes its own rows out of a step when it computes it."""
+        rows_per_step = self.args.per_device_train_batch_size * self.processes.count
+        steps = Steps(len(self.features), rows_per_step, seed=self.config.seed, epoch=lambda: self._epoch(len(steps)))
+        return DataLoader(self.features, batch_sampler=steps, collate_fn=_collate)  # type: ignore[arg-type]
+
+    def _epoch(self, steps: int) -> int:
+        return int(self.state.global_step) // steps
+
     def training_step(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
     ) -> Tensor:
         """One optimizer step's gradients."""
         rows: Sequence[Row] = inputs["rows"]
         self.adapted.train()
-        loss = step_with_retry(self.engine, self.adapted, rows, labels=label_count(rows))
+        self.processes.seed_step(self.config.seed, self.state.global_step)
+        loss = torch.zeros((), device=self.args.device)
+        if own := self.processes.share(rows):
+            loss = step_with_retry(self.engine, self.adapted, own, labels=label_count(rows))
+        loss = self.processes.add_up(loss, (p for p in self.adapted.parameters() if p.requires_grad))
         if not math.isfinite(loss):
             step = self.state.global_step + 1
             error = TrainingError(f"expected a finite loss, found {float(loss)} at step {step}")
@@ -174,7 +200,7 @@ class _StepTrainer(Trainer):
         self._count_seconds()
         self.adapted.eval()
         with _untouched_randomness(model_device(self.adapted)):
-            metrics = self._metrics()
+            metrics = self.processes.on_main(self._metrics)
         self.log({f"eval_{name}": value for name, value in metrics.items()})
         self._select(metrics)
         now = time.perf_counter()
@@ -212,6 +238,8 @@ class _StepTrainer(Trainer):
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         self._count_seconds()
+        if not self.processes.main:
+            return
         super()._save_checkpoint(model, trial)
         directory = self.run.incoming / f"checkpoint-{self.state.global_step}"
         self.progress.save(directory)
@@ -230,50 +258,13 @@ class _StepTrainer(Trainer):
         """Not counted: the trainer's formula knows nothing of shared prefixes."""
         return 0
 
+    def store_flos(self) -> None:
+        """Not counted, so not added up either, which all processes would have to do together."""
+
     def _count_seconds(self) -> None:
         now = time.perf_counter()
         self.progress.seconds += now - self._clock
         self._clock = now
-
-
-def _arguments(config: TrainingConfig, run: RunDirectory, device: torch.device) -> TrainingArguments:
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    args = TrainingArguments(
-        output_dir=str(run.incoming),
-        per_device_train_batch_size=config.per_device_train_batch_size * config.gradient_accumulation_steps,
-        gradient_accumulation_steps=1,
-        learning_rate=config.learning_rate,
-        num_train_epochs=config.num_train_epochs,
-        warmup_steps=config.warmup_steps,
-        lr_scheduler_type=config.lr_scheduler_type,
-        weight_decay=config.weight_decay,
-        max_grad_norm=config.max_grad_norm,
-        optim="adamw_torch_fused" if device.type in ("cpu", "cuda") else "adamw_torch",
-        seed=config.seed,
-        data_seed=config.seed,
-        use_cpu=device.type == "cpu",
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        save_strategy="no",
-        eval_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        label_names=["labels"],
-        dataloader_num_workers=0,
-        dataloader_pin_memory=False,
-    )
-    if args.world_size > 1:
-        raise TrainingError(f"expected one process, found {args.world_size}: training does not span devices yet").hint(
-            "Start it without torchrun or accelerate launch, on one device."
-        )
-    if device.type == "cuda":
-        # The model stays on the one device it is on; the trainer would spread it over all that it sees.
-        vars(args)["_setup_devices"] = device
-        args._n_gpu = 1
-        torch.cuda.set_device(device)
-    return args
 
 
 def _collate(rows: list[Row]) -> dict[str, list[Row]]:
