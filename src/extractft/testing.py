@@ -15,7 +15,7 @@ from extractft.config import GenerationConfig, PromptConfig
 from extractft.decoding import Completion, GenerationRequest, GrammarCompiler, TokenStep, accepts
 from extractft.errors import ExtractFTError
 from extractft.extractor import Extractor
-from extractft.prompt import ChatRenderer, render_system_prompt
+from extractft.prompt import ChatRenderer, normalize_text, render_system_prompt
 from extractft.schema import Schema
 
 __all__ = [
@@ -111,7 +111,7 @@ class ScriptedEngine:
     """
 
     def __init__(self, script: Script, chat: ChatRenderer, *, logprob: float = -0.01) -> None:
-        self._script = script
+        self._script = script if callable(script) else {normalize_text(text).text: script[text] for text in script}
         self._chat = chat
         self._logprob = logprob
 

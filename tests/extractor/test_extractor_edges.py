@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import logging
+import shutil
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,16 +18,21 @@ from extractft import (
     Extractor,
     GenerationConfig,
     LoRAConfig,
+    PromptConfig,
     TrainingConfig,
 )
+from extractft.artifact import load_manifest
 from extractft.errors import (
     ArtifactError,
+    ArtifactMismatchError,
+    ArtifactNotFoundError,
     ConfigError,
     DatasetError,
     ExtractionError,
     InputTooLongError,
     TrainingError,
 )
+from extractft.testing import scripted_extractor
 
 CONFIG = TrainingConfig(
     num_train_epochs=1, eval_fraction=0, per_device_train_batch_size=4, lora=LoRAConfig(r=2, lora_dropout=0)
@@ -191,3 +198,67 @@ def test_places_that_cannot_be_written_are_found_before_training(tiny_base: Path
     with pytest.raises(ArtifactError, match="other files"):
         fit(tiny_base, ROWS, output_dir=tmp_path / "run")
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["extractor"]
+
+
+@pytest.fixture(scope="module")
+def saved(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory: Path = tmp_path_factory.mktemp("saved") / "extractor"
+    fit(tiny_base, ROWS).save_pretrained(directory)
+    return directory
+
+
+def test_going_on_keeps_prompt_and_adapter_or_says_so(tiny_base: Path, saved: Path, tmp_path: Path) -> None:
+    default = CONFIG.replace(lora=LoRAConfig())
+    fit(tiny_base, ROWS, config=default, init_adapter=saved).save_pretrained(tmp_path / "next")
+    assert load_manifest(tmp_path / "next").config.lora == CONFIG.lora
+    with pytest.raises(ArtifactMismatchError, match="lora settings"):
+        fit(tiny_base, ROWS, config=CONFIG.replace(lora=LoRAConfig(r=3)), init_adapter=saved)
+    with pytest.raises(ArtifactMismatchError, match="prompt settings"):
+        fit(tiny_base, ROWS, config=CONFIG.replace(prompt=PromptConfig(language="zh")), init_adapter=saved)
+
+
+def test_the_saved_chat_template_is_the_one_that_counts(tiny_base: Path, saved: Path, tmp_path: Path) -> None:
+    changed = tmp_path / "base"
+    shutil.copytree(tiny_base, changed)
+    template = changed / "chat_template.jinja"
+    template.write_text(template.read_text().replace("<|im_start|>", "<|im_start|>the "))
+    loaded = Extractor.from_pretrained(saved, base_model=str(changed))
+    assert loaded.render("tea") == Extractor.from_pretrained(saved).render("tea")
+    assert "<|im_start|>the" not in loaded.render("tea")
+
+
+def test_a_saved_extractor_moves_and_is_whole_or_says_so(saved: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere" / "extractor"
+    shutil.copytree(saved, moved)
+    assert Extractor.from_pretrained(moved).extract("tea").model_dump().keys() == {"item", "note"}
+    (moved / "tokenizer.json").unlink()
+    with pytest.raises(ArtifactNotFoundError, match="tokenizer"):
+        Extractor.from_pretrained(moved)
+
+
+def test_home_is_home_everywhere(tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    fit(tiny_base, ROWS, output_dir="~/run")
+    assert isinstance(Extractor.from_pretrained("~/run/extractor", schema=Order).extract("tea"), Order)
+    fit(tiny_base, ROWS, init_adapter="~/run/extractor")
+    assert not (tmp_path / "~").exists()
+
+
+def test_what_is_saved_holds_no_text(saved: Path) -> None:
+    manifest = json.loads((saved / "manifest.json").read_text())
+    assert "rice now" not in json.dumps(manifest)
+    assert "rice now" not in (saved / "README.md").read_text()
+
+
+def test_doubles_have_no_model_to_save(tmp_path: Path) -> None:
+    double = scripted_extractor(Order, {"tea": Order(item="tea")})
+    with pytest.raises(ArtifactError, match="engine of its own"):
+        double.save_pretrained(tmp_path / "x")
+
+
+def test_decomposed_texts_and_records_are_the_same_as_composed_ones() -> None:
+    decomposed = "cafe\u0301 \u1112\u1161\u11ab"
+    double = scripted_extractor(Order, {decomposed: Order(item=decomposed)})
+    report = double.evaluate([(decomposed, Order(item=decomposed))])
+    assert report.exact_rate == report.field_f1 == 1

@@ -48,7 +48,12 @@ def _fold(text: str) -> str:
 
 
 def same_value(gold: Any, prediction: Any) -> bool:
-    """Whether two JSON scalars are the same value: `1` and `1.0` are, `1` and `true` are not."""
+    """Whether two JSON scalars are the same value: `1` and `1.0` are, `1` and `true` are not.
+
+    Strings are compared composed (NFC), as models are trained to write them.
+    """
+    if isinstance(gold, str) and isinstance(prediction, str):
+        return gold == prediction or unicodedata.normalize("NFC", gold) == unicodedata.normalize("NFC", prediction)
     if isinstance(gold, bool) is not isinstance(prediction, bool):
         return False
     return bool(gold == prediction or (gold != gold and prediction != prediction))  # NaN is the same as NaN here

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Self
 
 from extractft.config import GenerationConfig
@@ -28,9 +29,19 @@ class Base:
     model: Any
 
     @classmethod
-    def load(cls, ref: BaseModelRef, *, device: str, dtype: str) -> Self:
-        """Load tokenizer and weights."""
-        return cls(ref, load_tokenizer(ref), load_model(ref, device=device, dtype=dtype))
+    def load(cls, ref: BaseModelRef, *, device: str, dtype: str, tokenizer_path: str | Path | None = None) -> Self:
+        """Load tokenizer and weights.
+
+        Args:
+            ref: The base model.
+            device: Device to load it on.
+            dtype: Type of its weights.
+            tokenizer_path: A saved extractor whose tokenizer and chat template to take: they are what it was trained
+                with, whatever has become of those of the base model.
+        """
+        place = str(tokenizer_path or ref.path)
+        own = ref if tokenizer_path is None else replace(ref, source="local", name=place, path=place)
+        return cls(ref, load_tokenizer(own), load_model(ref, device=device, dtype=dtype))
 
     def with_model(self, model: Any) -> Self:
         """The same with an adapter around the weights."""

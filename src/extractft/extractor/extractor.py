@@ -11,12 +11,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from extractft.artifact import Manifest, load_manifest, require_replaceable, save_artifact
+from extractft.artifact import Manifest, load_manifest, save_artifact
 from extractft.config import GenerationConfig, PromptConfig, TrainingConfig
 from extractft.data import Example, load_examples
 from extractft.decoding import Engine, GrammarCompiler
 from extractft.errors import (
-    ArtifactMismatchError,
+    ArtifactError,
     ConfigError,
     ExtractionError,
     OutputInvalidError,
@@ -27,7 +27,8 @@ from extractft.evaluation import EvaluationReport, Failure, evaluate_records, sc
 from extractft.extractor.base import Base
 from extractft.extractor.rows import Rows
 from extractft.extractor.runner import Extraction, Runner
-from extractft.modeling import BaseModelRef, attach_lora, load_adapter, resolve_base_model
+from extractft.extractor.start import going_on, matching_manifest, require_place
+from extractft.modeling import attach_lora, load_adapter, resolve_base_model
 from extractft.prompt import ChatRenderer, render_system_prompt
 from extractft.schema import Schema
 from extractft.training import Features, TrainingResult, build_features, train
@@ -99,13 +100,15 @@ class Extractor(Generic[T]):
             output_dir: Where checkpoints and, in `extractor/`, the finished extractor are kept; a temporary directory
                 if `None`, and then a run cannot be resumed.
             columns: Column mapping, `{"text": "their column", "output": "their column"}`.
-            init_adapter: A saved extractor of the same schema and base model to go on from.
+            init_adapter: A saved extractor of the same schema and base model to go on from, with its prompt and the
+                shape of its adapter.
             resume: Go on with an interrupted run in `output_dir`.
 
         Raises:
             SchemaError: The type cannot be turned into a schema.
             DatasetError: Rows are bad; all of them are in `.issues`.
             ArtifactNotFoundError: The base model is not to be had.
+            ArtifactMismatchError: `init_adapter` has another schema, base model, prompt or shape than is asked for.
             ArtifactError: In `output_dir`, something else has the place of the finished extractor.
             TrainingError: Training failed, `output_dir` cannot be written, or the interrupted run was another one.
         """
@@ -113,16 +116,17 @@ class Extractor(Generic[T]):
         if resume and output_dir is None:
             raise TrainingError("resume=True needs the output_dir of the interrupted run, found None.")
         spec: Schema[T] = Schema.of(schema, omit_defaults=config.prompt.omit_defaults)
-        if output_dir is not None:
-            _require_place(Path(output_dir))
+        directory = None if output_dir is None else Path(output_dir).expanduser()
+        if directory is not None:
+            require_place(directory)
         rows = Rows.load(data, eval_data, spec, columns, config)
         extractor = cls._to_train(spec, base_model, config, init_adapter)
         rows.check(spec, extractor._runner.chat, extractor._runner.grammar, extractor.config)
         with ExitStack() as stack:
-            directory = Path(output_dir or stack.enter_context(tempfile.TemporaryDirectory(prefix="extractft-")))
-            extractor._train(rows, directory, resume=resume)
-        if output_dir is not None:
-            extractor.save_pretrained(Path(output_dir) / "extractor")
+            place = directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="extractft-")))
+            extractor._train(rows, place, resume=resume)
+        if directory is not None:
+            extractor.save_pretrained(directory / "extractor")
         return extractor
 
     @classmethod
@@ -173,6 +177,7 @@ class Extractor(Generic[T]):
             ArtifactNotFoundError: The directory, or the base model, is missing.
             ArtifactMismatchError: The class or the base model is not the one of the extractor.
         """
+        path = Path(path).expanduser()
         manifest = load_manifest(path)
         spec: Schema[T] = manifest.rebuild_schema()
         if schema is not None:
@@ -181,7 +186,7 @@ class Extractor(Generic[T]):
         own = manifest.base_model
         ref = resolve_base_model(base_model) if base_model else resolve_base_model(own.name, revision=own.revision)
         manifest.require_base_model(ref)
-        base = Base.load(ref, device=device, dtype=dtype)
+        base = Base.load(ref, device=device, dtype=dtype, tokenizer_path=path)
         if manifest.adapter:
             base = base.with_model(load_adapter(base.model, path))
         extractor = cls._assemble(spec, base, manifest.system_prompt, manifest.config.generation)
@@ -302,8 +307,11 @@ class Extractor(Generic[T]):
     ) -> Extractor[T]:
         """An extractor whose adapter is trainable: a fresh one, or a saved one with the prompt it was trained with."""
         ref = resolve_base_model(base_model)
-        manifest = None if init_adapter is None else _matching_manifest(init_adapter, schema, ref)
-        base = Base.load(ref, device=config.device, dtype=config.dtype)
+        init_adapter = None if init_adapter is None else Path(init_adapter).expanduser()
+        manifest = None if init_adapter is None else matching_manifest(init_adapter, schema, ref)
+        if manifest is not None:
+            config = going_on(config, manifest)
+        base = Base.load(ref, device=config.device, dtype=config.dtype, tokenizer_path=init_adapter)
         if manifest is None or init_adapter is None:
             prompt = render_system_prompt(schema, config.prompt)
             model = attach_lora(base.model, config.lora, seed=config.seed)
@@ -339,7 +347,9 @@ class Extractor(Generic[T]):
 
     def _own_base(self) -> Base:
         if self._base is None:
-            raise TrainingError("This extractor runs on an engine of its own and has no model to save or train.")
+            raise ArtifactError("Expected an extractor with a model, found one on an engine of its own.").hint(
+                "Only extractors made by fit, from_base or from_pretrained have a base model and can be saved."
+            )
         return self._base
 
     def _scorer(self, examples: Sequence[Example[T]]) -> Any:
@@ -356,28 +366,6 @@ class Extractor(Generic[T]):
         outcomes = list(self._runner.run(example.text for example in examples))
         closed = [i for i, o in enumerate(outcomes) if isinstance(o, Extraction) and o.truncated]
         return [_failure(o) if isinstance(o, ExtractionError) else o.output for o in outcomes], closed
-
-
-def _require_place(directory: Path) -> None:
-    """Find out that nothing can be written, or that the finished extractor has no place, before hours of training."""
-    require_replaceable(directory / "extractor")
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=directory):
-            pass
-    except OSError as error:
-        raise TrainingError(f"Expected an output_dir to write to, found: {error}.") from error
-
-
-def _matching_manifest(path: str | Path, schema: Schema[Any], ref: BaseModelRef) -> Manifest:
-    manifest = load_manifest(path)
-    manifest.require_schema(schema)
-    manifest.require_base_model(ref)
-    if not manifest.adapter:
-        raise ArtifactMismatchError(
-            "There is no adapter to go on from.", expected="a trained extractor", found="an untrained one"
-        )
-    return manifest
 
 
 def _failure(error: ExtractionError) -> Failure:

@@ -1,0 +1,57 @@
+"""What a run may start from and where it may write, found out before compute is spent. Knows no model."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from extractft.artifact import Manifest, load_manifest, require_replaceable
+from extractft.config import LoRAConfig, PromptConfig, TrainingConfig
+from extractft.errors import ArtifactMismatchError, TrainingError
+from extractft.modeling import BaseModelRef
+from extractft.schema import Schema
+
+__all__ = ["going_on", "matching_manifest", "require_place"]
+
+
+def require_place(directory: Path) -> None:
+    """Find out that nothing can be written, or that the finished extractor has no place, before hours of training."""
+    require_replaceable(directory / "extractor")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise TrainingError(f"Expected an output_dir to write to, found: {error}.") from error
+
+
+def matching_manifest(path: str | Path, schema: Schema[Any], ref: BaseModelRef) -> Manifest:
+    """The manifest of a saved extractor that training can go on from.
+
+    Raises:
+        ArtifactMismatchError: It has another schema or base model, or no adapter.
+    """
+    manifest = load_manifest(path)
+    manifest.require_schema(schema)
+    manifest.require_base_model(ref)
+    if not manifest.adapter:
+        raise ArtifactMismatchError(
+            "There is no adapter to go on from.", expected="a trained extractor", found="an untrained one"
+        ).hint("Leave init_adapter out to train from scratch.")
+    return manifest
+
+
+def going_on(config: TrainingConfig, manifest: Manifest) -> TrainingConfig:
+    """The settings with the prompt and the adapter's shape of a saved extractor, which both stay what they are."""
+    for name, asked, own, default in (
+        ("prompt", config.prompt, manifest.config.prompt, PromptConfig()),
+        ("lora", config.lora, manifest.config.lora, LoRAConfig()),
+    ):
+        if asked not in (own, default):
+            raise ArtifactMismatchError(
+                f"Expected the {name} settings of the extractor to go on from, found others.",
+                expected=str(own),
+                found=str(asked),
+            ).hint(f"Leave {name} out of the config to keep them, or train from scratch.")
+    return config.replace(prompt=manifest.config.prompt, lora=manifest.config.lora)
