@@ -27,6 +27,7 @@ from transformers import (
 
 from extractft.config import GenerationConfig
 from extractft.decoding import Completion, GenerationRequest, GrammarCompiler, TransformersEngine, accepts
+from extractft.errors import GrammarError
 from extractft.schema import Schema
 from extractft.testing import tiny_model
 
@@ -238,17 +239,19 @@ class Counting:
         self.shapes.append(tuple(kwargs["input_ids"].shape))
 
 
-def test_the_prefix_is_computed_once_and_finished_rows_leave(tokenizer: Any, grammar: Any) -> None:
+def test_every_token_goes_through_the_model_once(tokenizer: Any, grammar: Any) -> None:
     model = build("qwen3")
-    engine = make_engine(model, tokenizer, batch_size=4)
+    engine = make_engine(model, tokenizer, batch_size=4, drafts=False)
+    assert engine.packed
     counting = Counting(model)
     requests = make_requests(tokenizer, grammar, 8)
-    completions = list(engine.generate(requests))
+    assert len(list(engine.generate(requests))) == 8
     prefix = len(tokenizer.encode(PREFIX))
+    assert all(rows == 1 for rows, _ in counting.shapes)
     assert counting.shapes.count((1, prefix)) == 1
-    assert all(width < 150 - prefix for _, width in counting.shapes[1:])
-    rows = sum(rows for rows, width in counting.shapes if width == 1)
-    assert rows < sum(len(c.steps) for c in completions) + 8
+    own = sum(len(request.prompt_ids) - prefix for request in requests)
+    passed = sum(width for _, width in counting.shapes) - prefix
+    assert own < passed <= own + sum(request.max_new_tokens for request in requests)
 
 
 def test_training_between_two_generations_is_seen(tokenizer: Any, grammar: Any) -> None:
@@ -356,27 +359,43 @@ def test_logits_that_are_not_numbers_spoil_their_row_only(tokenizer: Any, gramma
     assert_same([fine], expected)
 
 
+class FailingMatcher:
+    """Has no mask once so many tokens were consumed."""
+
+    def __init__(self, matcher: Any, after: int) -> None:
+        self.matcher, self.left = matcher, after
+
+    def fill_mask(self, mask: Any) -> None:
+        if self.left == 0:
+            raise GrammarError("Grammar: a mask cannot be computed (LexerTooComplex).")
+        self.matcher.fill_mask(mask)
+
+    def consume(self, token_id: int) -> None:
+        self.matcher.consume(token_id)
+        self.left -= 1
+
+    def copy(self) -> FailingMatcher:
+        return FailingMatcher(self.matcher.copy(), self.left)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.matcher, name)
+
+
+class FailingGrammar:
+    def __init__(self, grammar: Any, after: int) -> None:
+        self.grammar, self.after = grammar, after
+
+    def matcher(self) -> Any:
+        return FailingMatcher(self.grammar.matcher(), self.after)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.grammar, name)
+
+
 def test_a_grammar_error_spoils_its_row_only(tokenizer: Any, grammar: Any) -> None:
-    class Failing:
-        source = ""
-
-        def matcher(self) -> Any:
-            matcher = grammar.matcher()
-            fill, calls = matcher.fill_mask, []
-
-            def fill_mask(mask: Any) -> None:
-                from extractft.errors import GrammarError
-
-                calls.append(1)
-                if len(calls) > 5:
-                    raise GrammarError("Grammar: a mask cannot be computed (LexerTooComplex).")
-                fill(mask)
-
-            matcher.fill_mask = fill_mask
-            return matcher
-
+    failing_grammar = FailingGrammar(grammar, after=5)
     one, two = make_requests(tokenizer, grammar, 2)
-    failing = GenerationRequest(one.prompt_ids, Failing(), 60)
+    failing = GenerationRequest(one.prompt_ids, failing_grammar, 60)
     model = build("qwen3")
     failed, fine = make_engine(model, tokenizer).generate([failing, two])
     assert (failed.finish_reason, len(failed.steps)) == ("error", 5)

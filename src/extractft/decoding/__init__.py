@@ -17,6 +17,7 @@ from extractft.decoding.protocol import (
     Matcher,
     TokenStep,
 )
+from extractft.decoding.reference import ReferenceEngine
 
 __all__ = [
     "CompiledGrammar",
@@ -29,6 +30,7 @@ __all__ = [
     "GuidanceMatcher",
     "Matcher",
     "RecordSize",
+    "ReferenceEngine",
     "TokenStep",
     "TransformersEngine",
     "accepts",

@@ -16,7 +16,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from extractft.decoding.cache import PrefixCache, attention_kind, empty_cache, keep_rows
 
-__all__ = ["BatchModel", "RunningBatch"]
+__all__ = ["BatchModel", "RunningBatch", "evaluating"]
 
 
 class BatchModel:
@@ -54,22 +54,6 @@ class BatchModel:
         if self._prefix is not None:
             self._prefix.reset()
 
-    @contextmanager
-    def evaluating(self) -> Iterator[None]:
-        """No dropout, no gradients and no gradient checkpointing inside; everything as before afterwards.
-
-        Not `inference_mode`: tensors that the model keeps from a run between two training steps must remain usable
-        for the next one.
-        """
-        training = [module for module in self.model.modules() if module.training]
-        self.model.eval()  # type: ignore[no-untyped-call]
-        try:
-            with torch.no_grad():
-                yield
-        finally:
-            for module in training:
-                module.training = True
-
     def start(self, prompts: Sequence[Sequence[int]]) -> RunningBatch:
         """A batch of prompts, of which the prefix is computed already if all begin with it."""
         shared = self._prefix
@@ -89,6 +73,24 @@ class BatchModel:
 
     def _fill(self, input_ids: Tensor, cache: DynamicCache) -> None:
         self.forward(input_ids, cache)
+
+
+@contextmanager
+def evaluating(model: PreTrainedModel) -> Iterator[None]:
+    """No dropout, no gradients and no gradient checkpointing inside; everything as before afterwards.
+
+    Not `inference_mode`: tensors that the model keeps from a run between two training steps must remain usable for
+    the next one.
+    """
+    training = [module for module in model.modules() if module.training]
+    if training:
+        model.eval()  # type: ignore[no-untyped-call]
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 def _begins_with(prompt: Sequence[int], prefix: Sequence[int]) -> bool:

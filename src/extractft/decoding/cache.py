@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-__all__ = ["PrefixCache", "attention_kind", "empty_cache", "keep_rows"]
+__all__ = ["PrefixCache", "attention_kind", "empty_cache", "keep_rows", "weights_version"]
 
 _ROOM = 128
 """Positions that a layer allocates ahead."""
@@ -104,7 +104,7 @@ class PrefixCache:
 
     def expanded(self, rows: int) -> DynamicCache:
         """A new cache that holds the prefix for each of `rows` rows."""
-        weights = _weights_version(self._model)
+        weights = weights_version(self._model)
         if self._cache is None or weights != self._weights:
             self._cache, self._weights = empty_cache(self._model), weights
             device = next(self._model.parameters()).device
@@ -116,6 +116,6 @@ class PrefixCache:
         return cache
 
 
-def _weights_version(model: PreTrainedModel) -> int:
+def weights_version(model: PreTrainedModel) -> int:
     """A number that changes when weights are changed in place, as optimizers and checkpoint loading do."""
     return hash(tuple((id(p), p._version) for p in model.parameters() if not p.is_inference()))

@@ -1,22 +1,23 @@
-"""Makes completions with a transformers model, batch by batch, each token under its grammar's mask.
+"""Makes completions with a transformers model: callers from any thread join one running batch.
 
-Knows requests, rows and when a row ends. Knows no text and no schema.
+Knows requests, callers and turns. Knows no text and no schema.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
-from torch import Tensor
 from transformers import PreTrainedModel
 
 from extractft.config import GenerationConfig
-from extractft.decoding.batch import BatchModel
-from extractft.decoding.closing import ClosingPlan
-from extractft.decoding.protocol import Completion, FinishReason, GenerationRequest, TokenStep
-from extractft.decoding.scoring import MaskBuffer, decide
-from extractft.errors import GrammarError
+from extractft.decoding.batch import evaluating
+from extractft.decoding.cache import weights_version
+from extractft.decoding.continuous import ContinuousBatch, Statistics, Ticket
+from extractft.decoding.packed import PackedModel
+from extractft.decoding.protocol import Completion, GenerationRequest
+from extractft.decoding.reference import ReferenceEngine
 
 __all__ = ["TransformersEngine"]
 
@@ -24,17 +25,21 @@ __all__ = ["TransformersEngine"]
 class TransformersEngine:
     """Decodes greedily with a causal language model of transformers, bare or wrapped by PEFT.
 
-    Safe to share between threads: batches take turns. The model may be trained between two calls, and the first
-    generation afterwards sees the new weights; call `reset()` after changes that are not made in place, such as
-    switching adapters.
+    Safe to share between threads: whoever waits for a completion runs the batch for all, or waits while another does.
+    The answers are those of `ReferenceEngine`; models whose layers cannot be packed are left to it. The model may be
+    trained between two calls, and the first generation afterwards sees the new weights; call `reset()` after changes
+    that are not made in place, such as switching adapters.
 
     Args:
         model: The model.
         end_token_id: The token that ends a record, as the grammars have it.
-        pad_token_id: Fills up shorter rows.
+        pad_token_id: Fills up shorter rows, where rows are padded.
         config: Rows of a batch and alternatives to report.
-        prefix_ids: Token ids that most prompts begin with; their keys and values are computed once.
-        max_batch_tokens: A batch takes no further row when its prompts, padded, would be longer than this together.
+        prefix_ids: Token ids that most prompts begin with; their keys and values are computed once, and shared.
+        max_batch_tokens: Bounds the memory of a batch: rows times the tokens, beyond the prefix, that the longest of
+            them may come to. A row that does not fit waits; one that fits nowhere runs alone.
+        drafts: Whether to check guesses of several tokens in one pass. It changes the time that a record takes, not
+            the record.
     """
 
     def __init__(
@@ -46,12 +51,46 @@ class TransformersEngine:
         config: GenerationConfig,
         prefix_ids: Sequence[int] = (),
         max_batch_tokens: int = 16_384,
+        drafts: bool = True,
     ) -> None:
-        self._model = BatchModel(model, pad_token_id=pad_token_id, prefix_ids=prefix_ids)
-        self._end_token_id = end_token_id
+        self._model = model
         self._config = config
-        self._max_batch_tokens = max_batch_tokens
-        self._lock = threading.Lock()
+        self._reference = ReferenceEngine(
+            model,
+            end_token_id=end_token_id,
+            pad_token_id=pad_token_id,
+            config=config,
+            prefix_ids=prefix_ids,
+            max_batch_tokens=max_batch_tokens,
+        )
+        self._batch = ContinuousBatch(
+            PackedModel(model, prefix_ids),
+            end_token_id=end_token_id,
+            config=config,
+            max_tokens=max_batch_tokens,
+            drafts=drafts,
+        )
+        self._turn = threading.Condition()
+        self._running = False
+        self._waiting: deque[Ticket] = deque()
+        self._packed: bool | None = None
+        self._weights: int | None = None
+
+    @property
+    def packed(self) -> bool:
+        """Whether the model's layers can be packed; tried out when first asked."""
+        if self._packed is None:
+            with self._turn:
+                self._turn.wait_for(lambda: self._packed is not None or not self._running)
+                if self._packed is None:
+                    with evaluating(self._model):
+                        self._packed = self._batch.model.supported()
+        return self._packed
+
+    @property
+    def statistics(self) -> Statistics:
+        """What the packed batch has done so far."""
+        return self._batch.statistics
 
     def generate(self, requests: Iterable[GenerationRequest], *, batch_size: int | None = None) -> Iterator[Completion]:
         """Yield one completion for each request, in order; requests are taken lazily, a batch ahead at most.
@@ -60,109 +99,103 @@ class TransformersEngine:
             requests: What to complete.
             batch_size: Most rows side by side; the config's if `None`.
         """
-        rows = self._model.max_rows or batch_size or self._config.batch_size
-        for batch in _batches(requests, rows, self._max_batch_tokens):
-            with self._lock, self._model.evaluating():
-                completions = self._complete(batch)
-            yield from completions
+        if not self.packed:
+            yield from self._reference.generate(requests, batch_size=batch_size)
+            return
+        yield from self._stream(iter(requests), batch_size or self._config.batch_size)
 
     def reset(self) -> None:
         """Forget what was computed with the present weights."""
-        with self._lock:
-            self._model.reset()
+        with self._turn:
+            self._turn.wait_for(lambda: not self._running)
+            self._weights = None
+            self._packed = None
+            self._reference.reset()
 
-    def _complete(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        rows = [_Row(request, self._end_token_id) for request in requests]
-        masks = MaskBuffer(len(rows), self._model.vocab_size, self._model.device)
-        batch = self._model.start([request.prompt_ids for request in requests])
-        live, logits = rows, batch.prefill()
-        while True:
-            self._advance(live, masks, logits)
-            going = [index for index, row in enumerate(live) if row.completion is None]
-            if not going:
-                return [row.finished() for row in rows]
-            if len(going) < len(live):
-                live = [live[index] for index in going]
-                batch.keep(going)
-            logits = batch.step([row.steps[-1].token_id for row in live])
-
-    def _advance(self, rows: Sequence[_Row], masks: MaskBuffer, logits: Tensor) -> None:
-        """Decide and take one token in each row. On a GPU the masks are made while the logits still are."""
-        for index, row in enumerate(rows):
-            row.fill_mask(masks, index)
-        steps = decide(logits, masks.allowed(len(rows)), num_alternatives=self._config.num_alternatives)
-        for row, step in zip(rows, steps, strict=True):
-            row.take(step)
-
-
-class _Row:
-    """One request on its way."""
-
-    def __init__(self, request: GenerationRequest, end_token_id: int) -> None:
-        self.steps: list[TokenStep] = []
-        self.completion: Completion | None = None
-        self._matcher = request.grammar.matcher()
-        self._plan = ClosingPlan(request.grammar, request.max_new_tokens)
-        self._end_token_id = end_token_id
-
-    def fill_mask(self, masks: MaskBuffer, index: int) -> None:
+    def _stream(self, requests: Iterator[GenerationRequest], rows: int) -> Iterator[Completion]:
+        """Keep `rows` requests on their way, and up to as many finished ones behind a slow one that comes first."""
+        line: deque[Ticket] = deque()
+        exhausted = False
         try:
-            masks.fill(index, self._matcher)
-        except GrammarError as error:
-            self._end("error", error=str(error))
+            while True:
+                while line and line[0].done:
+                    yield _outcome(line.popleft())
+                while not exhausted and len(line) < 2 * rows and sum(not ticket.done for ticket in line) < rows:
+                    request = next(requests, None)
+                    if request is None:
+                        exhausted = True
+                        break
+                    line.append(self._submit(Ticket(request, rows)))
+                if not line:
+                    return
+                self._advance(line[0])
+        finally:
+            self._cancel(line)
 
-    def take(self, step: TokenStep | None) -> None:
-        """Go on by one decided token, and end if it was the last."""
-        if self.completion is not None:
-            return
-        if step is None:
-            self._end("error", error="The model's logits are not numbers (nan), or the grammar allows no token.")
-            return
+    def _submit(self, ticket: Ticket) -> Ticket:
+        with self._turn:
+            self._waiting.append(ticket)
+        return ticket
+
+    def _cancel(self, tickets: Iterable[Ticket]) -> None:
+        """Nobody waits for these any more."""
+        for ticket in tickets:
+            ticket.cancelled = True
+        with self._turn:
+            self._waiting = deque(ticket for ticket in self._waiting if not ticket.cancelled)
+            if not self._running:
+                self._batch.drop_cancelled()
+
+    def _advance(self, ticket: Ticket) -> None:
+        """Run the batch until some row ends, or wait until another thread has."""
+        with self._turn:
+            if ticket.done:
+                return
+            if self._running:
+                self._turn.wait()
+                return
+            self._running = True
         try:
-            self._matcher.consume(step.token_id)
-        except GrammarError as error:
-            self._end("error", error=str(error))
-            return
-        if step.token_id == self._end_token_id:
-            self._end("stop")
-            return
-        self.steps.append(step)
-        if self._matcher.is_finished():
-            self._end("stop")
-        elif not self._plan.observe(self._matcher, len(self.steps)):
-            self._close()
+            self._run()
+        except Exception as error:
+            with self._turn:
+                for failed in self._batch.drop():
+                    failed.error = error
+        except BaseException:
+            # An interrupt is its own thread's affair: the rows of others start again.
+            with self._turn:
+                self._waiting.extendleft(reversed(self._batch.drop()))
+            raise
+        finally:
+            with self._turn:
+                self._running = False
+                self._turn.notify_all()
 
-    def finished(self) -> Completion:
-        assert self.completion is not None
-        return self.completion
+    def _run(self) -> None:
+        with evaluating(self._model):
+            self._renew()
+            while True:
+                with self._turn:
+                    self._batch.drop_cancelled()
+                    self._batch.admit(self._waiting)
+                ended = self._batch.step()
+                for ticket, completion in ended:
+                    ticket.completion = completion
+                if ended or not len(self._batch):
+                    return
 
-    def _close(self) -> None:
-        closing = self._plan.close()
-        if closing is None:
-            self._end("length")
-            return
-        kept, path = closing
-        self.steps[kept:] = [TokenStep(token_id, 0.0, 0.0, forced=True) for token_id in path[:-1]]
-        self._end("closed")
-
-    def _end(self, reason: FinishReason, *, error: str | None = None) -> None:
-        self.completion = Completion(tuple(self.steps), reason, error)
+    def _renew(self) -> None:
+        """After a change of the weights, begin again with all that was computed with the old ones."""
+        weights = weights_version(self._model)
+        if weights != self._weights:
+            with self._turn:
+                self._waiting.extendleft(reversed(self._batch.drop()))
+            self._batch.model.reset()
+            self._weights = weights
 
 
-def _batches(
-    requests: Iterable[GenerationRequest], max_rows: int, max_tokens: int
-) -> Iterator[list[GenerationRequest]]:
-    """Runs of requests that fit side by side when padded to the longest; one that fits nowhere stands alone."""
-    batch: list[GenerationRequest] = []
-    longest = 0
-    for request in requests:
-        longest = max(longest, len(request.prompt_ids))
-        if batch and longest * (len(batch) + 1) > max_tokens:
-            yield batch
-            batch, longest = [], len(request.prompt_ids)
-        batch.append(request)
-        if len(batch) == max_rows:
-            yield batch
-            batch, longest = [], 0
-    if batch:
-        yield batch
+def _outcome(ticket: Ticket) -> Completion:
+    if ticket.error is not None:
+        raise ticket.error
+    assert ticket.completion is not None
+    return ticket.completion

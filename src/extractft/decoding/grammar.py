@@ -47,12 +47,20 @@ class _Vocabulary:
     def __init__(self, tokenizer_json: str, vocab_size: int, end_token_id: int) -> None:
         self.tokenizer = LLTokenizer(tokenizer_json, n_vocab=vocab_size, eos_token=end_token_id)
         self.mask_bytes = 4 * -(-vocab_size // 32)
+        self._spellings: dict[int, bytes] = {}
         ids: dict[bytes, int] = {}
         for token_id in range(vocab_size):
             spelling = self.tokenizer.decode_bytes([token_id])
             if (len(spelling) == 1 or spelling == b"null") and not self.tokenizer.is_special_token(token_id):
                 ids.setdefault(spelling, token_id)
         self.closing = ClosingTokens.of(ids, end=end_token_id, vocab_size=vocab_size)
+
+    def spelling(self, token_id: int) -> bytes:
+        """The bytes of a token."""
+        known = self._spellings.get(token_id)
+        if known is None:
+            known = self._spellings[token_id] = bytes(self.tokenizer.decode_bytes([token_id]))
+        return known
 
 
 _vocabularies: OrderedDict[tuple[bytes, int, int], _Vocabulary] = OrderedDict()
@@ -160,6 +168,10 @@ class CompiledGrammar:
     def mask_bytes(self) -> int:
         """Length of the masks that its matchers fill."""
         return self._vocabulary.mask_bytes
+
+    def spelling(self, token_id: int) -> bytes:
+        """What a token spells."""
+        return self._vocabulary.spelling(token_id)
 
     def matcher(self) -> GuidanceMatcher:
         """A fresh matcher at the start of the grammar."""

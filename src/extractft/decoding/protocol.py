@@ -79,6 +79,10 @@ class Grammar(Protocol):
         """Length of the masks that its matchers fill, in bytes."""
         ...
 
+    def spelling(self, token_id: int) -> bytes:
+        """The bytes that a token spells."""
+        ...
+
     def matcher(self) -> Matcher:
         """A fresh matcher at the start of the grammar."""
         ...

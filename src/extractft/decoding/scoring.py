@@ -5,12 +5,14 @@ Knows tensors of one step. Knows no model, no cache and no grammar.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from extractft.decoding.protocol import Matcher, TokenStep
 
-__all__ = ["MaskBuffer", "decide"]
+__all__ = ["Decisions", "MaskBuffer", "decide"]
 
 
 class MaskBuffer:
@@ -23,6 +25,7 @@ class MaskBuffer:
     """
 
     def __init__(self, rows: int, vocab_size: int, device: torch.device) -> None:
+        self.rows = rows
         self._vocab_size = vocab_size
         self._row_bytes = 4 * -(-vocab_size // 32)
         self._memory = bytearray(rows * self._row_bytes)
@@ -39,6 +42,10 @@ class MaskBuffer:
         start = row * self._row_bytes
         with memoryview(self._memory)[start : start + self._row_bytes] as mask:
             matcher.fill_mask(mask)
+
+    def allows(self, row: int, token_id: int) -> bool:
+        """Whether a row's mask allows a token."""
+        return bool(self._memory[row * self._row_bytes + (token_id >> 3)] >> (token_id & 7) & 1)
 
     def allowed(self, rows: int) -> Tensor:
         """The first `rows` rows as booleans, shape `[rows, vocab_size]`, on the device of the logits."""
@@ -58,25 +65,49 @@ def decide(logits: Tensor, allowed: Tensor, *, num_alternatives: int) -> list[To
     Returns:
         One step a row; `None` where the logits hold no numbers.
     """
-    logits = logits.float()
-    masked = logits.masked_fill(~allowed, float("-inf"))
-    total, masked_total = torch.logsumexp(logits, dim=-1), torch.logsumexp(masked, dim=-1)
-    best = masked.argmax(dim=-1)
-    score = masked.gather(-1, best[:, None])[:, 0]
-    choices = allowed.sum(dim=-1)
-    table = torch.stack([score - total, score - masked_total], dim=-1).tolist()
-    alternatives = _alternatives(masked, masked_total, choices, num_alternatives)
-    steps: list[TokenStep | None] = []
-    for token_id, count, (logprob, constrained), others in zip(
-        best.tolist(), choices.tolist(), table, alternatives, strict=True
-    ):
-        if logprob != logprob or constrained != constrained:
-            steps.append(None)
-        elif count == 1:
-            steps.append(TokenStep(token_id, logprob, 0.0, forced=True))
-        else:
-            steps.append(TokenStep(token_id, logprob, constrained, alternatives=others))
-    return steps
+    return Decisions(logits, allowed).steps(range(len(logits)), num_alternatives=num_alternatives)
+
+
+class Decisions:
+    """The most probable allowed token of each row, with its probabilities for those who ask.
+
+    Args:
+        logits: Shape `[rows, vocab_size]`.
+        allowed: Booleans of the same shape; at least one true in each row.
+
+    Attributes:
+        best: The tokens; the lowest id among equals, any where the logits hold no numbers.
+    """
+
+    def __init__(self, logits: Tensor, allowed: Tensor) -> None:
+        self._logits = logits.float()
+        self._allowed = allowed
+        self._masked = self._logits.masked_fill(~allowed, float("-inf"))
+        self._best = self._masked.argmax(dim=-1)
+        self.best: list[int] = self._best.tolist()
+
+    def steps(self, rows: Sequence[int], *, num_alternatives: int) -> list[TokenStep | None]:
+        """The decisions of some rows; `None` where the logits hold no numbers."""
+        logits, masked, best, allowed = self._logits, self._masked, self._best, self._allowed
+        if len(rows) < len(logits):
+            index = torch.tensor(rows, device=logits.device)
+            logits, masked, best, allowed = logits[index], masked[index], best[index], allowed[index]
+        total, masked_total = torch.logsumexp(logits, dim=-1), torch.logsumexp(masked, dim=-1)
+        score = masked.gather(-1, best[:, None])[:, 0]
+        choices = allowed.sum(dim=-1)
+        table = torch.stack([score - total, score - masked_total], dim=-1).tolist()
+        alternatives = _alternatives(masked, masked_total, choices, num_alternatives)
+        steps: list[TokenStep | None] = []
+        for token_id, count, (logprob, constrained), others in zip(
+            best.tolist(), choices.tolist(), table, alternatives, strict=True
+        ):
+            if logprob != logprob or constrained != constrained:
+                steps.append(None)
+            elif count == 1:
+                steps.append(TokenStep(token_id, logprob, 0.0, forced=True))
+            else:
+                steps.append(TokenStep(token_id, logprob, constrained, alternatives=others))
+        return steps
 
 
 def _alternatives(masked: Tensor, total: Tensor, choices: Tensor, k: int) -> list[tuple[tuple[int, float], ...]]:

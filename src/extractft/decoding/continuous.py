@@ -1,0 +1,258 @@
+"""A batch that rows join and leave while it runs, each going on by as many tokens as its draft was right about.
+
+Knows rows, drafts and how much memory they may take. Knows no threads.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from extractft.config import GenerationConfig
+from extractft.decoding.drafts import MAX_DRAFT, Drafter, DraftMemory
+from extractft.decoding.packed import PackedModel, Span
+from extractft.decoding.protocol import Completion, GenerationRequest
+from extractft.decoding.rows import Row
+from extractft.decoding.scoring import Decisions, MaskBuffer
+from extractft.errors import GrammarError
+
+__all__ = ["ContinuousBatch", "Statistics", "Ticket"]
+
+_PROMPT_TOKENS = 512
+"""Tokens of prompts in one pass; rows that are decoding go on beside them."""
+
+
+class Ticket:
+    """A request that waits for its completion.
+
+    Args:
+        request: The request.
+        batch_size: Most rows that its caller wants side by side.
+    """
+
+    def __init__(self, request: GenerationRequest, batch_size: int) -> None:
+        self.request = request
+        self.batch_size = batch_size
+        self.completion: Completion | None = None
+        self.error: Exception | None = None
+        self.cancelled = False
+
+    @property
+    def done(self) -> bool:
+        """Whether there is an outcome."""
+        return self.completion is not None or self.error is not None
+
+
+@dataclass(slots=True)
+class Statistics:
+    """What an engine has done so far.
+
+    Attributes:
+        passes: Passes through the model.
+        tokens: Tokens in them.
+        drafted: Drafted tokens in them.
+        accepted: Drafted tokens that were right.
+        draft_seconds: Time spent on masks and drafts.
+    """
+
+    passes: int = 0
+    tokens: int = 0
+    drafted: int = 0
+    accepted: int = 0
+    draft_seconds: float = 0.0
+
+
+class _Live:
+    """A row in the batch.
+
+    Attributes:
+        record: The ids of its decided tokens.
+        done: How many of its tokens have their keys and values in the slot, or in the shared prefix.
+        draft: What was guessed for the present pass.
+    """
+
+    def __init__(self, ticket: Ticket, slot: int, shared: int, memory: DraftMemory, end_token_id: int) -> None:
+        self.ticket = ticket
+        self.slot = slot
+        self.row = Row(ticket.request, end_token_id)
+        self.drafter = Drafter(ticket.request, memory, end_token_id)
+        self.record: list[int] = []
+        self.done = shared
+        self.shared = shared
+        self.draft: list[int] = []
+
+    def pending(self) -> Sequence[int]:
+        """Decided tokens that the model has not seen yet."""
+        prompt = self.ticket.request.prompt_ids
+        if self.done < len(prompt):
+            return prompt[self.done :]
+        return self.record[self.done - len(prompt) :]
+
+    def places(self) -> int:
+        """How many places of its slot it may come to need."""
+        return _places(self.ticket.request, self.shared)
+
+
+def _places(request: GenerationRequest, shared: int) -> int:
+    return len(request.prompt_ids) - shared + request.max_new_tokens
+
+
+class ContinuousBatch:
+    """Rows side by side.
+
+    Args:
+        model: Runs them.
+        end_token_id: The token that ends a record.
+        config: Rows of a batch and alternatives to report.
+        max_tokens: Rows times the places that the longest of them may come to need; a row that fits nowhere runs
+            alone.
+        drafts: Whether to guess at all.
+    """
+
+    def __init__(
+        self, model: PackedModel, *, end_token_id: int, config: GenerationConfig, max_tokens: int, drafts: bool
+    ) -> None:
+        self.model = model
+        self.statistics = Statistics()
+        self._end_token_id = end_token_id
+        self._config = config
+        self._max_tokens = max_tokens
+        self._limit = MAX_DRAFT if drafts else 0
+        self._memory = DraftMemory()
+        self._rows: list[_Live] = []
+        self._vocab_size: int = model.model.get_output_embeddings().weight.shape[0]  # type: ignore[no-untyped-call]
+        self._masks: MaskBuffer | None = None
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def admit(self, waiting: deque[Ticket]) -> None:
+        """Take tickets from the front of the line as long as there is room."""
+        while waiting:
+            ticket = waiting[0]
+            shared = len(self.model.prefix_ids) if self.model.begins_with_prefix(ticket.request.prompt_ids) else 0
+            taken = {live.slot for live in self._rows}
+            slot = next(slot for slot in range(len(taken) + 1) if slot not in taken)
+            if not self._fits(ticket, shared, slots=max(slot, *taken, 0) + 1):
+                break
+            waiting.popleft()
+            self._rows.append(_Live(ticket, slot, shared, self._memory, self._end_token_id))
+
+    def _fits(self, ticket: Ticket, shared: int, *, slots: int) -> bool:
+        if not self._rows:
+            return True
+        longest = max(_places(ticket.request, shared), *(live.places() for live in self._rows))
+        enough = len(self._rows) < max(self._config.batch_size, ticket.batch_size)
+        return enough and slots * longest <= self._max_tokens
+
+    def drop(self, tickets: Iterable[Ticket] | None = None) -> list[Ticket]:
+        """Take rows out before their end, all of them if `None`; returns their tickets."""
+        chosen = None if tickets is None else {id(ticket) for ticket in tickets}
+        gone = [live for live in self._rows if chosen is None or id(live.ticket) in chosen]
+        self._leave(gone, wipe=True)
+        return [live.ticket for live in gone]
+
+    def drop_cancelled(self) -> None:
+        """Take out rows that nobody waits for any more."""
+        if any(live.ticket.cancelled for live in self._rows):
+            self.drop([live.ticket for live in self._rows if live.ticket.cancelled])
+
+    def step(self) -> list[tuple[Ticket, Completion]]:
+        """One pass through the model; the rows that ended in it."""
+        started = time.perf_counter()
+        spans, deciding = self._plan()
+        self.statistics.draft_seconds += time.perf_counter() - started
+        if spans:
+            ends = [live.done - live.shared for live in self._rows]
+            ends += [span.start + len(span.token_ids) - live.shared for live, span in spans]
+            self.model.store.reserve(max(live.slot for live in self._rows) + 1, max(ends))
+            logits = self.model.forward([span for _, span in spans])
+            self._count([span for _, span in spans])
+            for live, span in spans:
+                live.done += len(span.token_ids) - len(live.draft)
+            if deciding:
+                assert self._masks is not None
+                self._decide(deciding, Decisions(logits, self._masks.allowed(len(logits))))
+        ended = [live for live in self._rows if live.row.completion is not None]
+        for live in ended:
+            if live.row.finished().finish_reason == "stop":
+                self._memory.learn(live.record)
+        self._leave(ended, wipe=False)
+        return [(live.ticket, live.row.finished()) for live in ended]
+
+    def _plan(self) -> tuple[list[tuple[_Live, Span]], list[_Live]]:
+        """What goes into the next pass, and which rows decide tokens in it; their masks are in place, in order."""
+        masks = self._masks_for(len(self._rows))
+        price = min(0.5, 0.12 + 0.02 * len(self._rows))
+        room = _PROMPT_TOKENS
+        used = 0
+        spans: list[tuple[_Live, Span]] = []
+        deciding: list[_Live] = []
+        for live in self._rows:
+            live.draft = []
+            pending = live.pending()
+            prompt = not live.record
+            chunk = pending[:room] if prompt else pending
+            room -= len(chunk) if prompt else 0
+            if not chunk:
+                continue
+            if len(chunk) < len(pending):
+                spans.append((live, Span(live.slot, live.done, chunk, 0, live.shared > 0)))
+                continue
+            try:
+                masks.fill(used, live.row.matcher)
+            except GrammarError as error:
+                live.row.fail(str(error))
+                continue
+            limit = min(self._limit, live.row.tokens_left - 1)
+            live.draft = live.drafter.draft(live.row.matcher, live.record, masks, used, limit=limit, price=price)
+            wanted = 1 + len(live.draft)
+            used += wanted
+            spans.append((live, Span(live.slot, live.done, (*chunk, *live.draft), wanted, live.shared > 0)))
+            deciding.append(live)
+        return spans, deciding
+
+    def _masks_for(self, rows: int) -> MaskBuffer:
+        needed = rows * (MAX_DRAFT + 1)
+        if self._masks is None or not needed <= self._masks.rows <= 4 * needed:
+            self._masks = MaskBuffer(needed, self._vocab_size, self.model.device)
+        return self._masks
+
+    def _decide(self, deciding: Sequence[_Live], decisions: Decisions) -> None:
+        """Keep of each draft what the model would have chosen, and the choice behind it."""
+        kept: list[int] = []
+        counts: list[int] = []
+        first = 0
+        for live in deciding:
+            right = 0
+            while right < len(live.draft) and decisions.best[first + right] == live.draft[right]:
+                right += 1
+            # The grammar may be at its end behind the draft: there is no mask for what follows then.
+            kept.extend(range(first, first + right + 1))
+            counts.append(right)
+            first += len(live.draft) + 1
+        steps = iter(decisions.steps(kept, num_alternatives=self._config.num_alternatives))
+        for live, right in zip(deciding, counts, strict=True):
+            for _ in range(right + 1):
+                step = next(steps)
+                if live.row.completion is None:
+                    live.row.take(step)
+                    live.record.extend([step.token_id] if step is not None else [])
+            live.done += right
+            live.drafter.observe(live.record, right)
+            self.statistics.drafted += len(live.draft)
+            self.statistics.accepted += right
+
+    def _leave(self, rows: Sequence[_Live], *, wipe: bool) -> None:
+        for live in rows:
+            self._rows.remove(live)
+            if wipe or live.row.finished().finish_reason == "error":
+                self.model.store.wipe(live.slot)
+        if not self._rows:
+            self.model.store.clear()
+
+    def _count(self, spans: Sequence[Span]) -> None:
+        self.statistics.passes += 1
+        self.statistics.tokens += sum(len(span.token_ids) for span in spans)

@@ -1,0 +1,284 @@
+"""Rows of any length through the model in one pass, without padding: their tokens lie end to end.
+
+Everything but attention sees one long row. Attention is a function of its own, which keeps each row's keys and values
+in a slot and lets the tokens of a row see that row and the prefix that all rows share. Knows transformers' attention
+interface. Knows no grammar and decides nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface, PreTrainedModel
+
+from extractft.decoding.slots import SlotStore
+
+__all__ = ["PackedModel", "Span"]
+
+logger = logging.getLogger(__name__)
+
+_ATTENTION = "extractft_slots"
+_SUPPORTED_LAYERS = {"full_attention", "sliding_attention"}
+_SHORT = 16
+"""Spans of up to this many tokens are padded to the longest of them inside attention; longer ones go alone."""
+_CHUNK = 512
+"""Tokens of the prefix in one pass, which bounds the size of attention's scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Consecutive tokens of one row.
+
+    Attributes:
+        slot: Where the row's keys and values are kept.
+        start: Position of the first token in the row.
+        token_ids: The tokens, at least one.
+        wanted: For how many of the last tokens logits are wanted.
+        shared: Whether the row begins with the shared prefix, which is then not part of any span.
+    """
+
+    slot: int
+    start: int
+    token_ids: Sequence[int]
+    wanted: int = 0
+    shared: bool = False
+
+
+class PackedModel:
+    """A causal language model that takes spans of many rows at once. To be run inside `evaluating`.
+
+    Args:
+        model: A causal language model of transformers, bare or wrapped by PEFT.
+        prefix_ids: Tokens that most rows begin with.
+    """
+
+    def __init__(self, model: PreTrainedModel, prefix_ids: Sequence[int] = ()) -> None:
+        self.model = model
+        self.prefix_ids = tuple(prefix_ids)
+        self.store = SlotStore()
+        self._prefix: SlotStore | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the inputs have to be."""
+        return next(self.model.parameters()).device
+
+    def reset(self) -> None:
+        """Forget the prefix."""
+        self._prefix = None
+
+    def begins_with_prefix(self, prompt: Sequence[int]) -> bool:
+        """Whether a prompt can share the prefix: it begins with it and goes on."""
+        length = len(self.prefix_ids)
+        return 0 < length < len(prompt) and tuple(prompt[:length]) == self.prefix_ids
+
+    def forward(self, spans: Sequence[Span]) -> Tensor:
+        """Run the spans and keep their keys and values, over those that stood in the same places before.
+
+        Returns:
+            Logits, shape `[sum of wanted, vocab_size]`, span after span.
+        """
+        if self._prefix is None and any(span.shared for span in spans):
+            self._prefix = self._computed_prefix()
+        return self._run(spans, self.store, self._prefix)
+
+    def supported(self) -> bool:
+        """Whether the model's layers can be run this way: tried on a few tokens, and compared with the plain way."""
+        config = self.model.config.get_text_config()
+        if not set(getattr(config, "layer_types", None) or _SUPPORTED_LAYERS) <= _SUPPORTED_LAYERS:
+            return False
+        try:
+            return self._agrees()
+        except (TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
+            logger.debug("Rows of %s are not packed: %s", type(self.model).__name__, error)
+            return False
+
+    def _agrees(self) -> bool:
+        ids = [1 + i * 5 % 17 for i in range(12)]
+        expected = self.model(input_ids=torch.tensor([ids], device=self.device), use_cache=False).logits[0]
+        store = SlotStore()
+        store.reserve(2, len(ids))
+        first = self._run([Span(0, 0, ids[:5], 1), Span(1, 0, ids[:9], 2)], store, None)
+        second = self._run([Span(1, 9, ids[9:], 3), Span(0, 5, ids[5:], 7)], store, None)
+        wanted = expected[[4, 7, 8, 9, 10, 11, *range(5, 12)]].float()
+        tolerance = (1e-3 if expected.dtype == torch.float32 else 0.1) * float(wanted.std().nan_to_num(1.0))
+        return torch.allclose(torch.cat([first, second]).float(), wanted, rtol=0, atol=tolerance, equal_nan=True)
+
+    def _computed_prefix(self) -> SlotStore:
+        store = SlotStore()
+        store.reserve(1, len(self.prefix_ids))
+        for start in range(0, len(self.prefix_ids), _CHUNK):
+            self._run([Span(0, start, self.prefix_ids[start : start + _CHUNK])], store, None)
+        return store
+
+    def _run(self, spans: Sequence[Span], store: SlotStore, prefix: SlotStore | None) -> Tensor:
+        step = _Pass(spans, store, prefix, len(self.prefix_ids), self.device)
+        with _own_attention(self.model):
+            outputs = self.model(
+                input_ids=step.token_ids,
+                position_ids=step.positions,
+                use_cache=False,
+                logits_to_keep=step.wanted,
+                packed_pass=step,
+            )
+        if step.calls == 0:
+            raise ValueError("The model does not use transformers' attention interface.")
+        logits: Tensor = outputs.logits[0]
+        return logits
+
+
+@contextmanager
+def _own_attention(model: PreTrainedModel) -> Iterator[None]:
+    """Let the model's layers attend through this module inside."""
+    AttentionInterface.register(_ATTENTION, _attend)
+    config = model.config.get_text_config()
+    before = config._attn_implementation
+    config._attn_implementation = _ATTENTION
+    try:
+        yield
+    finally:
+        config._attn_implementation = before
+
+
+def _attend(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    packed_pass: _Pass,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """What transformers' layers call: `query` has shape `[1, heads, tokens, size]`."""
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    layer: Any = module.layer_idx
+    return packed_pass.attend(layer, query[0] * scale, key[0], value[0], sliding_window, softcap)[None], None
+
+
+class _Group:
+    """Spans of neighbouring slots that attend side by side, padded to the longest of them."""
+
+    def __init__(self, spans: Sequence[tuple[int, Span]], prefix_length: int, device: torch.device) -> None:
+        spans = sorted(spans, key=lambda pair: pair[1].slot)
+        slots = [span.slot for _, span in spans]
+        self.low, self.high = min(slots), max(slots) + 1
+        self.rows, self.width = self.high - self.low, max(len(span.token_ids) for _, span in spans)
+        source = torch.zeros(self.rows, self.width, dtype=torch.long)
+        position = torch.zeros(self.rows, self.width, dtype=torch.long)
+        base = torch.zeros(self.rows, 1, dtype=torch.long)
+        inside: list[int] = []
+        target: list[int] = []
+        self.length = 0
+        for offset, span in spans:
+            row, count = span.slot - self.low, len(span.token_ids)
+            source[row, :count] = torch.arange(offset, offset + count)
+            position[row, :count] = torch.arange(span.start, span.start + count)
+            base[row] = prefix_length if span.shared else 0
+            position[row, count:] = span.start
+            inside.extend(range(row * self.width, row * self.width + count))
+            target.extend(range(offset, offset + count))
+            self.length = max(self.length, span.start + count - int(base[row]))
+        self.whole = len(inside) == self.rows * self.width
+        self.source, self.inside = source.flatten().to(device), torch.tensor(inside, device=device)
+        self.target = torch.tensor(target, device=device)
+        self._position, self._base = position.to(device), base.to(device)
+        self.prefix_length = prefix_length if any(span.shared for _, span in spans) else 0
+        self._hidden: dict[int | None, Tensor] = {}
+
+    def hidden(self, window: int | None) -> Tensor:
+        """Which keys, of the prefix and then the row's own, a query must not see: `[rows, 1, 1, width, keys]`."""
+        if window not in self._hidden:
+            device = self._position.device
+            shared = torch.arange(self.prefix_length, device=device).expand(self.rows, -1)
+            own = torch.arange(self.length, device=device) + self._base
+            absent = (self._base == 0).expand(-1, self.prefix_length)
+            keys = torch.cat([shared.masked_fill(absent, torch.iinfo(torch.long).max), own], dim=1)[:, None]
+            hidden = keys > self._position[..., None]
+            if window is not None:
+                hidden |= keys <= self._position[..., None] - window
+            self._hidden[window] = hidden[:, None, None]
+        return self._hidden[window]
+
+
+class _Pass:
+    """One pass through the model: the inputs, and what attention needs to know of them."""
+
+    def __init__(
+        self,
+        spans: Sequence[Span],
+        store: SlotStore,
+        prefix: SlotStore | None,
+        prefix_length: int,
+        device: torch.device,
+    ) -> None:
+        counts = [len(span.token_ids) for span in spans]
+        offsets = [0, *itertools.accumulate(counts)]
+        flat = [token_id for span in spans for token_id in span.token_ids]
+        positions = [span.start + i for span in spans for i in range(len(span.token_ids))]
+        wanted = [i for end, span in zip(offsets[1:], spans, strict=True) for i in range(end - span.wanted, end)]
+        places = [span.start - (prefix_length if span.shared else 0) for span in spans]
+        self.token_ids = torch.tensor([flat], device=device)
+        self.positions = torch.tensor([positions], device=device)
+        self.wanted = torch.tensor(wanted, dtype=torch.long, device=device)
+        self.calls = 0
+        self._store, self._prefix = store, prefix
+        slots = [span.slot for span in spans for _ in span.token_ids]
+        inner = [place + i for place, count in zip(places, counts, strict=True) for i in range(count)]
+        self._slots, self._places = torch.tensor(slots, device=device), torch.tensor(inner, device=device)
+        numbered = list(zip(offsets, spans, strict=False))
+        short = [pair for pair in numbered if len(pair[1].token_ids) <= _SHORT]
+        groups = [short] if short else []
+        groups += [[pair] for pair in numbered if len(pair[1].token_ids) > _SHORT]
+        self._groups = [_Group(group, prefix_length, device) for group in groups]
+
+    def attend(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, window: int | None, softcap: float | None
+    ) -> Tensor:
+        """Keep the new keys and values `[kv heads, tokens, size]`; attend, shape `[tokens, heads, value size]`."""
+        self.calls += 1
+        self._store.write(layer, key.transpose(0, 1), value.transpose(0, 1), self._slots, self._places)
+        output = value.new_empty(query.shape[1], query.shape[0], value.shape[-1])
+        for group in self._groups:
+            attended = self._attend_group(group, layer, query, window, softcap)
+            if not group.whole:
+                attended = attended.index_select(0, group.inside)
+            output.index_copy_(0, group.target, attended)
+        return output
+
+    def _attend_group(
+        self, group: _Group, layer: int, query: Tensor, window: int | None, softcap: float | None
+    ) -> Tensor:
+        keys, values = self._store.read(layer, group.low, group.high, group.length)
+        rows, heads, width = group.rows, keys.shape[1], group.width
+        shares = query.shape[0] // heads
+        queries = query.index_select(1, group.source).view(heads, shares, rows, width, -1)
+        own = queries.permute(2, 0, 1, 3, 4).reshape(rows, heads, shares * width, -1)
+        scores = (own @ keys.mT).view(rows, heads, shares, width, -1)
+        if group.prefix_length and self._prefix is not None:
+            shared_keys, shared_values = (t[0] for t in self._prefix.read(layer, 0, 1, group.prefix_length))
+            shared = queries.reshape(heads, shares * rows * width, -1) @ shared_keys.mT
+            shared = shared.view(heads, shares, rows, width, -1).permute(2, 0, 1, 3, 4)
+            scores = torch.cat([shared, scores], dim=-1)
+        if softcap is not None:
+            scores = torch.tanh(scores / softcap) * softcap
+        scores = scores.masked_fill_(group.hidden(window), float("-inf"))
+        weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(values.dtype)
+        past = group.prefix_length
+        output = weights[..., past:].reshape(rows, heads, shares * width, -1) @ values
+        output = output.view(rows, heads, shares, width, -1)
+        if past and self._prefix is not None:
+            seen = weights[..., :past].permute(1, 2, 0, 3, 4).reshape(heads, shares * rows * width, past)
+            seen = (seen @ shared_values).view(heads, shares, rows, width, -1)
+            output = output + seen.permute(2, 0, 1, 3, 4)
+        return output.permute(0, 3, 1, 2, 4).reshape(rows * width, heads * shares, -1)

@@ -1,0 +1,262 @@
+"""The packed engine against the plain one: the same completions, whatever is drafted, batched or interrupted."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from test_engine import MODELS, PREFIX, SCHEMA, VOCAB, Flags, assert_same, build, make_engine, make_requests
+
+from extractft.config import GenerationConfig
+from extractft.decoding import GenerationRequest, GrammarCompiler, ReferenceEngine
+from extractft.schema import Schema
+
+PACKED = [name for name in MODELS if name != "lfm2"]
+
+
+@pytest.fixture(scope="module")
+def compiler(tokenizer: Any) -> GrammarCompiler:
+    return GrammarCompiler(tokenizer, vocab_size=VOCAB, end_token_id=tokenizer.eos_token_id)
+
+
+@pytest.fixture(scope="module")
+def grammar(compiler: GrammarCompiler) -> Any:
+    return compiler.compile(SCHEMA, max_string_length=100)
+
+
+def reference(model: Any, tokenizer: Any, *, batch_size: int = 16, prefix: str = PREFIX) -> ReferenceEngine:
+    return ReferenceEngine(
+        model,
+        end_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        config=GenerationConfig(batch_size=batch_size),
+        prefix_ids=tokenizer.encode(prefix),
+    )
+
+
+def with_sources(requests: list[Any], completions: list[Any], seed: int = 0) -> list[Any]:
+    """Sources that the records copy from, with something wrong here and there."""
+    rng = random.Random(seed)
+    made = []
+    for request, completion in zip(requests, completions, strict=True):
+        source = [i if rng.random() < 0.9 else rng.randrange(256) for i in completion.token_ids]
+        made.append(replace(request, draft_ids=tuple(source)))
+    return made
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_which_models_are_packed(tokenizer: Any, name: str) -> None:
+    model = build(name)
+    before = model.config._attn_implementation
+    assert make_engine(model, tokenizer).packed is (name in PACKED)
+    assert model.config._attn_implementation == before
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_drafted_is_undrafted_is_batched_is_the_plain_way(tokenizer: Any, grammar: Any, name: str) -> None:
+    model = build(name)
+    requests = make_requests(tokenizer, grammar, 9, seed=5)
+    expected = list(reference(model, tokenizer).generate(requests))
+    requests = with_sources(requests, expected)
+    for batch_size, drafts in ((1, True), (4, True), (9, True), (4, False)):
+        engine = make_engine(model, tokenizer, batch_size=batch_size, drafts=drafts)
+        assert_same(list(engine.generate(requests)), expected)
+        if name in PACKED and drafts:
+            assert 0 < engine.statistics.accepted < engine.statistics.drafted
+        elif name in PACKED:
+            assert engine.statistics.drafted == 0
+
+
+def test_hundreds_of_texts_and_grammars_agree(tokenizer: Any, compiler: GrammarCompiler, grammar: Any) -> None:
+    flags = compiler.compile(Schema.of(Flags))
+    numbers = compiler.compile(Schema.of(list[int]))
+    rng = random.Random(1)
+    requests = make_requests(tokenizer, grammar, 300, seed=11, budget=24)
+    requests = [replace(request, grammar=rng.choice([grammar, flags, numbers])) for request in requests]
+    for index in range(0, 300, 7):  # some do not begin with the prefix, one is nothing but the prefix
+        requests[index] = replace(requests[index], prompt_ids=requests[index].prompt_ids[index % 5 + 1 :])
+    requests[3] = replace(requests[3], prompt_ids=tuple(tokenizer.encode(PREFIX)))
+    model = build("qwen3")
+    expected = list(reference(model, tokenizer, prefix="", batch_size=32).generate(requests))
+    engine = make_engine(model, tokenizer, batch_size=13)
+    found = list(engine.generate(with_sources(requests, expected)))
+    assert_same(found, expected)
+    assert {completion.finish_reason for completion in found} == {"stop", "closed"}
+    assert engine.statistics.passes < sum(len(completion.steps) for completion in found) / 13
+
+
+def test_prompts_longer_than_a_pass_are_run_in_pieces(tokenizer: Any, grammar: Any) -> None:
+    model = build("llama")
+    requests = make_requests(tokenizer, grammar, 5)
+    long = [GenerationRequest(tuple(tokenizer.encode(PREFIX + "ab c" * n)), grammar, 40) for n in (300, 150, 129)]
+    requests = [*requests[:2], long[0], *requests[2:4], *long[1:], requests[4]]
+    expected = list(reference(model, tokenizer, batch_size=1).generate(requests))
+    engine = make_engine(model, tokenizer)
+    counting: list[int] = []
+    hook = model.register_forward_pre_hook(lambda m, a, k: counting.append(k["input_ids"].shape[1]), with_kwargs=True)
+    assert_same(list(engine.generate(requests)), expected)
+    hook.remove()
+    assert max(counting) <= 512 + 8 * 25
+
+
+def test_a_prefix_longer_than_a_pass(tokenizer: Any, grammar: Any) -> None:
+    model = build("qwen3-windows")
+    prefix = "0123456789" * 60
+    prompts = [tuple(tokenizer.encode(prefix + text)) for text in ("a", "bcd", "efghij")]
+    requests = [GenerationRequest(prompt, grammar, 40) for prompt in prompts]
+    expected = list(reference(model, tokenizer, prefix="").generate(requests))
+    assert_same(list(make_engine(model, tokenizer, prefix=prefix).generate(requests)), expected)
+
+
+def test_memory_stays_bounded_over_a_thousand_requests(tokenizer: Any, compiler: GrammarCompiler) -> None:
+    model, flags = build("qwen3"), compiler.compile(Schema.of(Flags))
+    engine = make_engine(model, tokenizer, batch_size=8, max_batch_tokens=4000)
+    store, sizes, taken = engine._batch.model.store, [], []
+
+    def requests() -> Iterator[GenerationRequest]:
+        rng = random.Random(0)
+        for index in range(1000):
+            taken.append(index)
+            sizes.append(store.slots * store.places)
+            text = "x" * rng.randrange(1, 1500 if index % 100 == 0 else 40)
+            yield GenerationRequest(tuple(tokenizer.encode(PREFIX + text)), flags, 60)
+
+    for count, completion in enumerate(engine.generate(requests())):
+        assert completion.finish_reason == "stop"
+        assert len(taken) <= count + 2 * 8 + 1
+    assert count == 999
+    assert max(sizes) <= 2 * 4000
+    assert store.nbytes == 0
+
+
+def test_poison_stays_in_its_row_and_leaves_with_it(tokenizer: Any, grammar: Any) -> None:
+    model = build("llama")
+    good = make_requests(tokenizer, grammar, 12, seed=3)
+    expected = list(reference(model, tokenizer).generate(good))
+    poison = tokenizer.convert_tokens_to_ids("<|im_start|>")
+    with torch.no_grad():
+        model.get_input_embeddings().weight[poison] = float("nan")
+    bad = GenerationRequest((*good[0].prompt_ids, poison, *[5] * 60), grammar, 60)
+    mixed = [request for pair in zip([bad] * 12, good, strict=True) for request in pair]
+    found = list(make_engine(model, tokenizer, batch_size=3).generate(mixed))
+    assert all(completion.finish_reason == "error" for completion in found[::2])
+    assert_same(found[1::2], expected)
+
+
+# ----------------------------------------------------------------------------------------------------- many callers
+
+
+def test_threads_share_passes(tokenizer: Any, grammar: Any) -> None:
+    model = build("qwen3")
+    engine = make_engine(model, tokenizer, batch_size=8)
+    batches = [make_requests(tokenizer, grammar, 3, seed=seed, budget=20) for seed in range(8)]
+    expected = [list(reference(model, tokenizer).generate(batch)) for batch in batches]
+    found: dict[int, Any] = {}
+    ready = threading.Barrier(8)
+
+    def work(index: int) -> None:
+        ready.wait(30)
+        found[index] = list(engine.generate(batches[index], batch_size=1))
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    for index in range(8):
+        assert_same(found[index], expected[index])
+    alone = make_engine(model, tokenizer, batch_size=8)
+    for batch in batches:
+        list(alone.generate(batch, batch_size=1))
+    assert engine.statistics.passes < alone.statistics.passes / 2
+
+
+def test_a_dropped_generator_leaves_no_rows_behind(tokenizer: Any, grammar: Any) -> None:
+    engine = make_engine(build("qwen3"), tokenizer, batch_size=4)
+    requests = make_requests(tokenizer, grammar, 12)
+    expected = list(engine.generate(requests))
+    dropped = engine.generate(requests)
+    next(dropped)
+    dropped.close()
+    assert len(engine._batch) == 0
+    assert not engine._waiting
+    assert engine._batch.model.store.nbytes == 0
+    assert_same(list(engine.generate(requests)), expected)
+
+
+def test_a_failing_iterable_fails_its_own_call(tokenizer: Any, grammar: Any) -> None:
+    engine = make_engine(build("qwen3"), tokenizer, batch_size=4)
+    requests = make_requests(tokenizer, grammar, 8)
+    expected = list(engine.generate(requests))
+
+    def failing() -> Iterator[GenerationRequest]:
+        yield from requests[:6]
+        raise OSError("the disk is gone")
+
+    others = engine.generate(requests)
+    first = next(others)
+    found: list[Any] = []
+    with pytest.raises(OSError, match="the disk is gone"):
+        found.extend(engine.generate(failing()))
+    assert_same(found, expected[: len(found)])
+    assert_same([first, *others], expected)
+
+
+class Interrupting:
+    """Raises in the model's forward pass, once."""
+
+    def __init__(self, model: Any, error: BaseException) -> None:
+        self.error, self.calls = error, 0
+        self.hook = model.register_forward_pre_hook(self._maybe)
+
+    def _maybe(self, module: Any, args: Any) -> None:
+        self.calls += 1
+        if self.calls == 4:
+            raise self.error
+
+
+@pytest.mark.parametrize("error", [RuntimeError("out of memory"), KeyboardInterrupt()])
+def test_an_error_of_the_model_reaches_the_caller_and_passes(tokenizer: Any, grammar: Any, error: Any) -> None:
+    model = build("qwen3")
+    engine = make_engine(model, tokenizer, batch_size=4)
+    requests = make_requests(tokenizer, grammar, 8)
+    expected = list(engine.generate(requests))
+    interrupting = Interrupting(model, error)
+    with pytest.raises(type(error)):
+        list(engine.generate(requests))
+    interrupting.hook.remove()
+    assert len(engine._batch) == 0
+    assert_same(list(engine.generate(requests)), expected)
+
+
+def test_an_interrupt_of_one_caller_does_not_fail_another(tokenizer: Any, grammar: Any) -> None:
+    model = build("qwen3")
+    engine = make_engine(model, tokenizer, batch_size=4)
+    requests = make_requests(tokenizer, grammar, 8)
+    expected = list(engine.generate(requests))
+    suspended = engine.generate(requests)
+    first = next(suspended)
+    interrupting = Interrupting(model, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        list(engine.generate(requests))
+    interrupting.hook.remove()
+    assert_same([first, *suspended], expected)
+
+
+def test_weights_that_change_under_a_suspended_call_are_seen_whole(tokenizer: Any, grammar: Any) -> None:
+    model = build("qwen3")
+    engine = make_engine(model, tokenizer, batch_size=2)
+    requests = make_requests(tokenizer, grammar, 6)
+    suspended = engine.generate(requests)
+    next(suspended)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.25)
+    after = list(reference(model, tokenizer).generate(requests))
+    assert_same(list(engine.generate(requests)), after)
+    assert_same(list(suspended)[2:], after[3:])
