@@ -54,6 +54,11 @@ def test_all_is_sorted_and_importable() -> None:
     assert set(extractft.__all__) <= set(dir(extractft))
 
 
+def test_public_modules_need_no_import_of_their_own() -> None:
+    command = "import extractft; extractft.errors.SchemaError; extractft.data.load_examples; extractft.schema.Schema"
+    assert subprocess.run([sys.executable, "-c", command], check=False).returncode == 0
+
+
 def test_unknown_names_are_attribute_errors() -> None:
     with pytest.raises(AttributeError, match="no_such_name"):
         extractft.no_such_name  # noqa: B018

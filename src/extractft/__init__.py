@@ -32,6 +32,9 @@ _EXPORTS = {
     "TrainingConfig": "extractft.config",
 }
 
+_ROOMS = frozenset({"config", "data", "decoding", "errors", "evaluation", "modeling", "prompt", "schema", "testing"})
+"""Submodules that can be named without being imported first: `extractft.errors`, `extractft.testing`."""
+
 __all__ = [
     "EvaluationReport",
     "Example",
@@ -49,6 +52,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"{__name__}.{name}")
     module = _EXPORTS.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

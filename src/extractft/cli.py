@@ -74,7 +74,12 @@ def _load_schema(spec: str) -> Any:
         module = importlib.util.module_from_spec(module_spec)
         sys.modules[module_spec.name] = module
         sys.path.insert(0, str(path.resolve().parent))
-        module_spec.loader.exec_module(module)
+        try:
+            module_spec.loader.exec_module(module)
+        except Exception as error:  # the user's file may raise anything
+            raise typer.BadParameter(
+                f"{place} cannot be imported: {type(error).__name__}: {error}", param_hint="SCHEMA"
+            ) from error
     value: Any = module
     for part in name.split("."):
         if not hasattr(value, part):
@@ -85,7 +90,10 @@ def _load_schema(spec: str) -> Any:
 
 def _load_config(path: Path | None, changes: dict[str, str]) -> TrainingConfig:
     """Defaults, then the file, then `--set`; dotted names reach the nested settings."""
-    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path else {}
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path else {}
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"cannot read {path}: {error}", param_hint="--config") from error
     for name, text in changes.items():
         *parents, leaf = name.split(".")
         target = values

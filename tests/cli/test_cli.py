@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ ROWS = [
 def workplace(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Path:
     folder = tmp_path_factory.mktemp("cli")
     (folder / "schema.py").write_text(SCHEMA)
+    (folder / "broken.py").write_text("raise ValueError(1)")
     lines = [json.dumps(row, ensure_ascii=False) for row in ROWS]
     (folder / "rows.jsonl").write_text("\n".join(lines) + "\n")
     (folder / "bad.jsonl").write_text(lines[0] + '\n{"text": "x", "output": {"item": 3}}\nno json\n')
@@ -122,9 +125,20 @@ def test_prompt_shows_what_the_model_sees(workplace: Path, tiny_base: Path) -> N
         ("prompt", "schema.py:Order", "--language", "fr"),
         ("fit", "schema.py:Order", "rows.jsonl", "--output", "x", "--set", "no_such_setting=1"),
         ("fit", "schema.py:Order", "rows.jsonl", "--output", "x", "--set", "learning_rate"),
+        ("fit", "schema.py:Order", "rows.jsonl", "--output", "x", "--config", "bad.jsonl"),
+        ("fit", "schema.py:Order", "rows.jsonl", "--output", "x", "--config", "missing.json"),
+        ("prompt", "broken.py:Order"),
     ],
 )
 def test_wrong_usage_is_2(workplace: Path, arguments: tuple[str, ...]) -> None:
     done = run(workplace, *arguments)
     assert done.exit_code == 2, done.output
     assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("arguments", [("check", "schema.py:Order", "rows.jsonl"), ("prompt", "schema.py:Order")])
+def test_commands_run_in_a_process_of_their_own(workplace: Path, arguments: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "extractft", *arguments]
+    done = subprocess.run(command, cwd=workplace, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "item" in done.stdout
