@@ -46,7 +46,7 @@ from extractft.modeling import attach_lora, load_model, resolve_base_model
 from extractft.training import Features, Row
 from extractft.training.engine import label_count, unwrapped
 from extractft.training.features import shared_prefix_length
-from extractft.training.memory import checkpointing
+from extractft.training.memory import RECOMPUTE, recomputing
 from extractft.training.packed import PackedEngine
 from extractft.training.padded import pad_rows
 from extractft.training.plan import make_plan, step_with_retry
@@ -141,13 +141,15 @@ def plain_step(model: Any, rows: Sequence[Row]) -> float:
 class Bench:
     """One model and its optimizer, on which the arms take turns."""
 
-    def __init__(self, model: Any, config: TrainingConfig, features: Features, *, plain_batches: int) -> None:
+    def __init__(
+        self, model: Any, config: TrainingConfig, features: Features, *, plain_batches: int, recompute: Any
+    ) -> None:
         self.model = model
         self.rows = features.rows
         self.plain_rows = features.rows[: BATCH * plain_batches]
         self.optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-5, fused=True)
         plan = make_plan(model, features, config)
-        self.engine, self.recomputes = plan.engine, plan.checkpointing
+        self.engine, self.recomputes = plan.engine, recompute or plan.recompute
 
     def rows_of(self, name: str) -> Sequence[Row]:
         """The rows of an arm's turn."""
@@ -157,12 +159,12 @@ class Bench:
     def arm(self, name: str) -> Iterator[Step]:
         """The model set up for an arm, and what computes its gradients."""
         if name == "packed":
-            with checkpointing(self.model, enabled=self.recomputes):
+            with recomputing(self.model, self.recomputes):
                 yield lambda rows: float(
                     step_with_retry(self.engine, self.model, rows, labels=label_count(rows)).detach()
                 )
         else:
-            with checkpointing(self.model, enabled=name == "plain-recomputing"):
+            with recomputing(self.model, "layers" if name == "plain-recomputing" else "nothing"):
                 yield lambda rows: plain_step(self.model, rows)
 
     def turn(self, name: str) -> Turn:
@@ -202,7 +204,7 @@ class Bench:
             own = [len(row) - 1 - shared for row in rows]
             tokens, logits = shared + sum(own), label_count(rows)
             pairs = _causal(shared) + sum(shared * n + _causal(n) for n in own)
-            return count_operations(self.model, tokens, pairs, logits, recomputing=self.recomputes)
+            return count_operations(self.model, tokens, pairs, logits, recomputing=self.recomputes == "layers")
         widths = [max(len(row) for row in rows[i : i + BATCH]) for i in range(0, len(rows), BATCH)]
         tokens = BATCH * sum(widths)
         pairs = BATCH * sum(_causal(width) for width in widths)
@@ -283,7 +285,9 @@ def measure(arguments: argparse.Namespace, model: Any, config: TrainingConfig, p
     """All arms in turns on rows with one prefix length."""
     vocabulary = unwrapped(model).config.get_text_config().vocab_size
     features = make_rows(prefix, arguments.text, arguments.answer, vocabulary=vocabulary)
-    bench = Bench(model, config, features, plain_batches=arguments.plain_batches)
+    bench = Bench(model, config, features, plain_batches=arguments.plain_batches, recompute=arguments.recompute)
+    if arguments.pass_tokens and isinstance(bench.engine, PackedEngine):
+        bench.engine.max_tokens = features.prefix_length + arguments.pass_tokens
     rates = [matmul_rate(model)]
     turns: dict[str, list[Turn]] = {name: [] for name in arguments.arms}
     if arguments.warmup:
@@ -340,7 +344,7 @@ def show(cell: dict[str, Any]) -> None:
         f"\nprefix {cell['prefix']}, rows of {cell['tokens_per_row']:.0f} tokens, "
         f"{cell['labels_per_row']:.0f} of them labels, "
         f"{cell['operations_per_second'] / 1e9:.1f} GFLOP/s, "
-        f"{cell['engine']} engine {'recomputing' if cell['recomputes'] else 'without recomputation'}"
+        f"{cell['engine']} engine recomputing {cell['recomputes']}"
     )
     first = next(iter(cell["arms"].values()))
     for name, arm in cell["arms"].items():
@@ -366,9 +370,7 @@ def main() -> None:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     warnings.simplefilter("ignore", FutureWarning)
-    recompute = {"auto": "auto", "true": True, "false": False}[arguments.recompute]
-    values = {"device": arguments.device, "gradient_checkpointing": recompute, "dtype": arguments.dtype}
-    config = TrainingConfig.notebook().replace(**values)
+    config = TrainingConfig.notebook().replace(device=arguments.device, dtype=arguments.dtype)
     model = build_model(arguments.base_model, layers=arguments.layers, config=config)
     dtype = next(model.parameters()).dtype
     print(f"{arguments.base_model}, {arguments.threads} thread(s), {dtype}, LoRA r={config.lora.r}")
@@ -396,8 +398,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--recompute", choices=RECOMPUTE, help="what ours recomputes, instead of what the plan says")
     parser.add_argument(
-        "--recompute", choices=["auto", "true", "false"], default="auto", help="instead of what the plan says"
+        "--pass-tokens", type=int, help="tokens of rows in one pass of ours, instead of what the plan says"
     )
     parser.add_argument("--check", action="store_true", help="compare losses and gradients as well, dropout off")
     parser.add_argument("--profile", action="store_true", help="print the operations of the last arm's step")

@@ -117,7 +117,8 @@ class TrainingConfig(Config):
     early_stopping_patience: int | None = Field(3, ge=1)
     """Evaluations without a better field F1 before training stops; `None` never stops early."""
     gradient_checkpointing: bool | Literal["auto"] = "auto"
-    """Recompute activations to save memory; `auto` does it when the step would not fit."""
+    """Recompute activations to save memory: `True` whole layers, `False` nothing, `auto` no more than is needed for a
+    step to fit, and on a CPU always what is cheap to compute again."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

@@ -16,7 +16,7 @@ from extractft.errors import TrainingError
 from extractft.training import Row
 from extractft.training.engine import label_count, mean_loss
 from extractft.training.features import shared_prefix_length
-from extractft.training.memory import checkpointing, is_out_of_memory, saved_bytes_per_token
+from extractft.training.memory import can_recompute_cheap, is_out_of_memory, recomputing, saved_bytes_per_token
 from extractft.training.packed import PackedEngine, packed_engine, split_into_packs
 from extractft.training.padded import PaddedEngine
 from extractft.training.plan import step_with_retry
@@ -112,27 +112,66 @@ def test_packed_is_padded_for_any_rows(
     assert_equal_steps(model_of(family), rows, max_rows=max_rows, max_tokens=max_tokens)
 
 
+@pytest.fixture
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tiny models' products count as large."""
+    monkeypatch.setattr("extractft.training.memory.NARROW", 16)
+
+
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize("recompute", ["cheap", "layers"])
 @pytest.mark.parametrize("max_rows", [2, 8])
 @pytest.mark.parametrize("family", ["qwen3", "gemma3"])
-def test_packed_is_padded_with_checkpointing(adapted: Any, make_rows: Any, family: str, max_rows: int) -> None:
+def test_packed_is_padded_when_recomputing(
+    adapted: Any, make_rows: Any, family: str, max_rows: int, recompute: Any
+) -> None:
     model, rows = adapted(family), make_rows(5)
     _, expected = gradients(model, PackedEngine(model, max_rows=max_rows, max_tokens=1 << 20), rows)
-    with checkpointing(model, enabled=True):
+    with recomputing(model, recompute):
         assert_equal_steps(model, rows, max_rows=max_rows)
     _, after = gradients(model, PackedEngine(model, max_rows=max_rows, max_tokens=1 << 20), rows)
     assert all(torch.equal(expected[name], after[name]) for name in expected)
 
 
-def test_checkpointing_repeats_the_dropout(adapted: Any, make_rows: Any) -> None:
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize("recompute", ["cheap", "layers"])
+def test_recomputing_repeats_the_dropout(adapted: Any, make_rows: Any, recompute: Any) -> None:
     model, rows = adapted(dropout=0.3), make_rows(5)
     engine = PackedEngine(model, max_rows=2, max_tokens=1 << 20)
     torch.manual_seed(3)
     loss, expected = gradients(model, engine, rows)
-    with checkpointing(model, enabled=True):
+    with recomputing(model, recompute):
         torch.manual_seed(3)
         loss_again, found = gradients(model, engine, rows)
     assert loss_again == pytest.approx(loss, rel=1e-6)
     assert_close(found, expected)
+
+
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize("family", [*PACKABLE, "lfm2"])
+def test_what_is_cheap_can_be_recomputed(adapted: Any, family: str) -> None:
+    model = adapted(family, dropout=0.3)
+    model.train()
+    state = torch.get_rng_state()
+    assert can_recompute_cheap(model)
+    assert model.training
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_model_whose_cheap_part_comes_out_differently_is_found(adapted: Any) -> None:
+    """Here the number of calls decides, and recomputing calls again."""
+    model = adapted()
+    norm = model.get_base_model().model.layers[0].mlp
+    inner, calls = norm.forward, 0
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return inner(*args, **kwargs) * calls
+
+    norm.forward = forward
+    assert not can_recompute_cheap(model)
 
 
 def test_logits_in_chunks_change_nothing(adapted: Any, make_rows: Any) -> None:
@@ -265,11 +304,11 @@ def test_cost_of_a_token_grows_with_dropout_and_leaves_no_trace(adapted: Any) ->
     assert all(parameter.grad is None for parameter in dropping.parameters())
 
 
-def test_one_checkpointed_pass_saves_memory(adapted: Any, make_rows: Any) -> None:
+def test_recomputing_saves_memory(adapted: Any, make_rows: Any) -> None:
     """What is kept for the backward pass really shrinks, and the prefix run apart does not bring it back."""
     model, rows = adapted(), make_rows(4)
 
-    def saved(enabled: bool) -> int:
+    def saved(recompute: Any) -> int:
         sizes: dict[int, int] = {}
 
         def count(tensor: torch.Tensor) -> torch.Tensor:
@@ -278,8 +317,8 @@ def test_one_checkpointed_pass_saves_memory(adapted: Any, make_rows: Any) -> Non
 
         hooks: Callable[..., Any] = torch.autograd.graph.saved_tensors_hooks
         model.train()
-        with checkpointing(model, enabled=enabled), hooks(count, lambda tensor: tensor):
+        with recomputing(model, recompute), hooks(count, lambda tensor: tensor):
             PackedEngine(model, max_rows=2, max_tokens=1 << 20)._run_prefix(rows[0].prompt_ids[:20])
         return sum(sizes.values())
 
-    assert saved(True) < saved(False) / 3
+    assert saved("layers") < saved("nothing") / 3

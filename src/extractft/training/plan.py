@@ -17,7 +17,10 @@ from extractft.errors import TrainingError
 from extractft.training.engine import StepEngine, model_device, unwrapped
 from extractft.training.features import Features, Row
 from extractft.training.memory import (
+    RECOMPUTE,
+    Recompute,
     available_memory,
+    can_recompute_cheap,
     is_out_of_memory,
     recomputed_bytes_per_token,
     saved_bytes_per_token,
@@ -31,6 +34,8 @@ SHARE = 0.6
 """Share of the free memory that a pass's activations may take; the rest is for logits, gradients and workspaces."""
 MAX_TOKENS = 16384
 """Tokens in one packed pass at most: beyond it nothing is gained, however much memory there is."""
+CPU_TOKENS = 256
+"""Tokens of rows in one packed pass on a CPU: products are as fast as they get, and less has to be kept."""
 LOGIT_COPIES = 3
 """Padded passes hold the logits of all tokens, their softmax and their gradients, in float32."""
 logger = logging.getLogger(__name__)
@@ -42,18 +47,18 @@ class Plan:
 
     Attributes:
         engine: Computes them.
-        checkpointing: Whether activations are recomputed in the backward pass.
+        recompute: What is recomputed in the backward pass.
     """
 
     engine: StepEngine
-    checkpointing: bool
+    recompute: Recompute
 
 
 def make_plan(model: nn.Module, features: Features, config: TrainingConfig, *, sharing: int = 1) -> Plan:
     """The fastest way that works with this model and fits into memory.
 
     Rows in a pass are `per_device_train_batch_size` at most. A pass of fewer rows costs a packing engine little,
-    recomputing costs a third more, so passes shrink down to one row before anything is recomputed.
+    recomputing whole layers a third more, so passes shrink down to one row before that is done.
 
     Args:
         model: The model with its adapter.
@@ -63,26 +68,41 @@ def make_plan(model: nn.Module, features: Features, config: TrainingConfig, *, s
     """
     device = model_device(model)
     budget = SHARE * available_memory(device) / (sharing if device.type == "cpu" else 1)
-    cost = saved_bytes_per_token(model)
     rows, longest = config.per_device_train_batch_size, max(features.lengths)
     packed = packed_engine(model, max_rows=rows, max_tokens=MAX_TOKENS)
     smallest_pass = longest
     if isinstance(packed, str):
+        logger.warning("training with padded batches, slower but equal: this model cannot be packed (%s)", packed)
         smallest_pass = rows * longest
         budget -= smallest_pass * LOGIT_COPIES * 4 * unwrapped(model).config.get_text_config().vocab_size
-    checkpointing = config.gradient_checkpointing
-    if checkpointing == "auto":
-        checkpointing = smallest_pass * cost > budget
-        if checkpointing:
-            logger.info(
-                "recomputing activations: %d tokens would keep %.1f GB", smallest_pass, smallest_pass * cost / 1e9
-            )
+    recompute, cost = _recompute(model, config.gradient_checkpointing, budget / smallest_pass)
     if isinstance(packed, str):
-        logger.warning("training with padded batches, slower but equal: this model cannot be packed (%s)", packed)
-        return Plan(PaddedEngine(model, batch_size=rows), checkpointing)
-    cost = recomputed_bytes_per_token(model, cost) if checkpointing else cost
+        return Plan(PaddedEngine(model, batch_size=rows), recompute)
     packed.max_tokens = min(MAX_TOKENS, max(longest, int(budget / cost)))
-    return Plan(packed, checkpointing)
+    if device.type == "cpu":
+        packed.max_tokens = min(packed.max_tokens, features.prefix_length + CPU_TOKENS)
+    return Plan(packed, recompute)
+
+
+def _recompute(model: nn.Module, wanted: bool | str, bytes_per_token: float) -> tuple[Recompute, int]:
+    """What to recompute so that a token keeps no more than `bytes_per_token`, and what it keeps then.
+
+    On a CPU what is cheap is always recomputed, since it takes no time that could be measured; on a GPU the many small
+    operations do, so only when needed.
+    """
+    saved = saved_bytes_per_token(model)
+    choices = RECOMPUTE
+    if wanted == "auto":
+        choices = choices[1:] if model_device(model).type == "cpu" else choices
+        if not can_recompute_cheap(model):
+            choices = ("nothing", "layers")
+    else:
+        choices = ("layers",) if wanted else ("nothing",)
+    costs = {choice: recomputed_bytes_per_token(model, saved, choice) for choice in choices}
+    chosen = next((choice for choice in choices if costs[choice] <= bytes_per_token), choices[-1])
+    if chosen != choices[0]:
+        logger.info("recomputing activations: memory for %.1f MB a token, not %.1f", bytes_per_token / 1e6, saved / 1e6)
+    return chosen, costs[chosen]
 
 
 def step_with_retry(engine: StepEngine, model: nn.Module, rows: Sequence[Row], *, labels: int) -> Tensor:

@@ -35,7 +35,7 @@ from extractft.training.checkpoints import (
 from extractft.training.engine import StepEngine, label_count, mean_loss, model_device
 from extractft.training.features import Features, Row
 from extractft.training.identity import run_identity
-from extractft.training.memory import checkpointing
+from extractft.training.memory import recomputing
 from extractft.training.parallel import Processes
 from extractft.training.plan import make_plan, step_with_retry
 from extractft.training.result import TrainingResult
@@ -102,7 +102,7 @@ def train(
     state = Progress.load(checkpoint) if checkpoint else Progress()
     with ExitStack() as stack:
         plan = make_plan(model, features, config, sharing=processes.local_count)
-        stack.enter_context(checkpointing(model, enabled=plan.checkpointing))
+        stack.enter_context(recomputing(model, plan.recompute))
         trainer = _StepTrainer(model, features, config, run, state, plan.engine, scorer, eval_features, processes)
         evaluate, agree = bool(scorer or eval_features), processes.agree
         trainer.add_callback(Timetable(evaluate=evaluate, checkpoint_seconds=checkpoint_seconds, agree=agree))
