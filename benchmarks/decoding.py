@@ -1,0 +1,214 @@
+"""How long a record takes: `generate` as people use it, and the engine, on the same weights in one process.
+
+    python benchmarks/decoding.py --extractor DIR --texts test.jsonl --limit 40 --batch-size 32
+
+Five ways, in turns text by text and then batch by batch, so that a busy machine slows all of them alike:
+
+    generate        model.generate, greedy, one text after the other
+    lookup          the same with prompt_lookup_num_tokens
+    engine          the engine, one text after the other
+    generate-batch  model.generate on left-padded batches
+    engine-batch    the engine on the same texts
+
+Prompts are tokenised beforehand and grammars compiled beforehand, for all alike. `generate` knows no grammar, so its
+answer can differ from the engine's: times are compared over the texts on which all ways gave the same tokens, and their
+share is printed. The engine drafts from records that it has made before, so it first makes `--warm-up` others;
+`engine` and `engine-batch` are two engines, which do not learn from each other. Each time is given in wall and in
+processor milliseconds a record: on a machine with other work the second is the fairer one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from extractft import Extractor
+from extractft.decoding import GenerationRequest, TransformersEngine
+
+Answer = tuple[int, ...]
+SINGLE = ("generate", "lookup", "engine")
+BATCHED = ("generate-batch", "engine-batch")
+
+
+@dataclass(slots=True)
+class Timing:
+    """What one way took, and what it answered, by index of the text."""
+
+    answers: dict[int, Answer] = field(default_factory=dict)
+    wall: dict[int, float] = field(default_factory=dict)
+    cpu: dict[int, float] = field(default_factory=dict)
+
+    def run(self, indices: Sequence[int], work: Callable[[], list[Answer]]) -> None:
+        """Time one call; its cost is shared out evenly over its texts."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        answers = work()
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        for index, answer in zip(indices, answers, strict=True):
+            self.answers[index] = answer
+            self.wall[index], self.cpu[index] = wall / len(indices), cpu / len(indices)
+
+
+class Bench:
+    """One extractor's weights, run in different ways."""
+
+    def __init__(self, extractor: Extractor[Any], *, max_new_tokens: int, lookup: int) -> None:
+        runner, base = extractor._runner, extractor._own_base()
+        self.runner, self.model = runner, base.model.eval()
+        self.end = runner.chat.end_token_id
+        self.pad = self.end if base.tokenizer.pad_token_id is None else base.tokenizer.pad_token_id
+        self.max_new_tokens, self.lookup = max_new_tokens, lookup
+
+    def engine(self) -> TransformersEngine:
+        """An engine that has seen nothing yet."""
+        return TransformersEngine(
+            self.model,
+            end_token_id=self.end,
+            pad_token_id=self.pad,
+            config=self.runner.generation,
+            prefix_ids=self.runner.chat.prefix_ids,
+        )
+
+    def generate(self, requests: Sequence[GenerationRequest], **options: Any) -> list[Answer]:
+        """`model.generate`, left-padded."""
+        width = max(len(request.prompt_ids) for request in requests)
+        ids = torch.full((len(requests), width), self.pad)
+        mask = torch.zeros_like(ids)
+        for row, request in enumerate(requests):
+            ids[row, width - len(request.prompt_ids) :] = torch.tensor(request.prompt_ids)
+            mask[row, width - len(request.prompt_ids) :] = 1
+        device = self.model.device
+        with torch.no_grad():
+            out = self.model.generate(
+                input_ids=ids.to(device),
+                attention_mask=mask.to(device),
+                max_new_tokens=self.max_new_tokens,
+                do_sample=False,
+                temperature=None,
+                top_p=None,
+                top_k=None,
+                eos_token_id=self.end,
+                pad_token_id=self.pad,
+                **options,
+            )
+        return [self._until_end(row) for row in out[:, width:].tolist()]
+
+    def _until_end(self, ids: list[int]) -> Answer:
+        return tuple(ids[: ids.index(self.end)] if self.end in ids else ids)
+
+    def single(self, requests: Sequence[GenerationRequest], engine: TransformersEngine) -> dict[str, Timing]:
+        """The three ways of one text after the other, in turns."""
+        timings = {name: Timing() for name in SINGLE}
+        for i, request in enumerate(requests):
+            timings["generate"].run([i], lambda r=request: self.generate([r]))
+            timings["lookup"].run([i], lambda r=request: self.generate([r], prompt_lookup_num_tokens=self.lookup))
+            timings["engine"].run([i], lambda r=request: [c.token_ids for c in engine.generate([r], batch_size=1)])
+        return timings
+
+    def batched(
+        self, requests: Sequence[GenerationRequest], engine: TransformersEngine, batch_size: int
+    ) -> dict[str, Timing]:
+        """The two ways of batches, in turns; batches are of texts of like length, as `generate` likes them best."""
+        timings = {name: Timing() for name in BATCHED}
+        order = sorted(range(len(requests)), key=lambda i: len(requests[i].prompt_ids))
+        for start in range(0, len(order), batch_size):
+            part = order[start : start + batch_size]
+            batch = [requests[i] for i in part]
+            timings["generate-batch"].run(part, lambda b=batch: self.generate(b))
+            timings["engine-batch"].run(
+                part, lambda b=batch: [c.token_ids for c in engine.generate(b, batch_size=batch_size)]
+            )
+        return timings
+
+
+def report(timings: dict[str, Timing], count: int) -> list[dict[str, Any]]:
+    """Times over the texts on which all ways agree; the ratios are to the first way."""
+    first = next(iter(timings.values()))
+    same = [i for i in range(count) if len({timing.answers[i] for timing in timings.values()}) == 1]
+    rows = []
+    for name, timing in timings.items():
+        equal = sum(timing.answers[i] == first.answers[i] for i in range(count)) / count
+        wall, cpu = (1000 * sum(t[i] for i in same) / max(1, len(same)) for t in (timing.wall, timing.cpu))
+        rows.append({"way": name, "equal": equal, "compared": len(same), "wall_ms": wall, "cpu_ms": cpu})
+    for row in rows:
+        row["times"] = rows[0]["cpu_ms"] / row["cpu_ms"] if row["cpu_ms"] else float("nan")
+    return rows
+
+
+def engine_report(engine: TransformersEngine, before: tuple[int, ...], seconds: float, wall: float, count: int) -> str:
+    """Passes and tokens a record, and what drafting cost."""
+    now = _counts(engine)
+    passes, tokens, drafted, accepted = ((b - a) / count for a, b in zip(before, now, strict=True))
+    share = (engine.statistics.draft_seconds - seconds) / wall
+    return (
+        f"{passes:.1f} passes, {tokens:.1f} tokens, {drafted:.1f} drafted, {accepted:.1f} right a record; "
+        f"masks and drafts {100 * share:.1f} % of its time"
+    )
+
+
+def _counts(engine: TransformersEngine) -> tuple[int, ...]:
+    s = engine.statistics
+    return s.passes, s.tokens, s.drafted, s.accepted
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    print("| way | equal | compared | wall ms | cpu ms | times faster |\n|---|---|---|---|---|---|")
+    for r in rows:
+        print(
+            f"| {r['way']} | {100 * r['equal']:.0f} % | {r['compared']} | {r['wall_ms']:.0f} | {r['cpu_ms']:.0f} "
+            f"| {r['times']:.2f} |"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--extractor", required=True, help="directory that save_pretrained wrote")
+    parser.add_argument("--texts", required=True, type=Path, help="JSON lines with a `text`")
+    parser.add_argument("--limit", type=int, default=40, help="texts that are measured")
+    parser.add_argument("--warm-up", type=int, default=8, help="other texts that each engine sees first")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--max-new-tokens", type=int, default=512, help="for generate; the engine has its own budget")
+    parser.add_argument("--lookup", type=int, default=10, help="prompt_lookup_num_tokens")
+    parser.add_argument("--threads", type=int, default=None, help="torch threads")
+    parser.add_argument("--only", choices=["single", "batched"], default=None)
+    parser.add_argument("--output", type=Path, default=None, help="write the numbers there as JSON")
+    args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    bench = Bench(Extractor.from_pretrained(args.extractor), max_new_tokens=args.max_new_tokens, lookup=args.lookup)
+    lines = args.texts.read_text(encoding="utf-8").splitlines()[: args.limit + args.warm_up]
+    requests = [bench.runner.request(json.loads(line)["text"]) for line in lines]
+    measured, warm_up = requests[: args.limit], requests[args.limit :]
+    result: dict[str, Any] = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__}
+    result |= {"threads": torch.get_num_threads(), "texts": len(measured), "warm_up": len(warm_up)}
+    print(f"{result}; dtype {bench.model.dtype}, device {bench.model.device}")
+    bench.generate(measured[:1])
+    for kind in ("single", "batched"):
+        if args.only not in (None, kind):
+            continue
+        engine = bench.engine()
+        list(engine.generate(warm_up or measured[:1], batch_size=args.batch_size))
+        before, seconds = _counts(engine), engine.statistics.draft_seconds
+        if kind == "single":
+            timings = bench.single(measured, engine)
+        else:
+            timings = bench.batched(measured, engine, args.batch_size)
+        rows = report(timings, len(measured))
+        _print(rows)
+        own = timings["engine" if kind == "single" else "engine-batch"]
+        summary = engine_report(engine, before, seconds, sum(own.wall.values()), len(measured))
+        print(summary + "\n")
+        result[kind] = {"ways": rows, "engine": summary}
+    if args.output is not None:
+        args.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
