@@ -24,6 +24,7 @@ __all__ = [
     "Recompute",
     "available_memory",
     "can_recompute_cheap",
+    "decoder_weights",
     "is_out_of_memory",
     "recomputed_bytes_per_token",
     "recomputing",
@@ -93,6 +94,12 @@ def recomputed_bytes_per_token(model: nn.Module, saved: int, recompute: Recomput
         size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         kept += config.num_hidden_layers * config.num_attention_heads * size
     return int(min(saved, kept * item + saved // config.num_hidden_layers))
+
+
+def decoder_weights(model: nn.Module) -> int:
+    """Weights of the decoder's linear layers, the multiplications that a token takes in a forward pass."""
+    linears = (module for module in unwrapped(model).get_decoder().modules() if isinstance(module, nn.Linear))
+    return max(1, sum(module.weight.numel() for module in linears))
 
 
 def available_memory(device: torch.device) -> int:

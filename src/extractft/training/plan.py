@@ -21,6 +21,7 @@ from extractft.training.memory import (
     Recompute,
     available_memory,
     can_recompute_cheap,
+    decoder_weights,
     is_out_of_memory,
     recomputed_bytes_per_token,
     saved_bytes_per_token,
@@ -36,6 +37,8 @@ MAX_TOKENS = 16384
 """Tokens in one packed pass at most: beyond it nothing is gained, however much memory there is."""
 CPU_TOKENS = 256
 """Tokens of rows in one packed pass on a CPU: products are as fast as they get, and less has to be kept."""
+CPU_WORK = 50_000_000_000
+"""But at least so many multiplications, since a pass of a small model spends too much of its time in Python."""
 LOGIT_COPIES = 3
 """Padded passes hold the logits of all tokens, their softmax and their gradients, in float32."""
 logger = logging.getLogger(__name__)
@@ -80,7 +83,8 @@ def make_plan(model: nn.Module, features: Features, config: TrainingConfig, *, s
         return Plan(PaddedEngine(model, batch_size=rows), recompute)
     packed.max_tokens = min(MAX_TOKENS, max(longest, int(budget / cost)))
     if device.type == "cpu":
-        packed.max_tokens = min(packed.max_tokens, features.prefix_length + CPU_TOKENS)
+        enough = max(CPU_TOKENS, CPU_WORK // decoder_weights(model))
+        packed.max_tokens = min(packed.max_tokens, features.prefix_length + enough)
     return Plan(packed, recompute)
 
 
