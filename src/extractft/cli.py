@@ -152,6 +152,8 @@ def fit(
         init_adapter=init_adapter,
         resume=resume,
     )
+    if not extractft.training.is_main_process():
+        return
     extractor.save_pretrained(output)
     scores = ", ".join(f"{name} {value:.3f}" for name, value in extractor.metrics.items())
     _say(f"Saved to {output} ({scores})" if scores else f"Saved to {output}")

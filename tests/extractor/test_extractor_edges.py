@@ -262,3 +262,17 @@ def test_decomposed_texts_and_records_are_the_same_as_composed_ones() -> None:
     double = scripted_extractor(Order, {decomposed: Order(item=decomposed)})
     report = double.evaluate([(decomposed, Order(item=decomposed))])
     assert report.exact_rate == report.field_f1 == 1
+
+
+def test_settings_of_another_kind_are_named(tiny_base: Path) -> None:
+    with pytest.raises(ConfigError, match="expected a TrainingConfig, found dict"):
+        fit(tiny_base, ROWS, config={"seed": 1})  # type: ignore[arg-type]
+
+
+def test_only_the_main_process_of_several_saves(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    fit(tiny_base, ROWS, config=CONFIG.replace(eval_fraction=0, num_train_epochs=1), output_dir=tmp_path / "run")
+    assert not (tmp_path / "run" / "extractor").exists()

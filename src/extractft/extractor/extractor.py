@@ -31,7 +31,7 @@ from extractft.extractor.start import going_on, matching_manifest, require_place
 from extractft.modeling import attach_lora, load_adapter, resolve_base_model
 from extractft.prompt import ChatRenderer, render_system_prompt
 from extractft.schema import Schema
-from extractft.training import Features, TrainingResult, build_features, train
+from extractft.training import Features, TrainingResult, build_features, is_main_process, train
 
 __all__ = ["Extractor"]
 
@@ -110,9 +110,12 @@ class Extractor(Generic[T]):
             ArtifactNotFoundError: The base model is not to be had.
             ArtifactMismatchError: `init_adapter` has another schema, base model, prompt or shape than is asked for.
             ArtifactError: In `output_dir`, something else has the place of the finished extractor.
+            ConfigError: `config` is not a `TrainingConfig`.
             TrainingError: Training failed, `output_dir` cannot be written, or the interrupted run was another one.
         """
-        config = config or TrainingConfig()
+        config = TrainingConfig() if config is None else config
+        if not isinstance(config, TrainingConfig):
+            raise ConfigError(f"expected a TrainingConfig, found {type(config).__name__}")
         if resume and output_dir is None:
             raise TrainingError("resume=True needs the output_dir of the interrupted run, found None.")
         spec: Schema[T] = Schema.of(schema, omit_defaults=config.prompt.omit_defaults)
@@ -125,7 +128,7 @@ class Extractor(Generic[T]):
         with ExitStack() as stack:
             place = directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="extractft-")))
             extractor._train(rows, place, resume=resume)
-        if directory is not None:
+        if directory is not None and is_main_process():
             extractor.save_pretrained(directory / "extractor")
         return extractor
 

@@ -4,7 +4,8 @@ Knows rows and weights; never imports decoding or evaluation: scores come from a
 """
 
 from extractft.training.features import Features, Row, build_features
+from extractft.training.parallel import is_main_process
 from extractft.training.result import TrainingResult
 from extractft.training.trainer import Scorer, train
 
-__all__ = ["Features", "Row", "Scorer", "TrainingResult", "build_features", "train"]
+__all__ = ["Features", "Row", "Scorer", "TrainingResult", "build_features", "is_main_process", "train"]

@@ -19,12 +19,17 @@ from torch import Tensor, distributed, nn
 from extractft.errors import TrainingError
 from extractft.training.features import Row, dealt
 
-__all__ = ["PATIENCE", "Processes"]
+__all__ = ["PATIENCE", "Processes", "is_main_process"]
 
 PATIENCE = timedelta(days=1)
 """How long processes wait for each other: scoring takes as long as it takes, and a launcher ends them if one dies."""
 
 T = TypeVar("T")
+
+
+def is_main_process() -> bool:
+    """Whether this is the process that writes: the only one, or the first of those that a launcher started."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 @dataclass(frozen=True, slots=True)
