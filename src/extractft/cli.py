@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import json
 import sys
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -275,8 +276,8 @@ def prompt(
 @app.command()
 def demo(
     base_model: BaseModelOption = "smollm2-135m",
-    train: Annotated[int, typer.Option(min=20, help="Generated complaints to train on.")] = 200,
-    test: Annotated[int, typer.Option(min=1, help="Generated complaints to score on.")] = 40,
+    train: Annotated[int, typer.Option(min=20, help="Generated complaints to train on.")] = 120,
+    test: Annotated[int, typer.Option(min=1, help="Generated complaints to score on.")] = 20,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Keep the extractor here.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of data and training.")] = 0,
 ) -> None:
@@ -289,7 +290,7 @@ def demo(
 def _print(report: Any) -> None:
     from rich.console import Console
 
-    Console().print(report)
+    Console(width=None if sys.stdout.isatty() else 120).print(report)  # the tables are wide
 
 
 @app.callback(invoke_without_command=True)
@@ -303,6 +304,8 @@ def _root(
 
 def main() -> None:
     """Run the command line; errors of extractft's become a message and exit code 1."""
+    # What transformers and peft will rename between them is nothing that a user of a command can act on.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers|peft")
     try:
         app()
     except ExtractFTError as error:

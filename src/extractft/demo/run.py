@@ -5,6 +5,7 @@ Knows the extractor and the generator; the command line calls it.
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -33,8 +34,8 @@ EPOCHS = 2
 def run_demo(
     *,
     base_model: str = "smollm2-135m",
-    train: int = 200,
-    test: int = 40,
+    train: int = 120,
+    test: int = 20,
     output: Path | None = None,
     seed: int = 0,
     config: TrainingConfig | None = None,
@@ -58,7 +59,7 @@ def run_demo(
         MissingDependencyError: Faker is not installed.
         ArtifactNotFoundError: The base model is not to be had.
     """
-    out = console or Console()
+    out = console or Console(width=None if sys.stdout.isatty() else 120)  # the tables are wide
     start = time.perf_counter()
     rows = [(row.text, row.output) for row in generate(train + test, seed=seed)]
     out.rule(f"{train} generated complaints to train on, {test} to score on")
