@@ -118,7 +118,7 @@ class TrainingConfig(Config):
     """Evaluations without a better field F1 before training stops; `None` never stops early."""
     gradient_checkpointing: bool | Literal["auto"] = "auto"
     """Recompute activations to save memory: `True` whole layers, `False` nothing, `auto` no more than is needed for a
-    step to fit, and on a CPU always what is cheap to compute again."""
+    step to fit, and for large models on a CPU always what is cheap to compute again."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

@@ -36,9 +36,10 @@ SHARE = 0.6
 MAX_TOKENS = 16384
 """Tokens in one packed pass at most: beyond it nothing is gained, however much memory there is."""
 CPU_TOKENS = 256
-"""Tokens of rows in one packed pass on a CPU: products are as fast as they get, and less has to be kept."""
-CPU_WORK = 50_000_000_000
-"""But at least so many multiplications, since a pass of a small model spends too much of its time in Python."""
+"""Tokens of rows in one packed pass of a large model on a CPU: products are as fast as they get, and less is kept."""
+LARGE = 300_000_000
+"""Decoder weights from which on a CPU's time goes into products: smaller passes and recomputing the rest are then free.
+Below, they are not: 135M weights took half as long again (`docs/benchmarks.md`)."""
 LOGIT_COPIES = 3
 """Padded passes hold the logits of all tokens, their softmax and their gradients, in float32."""
 logger = logging.getLogger(__name__)
@@ -82,22 +83,21 @@ def make_plan(model: nn.Module, features: Features, config: TrainingConfig, *, s
     if isinstance(packed, str):
         return Plan(PaddedEngine(model, batch_size=rows), recompute)
     packed.max_tokens = min(MAX_TOKENS, max(longest, int(budget / cost)))
-    if device.type == "cpu":
-        enough = max(CPU_TOKENS, CPU_WORK // decoder_weights(model))
-        packed.max_tokens = min(packed.max_tokens, features.prefix_length + enough)
+    if _is_large_on_cpu(model):
+        packed.max_tokens = min(packed.max_tokens, features.prefix_length + CPU_TOKENS)
     return Plan(packed, recompute)
 
 
 def _recompute(model: nn.Module, wanted: bool | str, bytes_per_token: float) -> tuple[Recompute, int]:
     """What to recompute so that a token keeps no more than `bytes_per_token`, and what it keeps then.
 
-    On a CPU what is cheap is always recomputed, since it takes no time that could be measured; on a GPU the many small
-    operations do, so only when needed.
+    For a large model on a CPU what is cheap is always recomputed, since it takes no time that could be measured; for a
+    small one, and on a GPU, the many small operations do, so only when needed.
     """
     saved = saved_bytes_per_token(model)
     choices = RECOMPUTE
     if wanted == "auto":
-        choices = choices[1:] if model_device(model).type == "cpu" else choices
+        choices = choices[1:] if _is_large_on_cpu(model) else choices
         if not can_recompute_cheap(model):
             choices = ("nothing", "layers")
     else:
@@ -107,6 +107,10 @@ def _recompute(model: nn.Module, wanted: bool | str, bytes_per_token: float) -> 
     if chosen != choices[0]:
         logger.info("recomputing activations: memory for %.1f MB a token, not %.1f", bytes_per_token / 1e6, saved / 1e6)
     return chosen, costs[chosen]
+
+
+def _is_large_on_cpu(model: nn.Module) -> bool:
+    return model_device(model).type == "cpu" and decoder_weights(model) >= LARGE
 
 
 def step_with_retry(engine: StepEngine, model: nn.Module, rows: Sequence[Row], *, labels: int) -> Tensor:
