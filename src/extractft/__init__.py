@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from extractft.errors import ExtractFTError
     from extractft.evaluation import EvaluationReport
     from extractft.extractor import Extraction, Extractor
-    from extractft.schema import Schema
+    from extractft.schema import Schema, Verbatim
 
 _EXPORTS = {
     "EvaluationReport": "extractft.evaluation",
@@ -30,6 +30,7 @@ _EXPORTS = {
     "Schema": "extractft.schema",
     "TrackingConfig": "extractft.config",
     "TrainingConfig": "extractft.config",
+    "Verbatim": "extractft.schema",
 }
 
 _ROOMS = frozenset({"config", "data", "decoding", "errors", "evaluation", "modeling", "prompt", "schema", "testing"})
@@ -47,6 +48,7 @@ __all__ = [
     "Schema",
     "TrackingConfig",
     "TrainingConfig",
+    "Verbatim",
     "__version__",
 ]
 

@@ -157,18 +157,21 @@ def scripted_extractor(schema: type[T] | Schema[T] | Any, answers: Mapping[str, 
     return Extractor(spec, chat, ScriptedEngine(script, chat), grammar, generation=generation, max_window=100_000)
 
 
-def grammar_accepts(schema: type[T] | Schema[T] | Any, json_text: str, tokenizer: Any) -> bool:
+def grammar_accepts(
+    schema: type[T] | Schema[T] | Any, json_text: str, tokenizer: Any, *, text: str | None = None
+) -> bool:
     """Whether the schema's grammar accepts `json_text` to the end, token by token.
 
     Args:
         schema: A Pydantic model, any type that `TypeAdapter` takes, or a `Schema`.
         json_text: The record as JSON, written as the canonical form writes it.
         tokenizer: A fast tokenizer with a chat template, such as `byte_tokenizer()`.
+        text: What verbatim fields are copied from; without it they are as free as others.
     """
     spec: Schema[Any] = Schema.of(schema)
     chat = ChatRenderer(tokenizer, "")
     compiler = GrammarCompiler(tokenizer, vocab_size=len(tokenizer), end_token_id=chat.end_token_id)
-    return accepts(compiler.compile(spec), chat.completion_ids(json_text))
+    return accepts(compiler.compile(spec, text=text), chat.completion_ids(json_text))
 
 
 def assert_roundtrip(instance: Any, tokenizer: Any, *, schema: Any = None) -> None:

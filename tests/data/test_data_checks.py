@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel
@@ -9,7 +9,7 @@ from rich.console import Console
 
 from extractft.data import CheckReport, Example, Finding, check_examples
 from extractft.errors import DatasetError
-from extractft.schema import Schema
+from extractft.schema import Schema, Verbatim
 
 
 class Line(BaseModel):
@@ -193,3 +193,26 @@ def test_recursive_schemas(type_: Any) -> None:
 def test_scalar_schema() -> None:
     report = check_examples([Example("a b", "c"), Example("a c", "c")], Schema.of(str))
     assert report.of_kind("ungrounded")[0].rows == (1,)
+
+
+def test_values_of_verbatim_fields_have_to_be_copies() -> None:
+    class Copied(BaseModel):
+        name: Annotated[str, Verbatim()]
+        loose: Annotated[str | None, Verbatim(normalized=True)] = None
+
+    rows = [Example(f"Tom{i} LIVES  here", Copied(name=f"Tom{i}", loose="lives here")) for i in range(30)]
+    assert check_examples(rows, Schema.of(Copied)).ok
+    rows[3] = Example("Tom LIVES  here", Copied(name="tom", loose="LIVES here"))
+    report = check_examples(rows, Schema.of(Copied))
+    (finding,) = report.errors
+    assert (finding.kind, finding.rows, finding.field) == ("not_verbatim", (4,), "name")
+
+
+def test_fields_that_could_be_verbatim_are_named() -> None:
+    class Free(BaseModel):
+        name: str
+        mood: str
+
+    rows = [Example(f"Tom{i} is fine", Free(name=f"Tom{i}", mood="happy")) for i in range(30)]
+    found = check_examples(rows, Schema.of(Free)).of_kind("could_be_verbatim")
+    assert [finding.field for finding in found] == ["name"]

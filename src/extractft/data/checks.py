@@ -38,11 +38,13 @@ def check_examples(
     | --- | --- | --- |
     | `refused` | error | the grammar cannot produce the output, so the row cannot be learned |
     | `too_long` | error, warning | longer than `max_length`: refused, or left out with `overlong="skip"` |
+    | `not_verbatim` | error | values of a verbatim field are not in their text, so the row cannot be learned |
     | `duplicate` | warning | same text and output more than once |
     | `conflict` | warning | same text, different outputs: at most one of them can be learned |
     | `leak` | warning | the text stands in training and held-out rows |
     | `near_leak` | info | so it does but for punctuation and blanks |
     | `ungrounded` | warning, info | free texts of a field do not occur in their text; info if most do not |
+    | `could_be_verbatim` | info | all free texts of a field are copied: it could be marked `Verbatim` |
     | `blank_string` | warning | empty strings in a field |
     | `never_filled` | warning | a field that is always absent, empty or its default |
     | `never_absent` | info | a field that may be absent and never is |

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from extractft.data.example import Example
 from extractft.data.report import FieldSummary, Finding
 from extractft.data.walk import Visit, options_of, takes_null, walk
-from extractft.schema import MISSING, ArrayNode, Field, JsonScalar, LiteralNode, Schema, StringNode
+from extractft.schema import MISSING, ArrayNode, Field, JsonScalar, LiteralNode, Schema, StringNode, verbatim_sources
 
 __all__ = ["FieldStats", "collect_stats", "field_findings", "summaries"]
 
@@ -41,6 +41,9 @@ class FieldStats:
         filled: Of these, how many say something: not null, empty or the default.
         strings: Free texts among its values.
         ungrounded: Row of each free text that does not occur in its source text.
+        not_verbatim: Row of each that is not copied from it character by character, or up to normalisation where
+            the field asks for no more than that.
+        verbatim: Whether the field asks for it.
         blank: Row of each empty string.
         seen: How often each allowed value occurs.
     """
@@ -52,33 +55,43 @@ class FieldStats:
     filled: int = 0
     strings: int = 0
     ungrounded: list[int] = dataclasses.field(default_factory=list)
+    not_verbatim: list[int] = dataclasses.field(default_factory=list)
+    verbatim: bool = False
     blank: list[int] = dataclasses.field(default_factory=list)
     seen: Counter[JsonScalar] = dataclasses.field(default_factory=Counter)
 
-    def add(self, visit: Visit, row: int, folded_text: str) -> None:
+    def add(self, visit: Visit, row: int, text: str, folded_text: str) -> None:
         """Count one value."""
         self.total += 1
         self.filled += _says_something(visit)
         if isinstance(visit.node, StringNode) and visit.node.format in COPIED_FORMATS and isinstance(visit.value, str):
-            if not visit.value.strip():
-                self.blank.append(row)
-                return
-            self.strings += 1
-            if _fold(visit.value) not in folded_text:
-                self.ungrounded.append(row)
+            self._add_string(visit.node, visit.value, row, text, folded_text)
         elif isinstance(visit.node, LiteralNode):
             self.seen[visit.value] += 1
+
+    def _add_string(self, node: StringNode, value: str, row: int, text: str, folded_text: str) -> None:
+        self.verbatim |= node.verbatim is not None
+        value = unicodedata.normalize("NFC", value)
+        if not value or not any(value in source for source in verbatim_sources(text, node.verbatim or "exact")):
+            self.not_verbatim.append(row)
+        if not value.strip():
+            self.blank.append(row)
+            return
+        self.strings += 1
+        if _fold(value) not in folded_text:
+            self.ungrounded.append(row)
 
 
 def collect_stats(examples: Sequence[Example[T]], schema: Schema[T]) -> dict[str, FieldStats]:
     """Usage by path, positions in lists as `*`, in the order of the schema."""
     stats: dict[str, FieldStats] = {}
     for row, example in enumerate(examples, 1):
-        folded_text = _fold(example.text)
+        text = unicodedata.normalize("NFC", example.text)
+        folded_text = _fold(text)
         for visit in walk(schema.full_value(example.output), schema):
             if visit.pattern not in stats:
                 stats[visit.pattern] = _empty(visit, schema)
-            stats[visit.pattern].add(visit, row, folded_text)
+            stats[visit.pattern].add(visit, row, text, folded_text)
     return stats
 
 
@@ -115,6 +128,7 @@ def field_findings(stats: dict[str, FieldStats]) -> Iterator[Finding]:
     """What is odd about the use of the fields."""
     for path, found in stats.items():
         yield from _filling(path, found)
+        yield from _verbatim(path, found)
         yield from _grounding(path, found)
         yield from _values(path, found)
 
@@ -132,6 +146,20 @@ def _filling(path: str, found: FieldStats) -> Iterator[Finding]:
     if found.blank:
         message = "empty strings: absence has two spellings where null or a default means the same"
         yield Finding("blank_string", "warning", message, _unique(found.blank), path)
+
+
+def _verbatim(path: str, found: FieldStats) -> Iterator[Finding]:
+    if found.verbatim and found.not_verbatim:
+        message = (
+            f"{len(found.not_verbatim)} values of a verbatim field are not in their text, so the model could never "
+            "write them: correct them, or take Verbatim off the field"
+        )
+        yield Finding("not_verbatim", "error", message, _unique(found.not_verbatim), path)
+    elif not found.verbatim and not found.not_verbatim and found.strings >= ENOUGH:
+        message = (
+            f"all {found.strings} values are copied from their text: Verbatim() would make it impossible to invent one"
+        )
+        yield Finding("could_be_verbatim", "info", message, field=path)
 
 
 def _grounding(path: str, found: FieldStats) -> Iterator[Finding]:

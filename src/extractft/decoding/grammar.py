@@ -11,18 +11,21 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 from tokenizers import Tokenizer
 
 from extractft.decoding.closing import ClosingTokens, find_closing
 from extractft.decoding.protocol import Grammar
+from extractft.decoding.verbatim import VerbatimGrammar
 from extractft.errors import GrammarError, SchemaError
 from extractft.schema import Schema
 
 __all__ = ["CompiledGrammar", "FastTokenizer", "GrammarCompiler", "GuidanceMatcher", "accepts"]
 
+K = TypeVar("K")
+V = TypeVar("V")
 _MIN_CAP = 128
 _MAX_CAP = 4096
 _CACHED_GRAMMARS = 128
@@ -206,28 +209,43 @@ class GrammarCompiler:
         self._vocabulary = _vocabulary(tokenizer, vocab_size, end_token_id)
         self._lock = threading.Lock()
         self._grammars: OrderedDict[tuple[str, int | None], CompiledGrammar] = OrderedDict()
+        self._verbatim: OrderedDict[tuple[str, int | None], VerbatimGrammar] = OrderedDict()
 
-    def compile(self, schema: Schema[Any], *, max_string_length: int | None = None) -> CompiledGrammar:
+    def compile(
+        self, schema: Schema[Any], *, max_string_length: int | None = None, text: str | None = None
+    ) -> CompiledGrammar:
         """The grammar of a schema's canonical JSON.
 
         Args:
             schema: The schema.
             max_string_length: Characters that a free string may have, rounded up to a power of two from 128 to 4096
                 so that texts of like length share a grammar. Longer strings, or `None`: no limit but the budget.
+            text: What verbatim strings are copied from, as the model sees it; not empty. A schema that has some gets
+                a grammar for this text alone, which is not kept. `None`: they are as free as others.
 
         Raises:
             SchemaError: llguidance refuses the schema.
         """
         cap = _rounded_cap(max_string_length)
-        key = (schema.fingerprint, cap)
+        key = (schema.decoding_key, cap)
+        if text is None or not schema.has_verbatim:
+            return self._kept(self._grammars, key, lambda: self._free(schema, cap))
+        grammar = self._kept(
+            self._verbatim, key, lambda: VerbatimGrammar(schema.tree, schema.definitions, max_string_length=cap)
+        )
+        return CompiledGrammar(LLMatcher.grammar_from_lark(grammar.source(text)), self._vocabulary, schema.name)
+
+    def _free(self, schema: Schema[Any], cap: int | None) -> CompiledGrammar:
+        return self.compile_json_schema(schema.grammar_schema(max_string_length=cap), name=schema.name)
+
+    def _kept(self, kept: OrderedDict[K, V], key: K, make: Callable[[], V]) -> V:
         with self._lock:
-            if key not in self._grammars:
-                json_schema = schema.grammar_schema(max_string_length=cap)
-                self._grammars[key] = self.compile_json_schema(json_schema, name=schema.name)
-                while len(self._grammars) > _CACHED_GRAMMARS:
-                    self._grammars.popitem(last=False)
-            self._grammars.move_to_end(key)
-            return self._grammars[key]
+            if key not in kept:
+                kept[key] = make()
+                while len(kept) > _CACHED_GRAMMARS:
+                    kept.popitem(last=False)
+            kept.move_to_end(key)
+            return kept[key]
 
     def compile_json_schema(self, json_schema: Mapping[str, Any], *, name: str = "The schema") -> CompiledGrammar:
         """The grammar of a JSON schema written for llguidance; not kept.

@@ -154,6 +154,8 @@ class Runner(Generic[T]):
             raise ExtractionError(f"Expected a text (str), found {type(text).__name__}.", text=str(text))
         try:
             normalized = normalize_text(text).text
+            if self.schema.has_verbatim and not normalized:
+                raise ExtractionError("Expected a text to copy verbatim fields from, found an empty one.", text=text)
             prompt_ids = self.chat.prompt_ids(normalized)
         except PromptError as error:
             problem = ExtractionError(f"The text cannot be put into the prompt: {error}", text=text)
@@ -171,7 +173,7 @@ class Runner(Generic[T]):
         longest = max(len(normalized), MIN_STRING, CHARACTERS_PER_TOKEN * self.generation.min_budget)
         return GenerationRequest(
             prompt_ids=tuple(prompt_ids),
-            grammar=self.grammar.compile(self.schema, max_string_length=longest),
+            grammar=self.grammar.compile(self.schema, max_string_length=longest, text=normalized),
             max_new_tokens=min(budget, room),
             draft_ids=tuple(self.chat.text_ids(normalized)),
         )

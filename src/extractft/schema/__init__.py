@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from extractft.schema.markers import Verbatim, VerbatimKind, verbatim_sources
 from extractft.schema.nodes import (
     MISSING,
     ArrayNode,
@@ -40,4 +41,7 @@ __all__ = [
     "StringFormat",
     "StringNode",
     "UnionNode",
+    "Verbatim",
+    "VerbatimKind",
+    "verbatim_sources",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from pydantic import PydanticUserError
@@ -134,8 +135,7 @@ class Builder:
     def _wrapped(self, core: Core, path: str) -> Plan:
         inner = core.get("json_schema_input_schema")
         plan = self.visit(inner if inner and inner["type"] != "any" else core["schema"], path)
-        if plan.node == StringNode() and (core.get("metadata") or {}).get("pydantic_js_functions"):
-            plan = Plan(self._json_schema_node(core) or plan.node, plan.write)
+        plan = self._told_by_json_schema(core, plan)
         for name, value in ((core.get("metadata") or {}).get("pydantic_js_updates") or {}).items():
             if name not in ("description", "title", "examples", "format", "deprecated"):
                 self.note(path, f"{name}={value} is checked after decoding, the grammar does not know it")
@@ -192,9 +192,18 @@ class Builder:
     def _foreign(self, core: Core, plan: Plan) -> Plan:
         """A class that JSON knows nothing of: paths, secrets, addresses."""
         conversions = [secret, self._serialise(core), str]
-        if plan.node == StringNode() and (core.get("metadata") or {}).get("pydantic_js_functions"):
-            plan = Plan(self._json_schema_node(core) or plan.node, plan.write)
+        plan = self._told_by_json_schema(core, plan)
         return Plan(plan.node, w.fallback(plan.write, conversions if isinstance(plan.node, StringNode) else []))
+
+    def _told_by_json_schema(self, core: Core, plan: Plan) -> Plan:
+        """The plan of a free string with what only Pydantic's JSON schema says of it, such as its format."""
+        node = plan.node
+        if not isinstance(node, StringNode) or node != StringNode(verbatim=node.verbatim):
+            return plan
+        if not (core.get("metadata") or {}).get("pydantic_js_functions"):
+            return plan
+        told = self._json_schema_node(core) or node
+        return Plan(replace(told, verbatim=node.verbatim) if isinstance(told, StringNode) else told, plan.write)
 
     def _serialise(self, core: Core) -> Any:
         """Pydantic's own serialisation of one place, made when it is first needed."""

@@ -31,7 +31,7 @@ from extractft.schema.nodes import (
 )
 from extractft.schema.patterns import enough_for, grammar_pattern
 
-__all__ = ["GUIDANCE", "grammar_schema", "unenforced"]
+__all__ = ["GUIDANCE", "grammar_schema", "offered", "unenforced"]
 
 GUIDANCE = {"item_separator": ",", "key_separator": ":", "whitespace_flexible": False}
 """Separators without spaces; the compiler reads them at the top level only."""
@@ -151,40 +151,42 @@ class _Emitter:
     def object(self, node: ObjectNode) -> dict[str, Any]:
         properties: dict[str, Any] = {}
         for field in node.fields:
-            offered = self.offered(field)
-            if offered is not None:
-                properties[field.key] = self.emit(offered)
+            node_offered = offered(field, self.definitions)
+            if node_offered is not None:
+                properties[field.key] = self.emit(node_offered)
         required = [field.key for field in node.fields if field.required]
         return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
-    def offered(self, field: Field) -> Node | None:
-        """What may be written for a field: without its default where that is left out."""
-        if field.required or field.default is MISSING:
-            return field.node
-        return self.without(field.node, field.default)
 
-    def without(self, node: Node, default: Any) -> Node | None:
-        """The node without one of its values, as far as it can be told apart; `None` if nothing is left."""
-        match node:
-            case NullNode() if default is None:
-                return None
-            case BooleanNode() if isinstance(default, bool):
-                return LiteralNode((not default,))
-            case LiteralNode(values):
-                left = tuple(v for v in values if v != default or isinstance(v, bool) != isinstance(default, bool))
-                return LiteralNode(left) if left else None
-            case StringNode() if default == "" and node.format is None:
-                return dataclasses.replace(node, min_length=max(node.min_length, 1))
-            case ArrayNode() | MapNode() if default in ([], {}) and node.max_items != 0:
-                return dataclasses.replace(node, min_items=max(node.min_items, 1))
-            case UnionNode(options):
-                offered = (self.without(option, default) for option in options)
-                kept = [option for option in offered if option is not None]
-                return kept[0] if len(kept) == 1 else dataclasses.replace(node, options=tuple(kept)) if kept else None
-            case RefNode(name) if isinstance(self.definitions[name], UnionNode):
-                left_over = self.without(self.definitions[name], default)
-                return node if left_over == self.definitions[name] else left_over
-        return node
+def offered(field: Field, definitions: Mapping[str, Node]) -> Node | None:
+    """What may be written for a field: without its default where that is left out."""
+    if field.required or field.default is MISSING:
+        return field.node
+    return _without(field.node, field.default, definitions)
+
+
+def _without(node: Node, default: Any, definitions: Mapping[str, Node]) -> Node | None:
+    """The node without one of its values, as far as it can be told apart; `None` if nothing is left."""
+    match node:
+        case NullNode() if default is None:
+            return None
+        case BooleanNode() if isinstance(default, bool):
+            return LiteralNode((not default,))
+        case LiteralNode(values):
+            left = tuple(v for v in values if v != default or isinstance(v, bool) != isinstance(default, bool))
+            return LiteralNode(left) if left else None
+        case StringNode() if default == "" and node.format is None:
+            return dataclasses.replace(node, min_length=max(node.min_length, 1))
+        case ArrayNode() | MapNode() if default in ([], {}) and node.max_items != 0:
+            return dataclasses.replace(node, min_items=max(node.min_items, 1))
+        case UnionNode(options):
+            offered = (_without(option, default, definitions) for option in options)
+            kept = [option for option in offered if option is not None]
+            return kept[0] if len(kept) == 1 else dataclasses.replace(node, options=tuple(kept)) if kept else None
+        case RefNode(name) if isinstance(definitions[name], UnionNode):
+            left_over = _without(definitions[name], default, definitions)
+            return node if left_over == definitions[name] else left_over
+    return node
 
 
 def _pattern(node: StringNode) -> str | None:
@@ -235,6 +237,8 @@ def unenforced(node: Node) -> Iterator[str]:
     """What a leaf demands and the grammar does not: sentences for the user, without the path."""
     after = "is checked after decoding, not by the grammar"
     match node:
+        case StringNode(pattern=str(), verbatim=str()):
+            yield f"the pattern {node.pattern!r} of a verbatim string {after}"
         case StringNode(pattern=str()) if _pattern(node) is None:
             yield f"the pattern {node.pattern!r} needs look-around, back-references or the like; it {after}"
         case StringNode(constraints=constraints):

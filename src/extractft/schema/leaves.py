@@ -11,6 +11,7 @@ from typing import Any
 from extractft.errors import SchemaError
 from extractft.schema import writers as w
 from extractft.schema.formats import MOST_DIGITS, Unwritable
+from extractft.schema.markers import VERBATIM, VerbatimKind
 from extractft.schema.nodes import (
     BooleanNode,
     IntegerNode,
@@ -39,8 +40,14 @@ def _string(core: Core, config: Mapping[str, Any], path: str) -> Plan:
         max_length=core.get("max_length", config.get("str_max_length")),
         pattern=pattern,
         constraints=(("regex_engine", "python-re"),) if python and pattern else (),
+        verbatim=_verbatim(core),
     )
     return Plan(node, w.write_str)
+
+
+def _verbatim(core: Core) -> VerbatimKind | None:
+    marker = (core.get("metadata") or {}).get(VERBATIM)
+    return None if marker is None else "normalized" if marker.normalized else "exact"
 
 
 _FLAGS = (("i", re.IGNORECASE), ("m", re.MULTILINE), ("s", re.DOTALL), ("x", re.VERBOSE))

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from extractft.schema.markers import VerbatimKind
+
 __all__ = [
     "MISSING",
     "ArrayNode",
@@ -58,6 +60,7 @@ class StringNode:
             `max_digits`, `decimal_places`, `multiple_of`, `timezone` (`"required"` or `"forbidden"`), `now`
             (`"past"` or `"future"`), `version` (of a UUID), `schemes` (of a URI, separated by commas),
             `regex_engine` (`"python-re"`: the pattern is one of Python's).
+        verbatim: Whether it has to be copied from the text, `"normalized"` if up to width, case and blanks.
     """
 
     format: StringFormat | None = None
@@ -65,6 +68,7 @@ class StringNode:
     max_length: int | None = None
     pattern: str | None = None
     constraints: tuple[tuple[str, JsonScalar], ...] = ()
+    verbatim: VerbatimKind | None = None
 
     def constraint(self, name: str) -> JsonScalar:
         """The named constraint, `None` if there is none."""

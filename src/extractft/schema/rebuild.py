@@ -38,6 +38,7 @@ from pydantic_core import CoreSchema, core_schema
 from extractft.errors import SchemaError
 from extractft.schema import nodes as n
 from extractft.schema.assemble import children
+from extractft.schema.markers import Verbatim
 
 __all__ = ["rebuild"]
 
@@ -200,6 +201,11 @@ def _constrained(type_: Any, **constraints: Any) -> Any:
 
 
 def _string(node: n.StringNode) -> Any:
+    type_ = _unmarked_string(node)
+    return Annotated[type_, Verbatim(node.verbatim == "normalized")] if node.verbatim else type_
+
+
+def _unmarked_string(node: n.StringNode) -> Any:
     match node.format:
         case None:
             python = node.constraint("regex_engine") == "python-re"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from types import MappingProxyType
 from typing import Annotated, Any, Generic, TypeVar, cast, get_args, get_origin
@@ -22,7 +22,7 @@ from extractft.schema.build import Builder
 from extractft.schema.core import docstring
 from extractft.schema.formats import Unwritable
 from extractft.schema.grammar_schema import grammar_schema
-from extractft.schema.nodes import Node, ObjectNode, RefNode
+from extractft.schema.nodes import MapNode, Node, ObjectNode, RefNode, StringNode
 from extractft.schema.rebuild import rebuild
 from extractft.schema.serialise import fingerprint, node_from_dict, node_to_dict
 from extractft.schema.writers import Writer, dumps
@@ -95,6 +95,17 @@ class Schema(Generic[T]):
     def fingerprint(self) -> str:
         """SHA-256 (hex) of everything that decides what a record looks like."""
         return fingerprint(self.tree, self.definitions, omit_defaults=self.omit_defaults)
+
+    @cached_property
+    def decoding_key(self) -> str:
+        """SHA-256 (hex) of all that the grammar depends on: the fingerprint's contents, and what is verbatim."""
+        return fingerprint(self.tree, self.definitions, omit_defaults=self.omit_defaults, decoding=True)
+
+    @cached_property
+    def has_verbatim(self) -> bool:
+        """Whether a string has to be copied from the text, so that each text has a grammar of its own."""
+        strings = (node.keys if isinstance(node, MapNode) else node for node in self._nodes())
+        return any(isinstance(node, StringNode) and node.verbatim for node in strings)
 
     def resolve(self, node: Node) -> Node:
         """The node itself, or what a reference refers to."""
@@ -202,16 +213,17 @@ class Schema(Generic[T]):
         schema.name, schema.description = name, data.get("description")
         return schema
 
-    @cached_property
-    def _known_steps(self) -> frozenset[str]:
+    def _nodes(self) -> Iterator[Node]:
         todo: list[Node] = [self.tree, *self.definitions.values()]
-        steps: set[str] = set()
         while todo:
             node = todo.pop()
             todo.extend(children(node))
-            if isinstance(node, ObjectNode):
-                steps.update(step for field in node.fields for step in (field.name, field.key))
-        return frozenset(steps)
+            yield node
+
+    @cached_property
+    def _known_steps(self) -> frozenset[str]:
+        objects = (node for node in self._nodes() if isinstance(node, ObjectNode))
+        return frozenset(step for node in objects for field in node.fields for step in (field.name, field.key))
 
     def _step(self, step: str | int) -> str:
         """One step of Pydantic's path to an error; keys of mappings are the customer's and are not shown."""

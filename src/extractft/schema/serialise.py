@@ -28,6 +28,10 @@ KINDS: Mapping[str, Any] = {
 }
 NAMES = {cls: kind for kind, cls in KINDS.items()}
 NODES = tuple(NAMES)
+WORDS = frozenset({"description"})
+"""Attributes that say something to people and to the model."""
+RULES = frozenset({"verbatim"})
+"""Attributes that bind the decoder and do not change what a record looks like."""
 
 
 def node_to_dict(node: n.Node) -> dict[str, Any]:
@@ -88,22 +92,27 @@ def _attribute(name: str, value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def fingerprint(tree: n.Node, definitions: Mapping[str, n.Node], *, omit_defaults: bool) -> str:
-    """SHA-256 (hex) over everything that decides what a record looks like; descriptions do not."""
+def fingerprint(tree: n.Node, definitions: Mapping[str, n.Node], *, omit_defaults: bool, decoding: bool = False) -> str:
+    """SHA-256 (hex) over everything that decides what a record looks like; descriptions do not.
+
+    With `decoding` also over what only binds the decoder, such as whether a string is verbatim.
+    """
     whole = {
         "tree": node_to_dict(tree),
         "definitions": {name: node_to_dict(node) for name, node in definitions.items()},
         "omit_defaults": omit_defaults,
     }
-    text = json.dumps(_without_descriptions(whole), ensure_ascii=True, separators=(",", ":"))
+    left_out = WORDS if decoding else WORDS | RULES
+    text = json.dumps(_without(left_out, whole), ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _without_descriptions(value: Any, in_default: bool = False) -> Any:
+def _without(names: frozenset[str], value: Any, in_default: bool = False) -> Any:
+    """The value without the attributes of nodes and fields that are called so; defaults are data and stay whole."""
     if isinstance(value, Mapping):
         return {
-            key: _without_descriptions(item, in_default or key == "default")
+            key: _without(names, item, in_default or key == "default")
             for key, item in value.items()
-            if in_default or key != "description" or not isinstance(item, str)
+            if in_default or key not in names or not isinstance(item, str)
         }
-    return [_without_descriptions(item, in_default) for item in value] if isinstance(value, list) else value
+    return [_without(names, item, in_default) for item in value] if isinstance(value, list) else value
