@@ -105,3 +105,11 @@ def _table(first: str, *others: str) -> Table:
     for name in others:
         table.add_column(Text(name), justify="right", no_wrap=True)
     return table
+
+
+def ratio_table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """Columns of numbers, as they are."""
+    table = _table(*names)
+    for row in rows:
+        table.add_row(*row)
+    return table
