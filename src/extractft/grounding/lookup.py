@@ -1,0 +1,293 @@
+"""The places of one value in a text: as it is written, folded, in another form, or something similar.
+
+Each place has a cost: 0 where a whole word or number stands for itself, more where it is less plausible. Which of
+several places is meant is decided for the whole record elsewhere. Knows one value at a time.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal, InvalidOperation
+from itertools import islice
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from extractft.grounding.characters import cuts_word, splits_character, word_part
+from extractft.grounding.fuzzy import find_similar
+from extractft.grounding.leaves import Leaf
+from extractft.grounding.source import Source
+from extractft.grounding.spans import Method
+from extractft.grounding.views import fold_value
+from extractft.schema import BooleanNode, LiteralNode, StringNode
+
+__all__ = ["MOST_PLACES", "Candidate", "find_places"]
+
+MOST_PLACES = 1000
+"""Places of one value that are looked at, from the beginning of the text."""
+CUT_CHARACTER, CUT_WORD, FOLDED, YEARLESS = 8.0, 4.0, 0.5, 1.0
+"""Costs of a place that begins or ends within a reader's character or within a word, of one that is not written the
+same, and of a date whose year stands elsewhere."""
+_SHORT = 4
+"""Words of fewer letters are no part of longer words: `am` is not in `team`."""
+_ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_FIGURE = re.compile(r"-?(?:0|[1-9][0-9]{0,2}(?:,?[0-9]{3})*|[1-9][0-9]*)(?:\.[0-9]+)?")
+_PHONE = re.compile(r"\+?[0-9][0-9 ()./\-]{4,}[0-9]")
+_BETWEEN_DIGITS = r"[ ()./\-\u00a0]{0,2}"
+_BETWEEN_DATE_AND_TIME = re.compile(r"[^0-9。！？!?;；\n]{0,12}")
+_ZONE = re.compile(r"\s?(Z\b|[+-][0-9]{2}:?[0-9]{2}(?![0-9])|UTC|GMT)")
+_DURATION: Final = TypeAdapter(timedelta)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A place where a value may stand; `start` and `end` count characters of the text in NFC."""
+
+    start: int
+    end: int
+    method: Method = "normalized"
+    score: float = 1.0
+    cost: float = 0.0
+
+
+def find_places(leaf: Leaf, source: Source) -> list[Candidate]:
+    """The places of a value, from left to right and each once; none for a boolean, whose word says too little."""
+    found: dict[tuple[int, int], Candidate] = {}
+    for candidate in islice(_places(leaf, source), MOST_PLACES):
+        known = found.get((candidate.start, candidate.end))
+        if known is None or (candidate.method == "exact", -candidate.cost) > (known.method == "exact", -known.cost):
+            found[candidate.start, candidate.end] = candidate
+    return [found[place] for place in sorted(found)]
+
+
+def _places(leaf: Leaf, source: Source) -> Iterable[Candidate]:
+    node, value = leaf.node, leaf.value
+    if isinstance(value, bool) or isinstance(node, BooleanNode):
+        return ()
+    if isinstance(value, int | float):
+        return _number(Decimal(repr(value)), source, spelled=repr(value))
+    if isinstance(node, LiteralNode):
+        return _choice(value, source)
+    format_ = node.format if isinstance(node, StringNode) else None
+    formatted = _FORMATS.get(format_ or "")
+    places: Iterable[Candidate] | None = formatted(value, source) if formatted else None
+    if places is not None:
+        return places
+    verbatim = isinstance(node, StringNode) and getattr(node, "verbatim", None) is not None
+    return _text(value, source, verbatim=verbatim, similar=format_ != "uuid" and format_ != "uri")
+
+
+# -- text
+
+
+def _text(value: str, source: Source, *, verbatim: bool = False, similar: bool = True) -> list[Candidate]:
+    """Free text: the first of several ways of looking that finds something."""
+    exact = list(islice(_written(value, source, verbatim=verbatim), MOST_PLACES))
+    if any(not candidate.cost for candidate in exact):
+        return exact
+    folded = fold_value(value)
+    if not any(char.isalnum() for char in folded):
+        return exact
+    found = exact + list(islice(_folded(folded, source, loose=False), MOST_PLACES))
+    if found:
+        return found
+    loose = fold_value(value, loose=True)
+    found = list(islice(_folded(loose, source, loose=True), MOST_PLACES)) if any(map(str.isalnum, loose)) else []
+    found = found or list(_other_forms(value, source))
+    if found or not similar:
+        return found
+    place = find_similar(source.folded, folded)
+    return [Candidate(place[0], place[1], "fuzzy", place[2])] if place else []
+
+
+def _written(value: str, source: Source, *, verbatim: bool) -> Iterator[Candidate]:
+    """Where the text has the value character by character."""
+    value = unicodedata.normalize("NFC", value)
+    if not value or value.isspace():
+        return
+    text = source.text
+    start = text.find(value)
+    while start >= 0:
+        end = start + len(value)
+        cost = CUT_CHARACTER * (splits_character(text, start) or splits_character(text, end))
+        cut = _cut(text, start, end)
+        if verbatim or cut != "wrong":
+            yield Candidate(start, end, "exact", cost=cost + CUT_WORD * (cut is not None))
+        start = text.find(value, start + 1)
+
+
+def _folded(folded: str, source: Source, *, loose: bool) -> Iterator[Candidate]:
+    view = source.loose if loose else source.folded
+    for start, end in view.find(folded):
+        cut = _cut(source.text, start, end)
+        if cut != "wrong":
+            yield Candidate(start, end, cost=FOLDED + CUT_WORD * (cut is not None))
+
+
+def _cut(text: str, start: int, end: int) -> str | None:
+    """Whether a place is a part of a longer word (`"part"`), and cannot be meant as such (`"wrong"`)."""
+    edges = [at for at in (start, end) if cuts_word(text, at)]
+    if not edges:
+        return None
+    if any(text[at].isdecimal() for at in edges):
+        return "wrong"
+    return "wrong" if end - start < _SHORT and all(map(word_part, text[start:end])) else "part"
+
+
+def _other_forms(value: str, source: Source) -> Iterable[Candidate]:
+    """Text that spells a date, a number or a telephone number."""
+    if _ISO_DATE.fullmatch(value):
+        return _date(value, source) or ()
+    if _FIGURE.fullmatch(value):
+        number = list(_number(Decimal(value.replace(",", "")), source, spelled=value))
+        if number:
+            return number
+    return _phone(value, source) if _PHONE.fullmatch(value) else ()
+
+
+def _phone(value: str, source: Source) -> Iterator[Candidate]:
+    """The same digits in the same order, grouped in another way."""
+    digits = re.sub("[^0-9]", "", value)
+    pattern = rf"(?<![0-9])[+(]?{_BETWEEN_DIGITS.join(digits)}(?![0-9])"
+    for match in re.finditer(pattern, source.plain):
+        yield Candidate(*match.span())
+
+
+def _choice(value: str, source: Source) -> Iterator[Candidate]:
+    """A word of a `Literal` or an `Enum`: only whole, and a single character only where it stands alone."""
+    text = source.text
+    if len(value) == 1:
+        if value in "aAiI":
+            return
+        for candidate in _written(value, source, verbatim=False):
+            sides = text[max(0, candidate.start - 1) : candidate.start] + text[candidate.end : candidate.end + 1]
+            if not any(map(str.isalnum, sides)):
+                yield candidate
+        return
+    exact = [candidate for candidate in _written(value, source, verbatim=False) if not candidate.cost]
+    yield from exact
+    if not exact and len(value) >= _SHORT - 1:
+        yield from (
+            candidate for candidate in _folded(fold_value(value), source, loose=False) if candidate.cost <= FOLDED
+        )
+
+
+# -- other forms
+
+
+def _number(value: Decimal, source: Source, *, spelled: str) -> Iterator[Candidate]:
+    """Numbers of the text; the 5 of 5月1日 or of 12:05 is none, the year of a date is."""
+    small = abs(value) < 100 and value == value.to_integral_value()
+    for numeral in source.numbers.get(value, ()):
+        if small and source.within_moment(numeral.start, numeral.end):
+            continue
+        same = source.text[numeral.start : numeral.end] == spelled
+        yield Candidate(numeral.start, numeral.end, "exact" if same else "normalized", cost=numeral.cost)
+
+
+def _decimal(value: str, source: Source) -> Iterable[Candidate] | None:
+    try:
+        return _number(Decimal(value), source, spelled=value)
+    except InvalidOperation:
+        return None
+
+
+def _date(value: str, source: Source) -> Iterable[Candidate] | None:
+    try:
+        day = date.fromisoformat(value)
+    except ValueError:
+        return None
+    return _day(day, source, spelled=value)
+
+
+def _day(day: date, source: Source, *, spelled: str) -> Iterator[Candidate]:
+    dates = source.dates
+    for start, end in dates.whole.get(day, ()):
+        yield Candidate(start, end, "exact" if source.text[start:end] == spelled else "normalized")
+    yearless = dates.yearless.get((day.month, day.day), ())
+    if yearless and (Decimal(day.year) in source.numbers or any(known.year == day.year for known in dates.whole)):
+        for start, end in yearless:
+            yield Candidate(start, end, cost=YEARLESS)
+
+
+def _time(value: str, source: Source) -> Iterable[Candidate] | None:
+    try:
+        moment = time.fromisoformat(value)
+    except ValueError:
+        return None
+    return _clock(moment, source, spelled=value)
+
+
+def _clock(moment: time, source: Source, *, spelled: str) -> Iterator[Candidate]:
+    for start, end in source.times.get(moment.replace(tzinfo=None), ()):
+        after = _with_zone(moment.strftime("%z"), source.plain, end)
+        if after is not None:
+            same = source.text[start:after] == spelled
+            yield Candidate(start, after, "exact" if same else "normalized")
+
+
+def _with_zone(offset: str, plain: str, end: int) -> int | None:
+    """The end of a time with its zone; `None` if the text has another zone. A text without one is taken at its word."""
+    said = _ZONE.match(plain, end)
+    if said is None:
+        return end
+    zone = "+0000" if said[1] in ("Z", "UTC", "GMT") else said[1].replace(":", "")
+    return said.end() if offset in ("", zone) else None
+
+
+def _datetime(value: str, source: Source) -> Iterable[Candidate] | None:
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    days = list(_day(moment.date(), source, spelled=""))
+    times = list(_clock(moment.timetz(), source, spelled=""))
+    found = [pair for day in days for pair in _beside(day, times, source)]
+    if found or moment.time() != time(0):
+        exact = (_replaced(place, "exact") for place in found if source.text[place.start : place.end] == value)
+        return [*found, *exact]
+    return days
+
+
+def _replaced(place: Candidate, method: Method) -> Candidate:
+    return Candidate(place.start, place.end, method, place.score, place.cost)
+
+
+def _beside(day: Candidate, times: Iterable[Candidate], source: Source) -> Iterator[Candidate]:
+    """A date together with a time right before or behind it."""
+    for clock in times:
+        first, second = sorted((day, clock), key=lambda place: place.start)
+        if first.end <= second.start and _BETWEEN_DATE_AND_TIME.fullmatch(source.plain, first.end, second.start):
+            yield Candidate(first.start, second.end, cost=day.cost)
+
+
+def _duration(value: str, source: Source) -> Iterable[Candidate] | None:
+    try:
+        length = _DURATION.validate_python(value)
+    except ValidationError:
+        return None
+    return [Candidate(start, end) for start, end in source.durations.get(length, ())]
+
+
+def _uri(value: str, source: Source) -> Iterable[Candidate] | None:
+    """A link, also without the scheme and the closing slash that parsing adds."""
+    bare = re.sub(r"^[A-Za-z][A-Za-z0-9+.\-]*://", "", value)
+    for spelled in (value, value.rstrip("/"), bare, bare.rstrip("/")):
+        found = _text(spelled, source, similar=False) if len(spelled) >= _SHORT else []
+        if found:
+            return found
+    return []
+
+
+_FORMATS: Final[dict[str, Any]] = {
+    "date": _date,
+    "datetime": _datetime,
+    "time": _time,
+    "duration": _duration,
+    "decimal": _decimal,
+    "uri": _uri,
+}

@@ -1,0 +1,178 @@
+"""Which of several places of a value is the one that was copied: decided for the leaves of a record together.
+
+Leaves are placed one after another, those with the fewest places first, each where it costs least beside what is placed
+already; then every leaf with a choice looks once more, now that all others stand. Costs are, from the most to the
+least: a place that cuts a word, a place that another leaf holds, the same field of a list's items out of the order of
+the text, and the distance to the nearest other leaf of the same object, or else of what encloses it. Ties go to the
+first place. After each round, equal values of a list's items swap places if they stand in the wrong order. The work is
+near-linear in the number of leaves: of a value with very many places, only those around its relatives are compared.
+Knows places, not texts.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+from typing import Any
+
+from extractft.grounding.leaves import Leaf, Route
+from extractft.grounding.lookup import Candidate
+
+__all__ = ["choose_places"]
+
+TAKEN, DISORDER = 3.0, 2.0
+NEAR = 50
+"""Characters at which distance costs half of what it costs at most, which is 1: order and overlaps come first."""
+COMPARED, LEAST_COMPARED, WORK = 256, 16, 8192
+"""Places of one leaf that are compared; with many leaves, fewer of each."""
+SWEEPS = 2
+
+
+def choose_places(
+    leaves: Sequence[Leaf], places: Sequence[Sequence[Candidate]], *, length: int
+) -> list[list[Candidate]]:
+    """For every leaf its places again, the most likely first.
+
+    Args:
+        leaves: The leaves of a record.
+        places: The places of each leaf, from left to right.
+        length: Characters of the text.
+    """
+    board = _Board([leaf.route for leaf in leaves], length)
+    compared = min(COMPARED, max(LEAST_COMPARED, WORK // max(1, len(leaves))))
+    order = sorted(
+        (leaf for leaf in range(len(leaves)) if places[leaf]),
+        key=lambda leaf: (_choices(places[leaf]), -(places[leaf][0].end - places[leaf][0].start), leaf),
+    )
+    ranked: list[list[Candidate]] = [list(found) for found in places]
+    for sweep in range(SWEEPS):
+        for leaf in order:
+            if sweep and len(places[leaf]) == 1:
+                continue
+            board.lift(leaf)
+            options = _around(places[leaf], board.relative(leaf), compared)
+            ranked[leaf] = sorted(options, key=lambda place: (board.cost(leaf, place), place.start, place.end))
+            board.place(leaf, ranked[leaf][0])
+        for leaf, place in _untangled(leaves, ranked):
+            board.lift(leaf)
+            ranked[leaf].remove(place)
+            ranked[leaf].insert(0, place)
+            board.place(leaf, place)
+    return ranked
+
+
+def _untangled(leaves: Sequence[Leaf], ranked: Sequence[Sequence[Candidate]]) -> list[tuple[int, Candidate]]:
+    """Equal values of a list's items that stand in the wrong order: where each of them belongs.
+
+    One by one they cannot move, since each holds the place that the other should have.
+    """
+    groups: dict[tuple[Route, Route, type, Any], list[int]] = {}
+    for index, leaf in enumerate(leaves):
+        at = next((at for at, step in enumerate(leaf.route) if isinstance(step, int)), None)
+        if at is not None and len(ranked[index]) > 1:
+            column = leaf.route[:at], leaf.route[at + 1 :]
+            groups.setdefault((*column, type(leaf.value), leaf.value), []).append(index)
+    moves: list[tuple[int, Candidate]] = []
+    for group in groups.values():
+        chosen = [ranked[leaf][0] for leaf in group]
+        ordered = sorted(chosen, key=lambda place: (place.start, place.end))
+        if all(place in ranked[leaf] for leaf, place in zip(group, ordered, strict=True)):
+            moves += [(leaf, place) for leaf, old, place in zip(group, chosen, ordered, strict=True) if old != place]
+    return moves
+
+
+def _choices(places: Sequence[Candidate]) -> int:
+    """How many places are as good as the best."""
+    best = min(place.cost for place in places)
+    return sum(place.cost <= best for place in places)
+
+
+def _around(places: Sequence[Candidate], center: int | None, count: int) -> Sequence[Candidate]:
+    """At most `count` places: the most plausible ones, and of these the ones nearest to a position."""
+    if len(places) <= count:
+        return places
+    best = min(place.cost for place in places)
+    plain = [place for place in places if place.cost <= best]
+    middle = bisect_left(plain, center or 0, key=lambda place: place.start)
+    first = max(0, min(middle - count // 2, len(plain) - count))
+    return plain[first : first + count]
+
+
+class _Board:
+    """What is placed where."""
+
+    def __init__(self, routes: Sequence[Route], length: int) -> None:
+        self._routes = routes
+        self._held = array("I", bytes(array("I").itemsize * length))
+        self._placed: dict[int, Candidate] = {}
+        self._inside: dict[Route, list[tuple[int, int]]] = {}
+        self._columns: dict[tuple[Route, Route], list[tuple[int, int]]] = {}
+
+    def place(self, leaf: int, place: Candidate) -> None:
+        """Put a leaf somewhere."""
+        self._placed[leaf] = place
+        self._hold(place, 1)
+        for part in self._enclosing(leaf):
+            insort(self._inside.setdefault(part, []), (place.start, place.end))
+        for column, index in self._list_columns(leaf):
+            insort(self._columns.setdefault(column, []), (index, place.start))
+
+    def lift(self, leaf: int) -> None:
+        """Take a leaf away, if it is placed."""
+        place = self._placed.pop(leaf, None)
+        if place is None:
+            return
+        self._hold(place, -1)
+        for part in self._enclosing(leaf):
+            self._inside[part].remove((place.start, place.end))
+        for column, index in self._list_columns(leaf):
+            self._columns[column].remove((index, place.start))
+
+    def cost(self, leaf: int, place: Candidate) -> float:
+        """What it costs to put a leaf somewhere."""
+        cost = place.cost + TAKEN * any(self._held[place.start : place.end])
+        for column, index in self._list_columns(leaf):
+            placed = self._columns.get(column, ())
+            at = bisect_left(placed, (index, 0))
+            cost += DISORDER * (at > 0 and place.start < placed[at - 1][1])
+            cost += DISORDER * (at < len(placed) and place.start > placed[at][1])
+        distance = self._distance(leaf, place)
+        return cost + distance / (distance + NEAR)
+
+    def relative(self, leaf: int) -> int | None:
+        """Where the leaf's relatives stand, roughly."""
+        for column, index in self._list_columns(leaf):
+            placed = self._columns.get(column)
+            if placed:
+                return placed[max(0, bisect_left(placed, (index, 0)) - 1)][1]
+        for part in self._enclosing(leaf):
+            inside = self._inside.get(part)
+            if inside:
+                return inside[len(inside) // 2][0]
+        return None
+
+    def _distance(self, leaf: int, place: Candidate) -> int:
+        """Characters to the nearest leaf of the innermost part of the record in which one is placed."""
+        for part in self._enclosing(leaf):
+            inside = self._inside.get(part)
+            if inside:
+                at = bisect_left(inside, (place.start, place.end))
+                nearest = inside[max(0, at - 1) : at + 1]
+                return min(max(0, start - place.end, place.start - end) for start, end in nearest)
+        return 0
+
+    def _enclosing(self, leaf: int) -> list[Route]:
+        """The parts of the record around a leaf, the innermost first."""
+        route = self._routes[leaf]
+        return [route[:depth] for depth in range(len(route) - 1, -1, -1)]
+
+    def _list_columns(self, leaf: int) -> list[tuple[tuple[Route, Route], int]]:
+        """For every list around a leaf: the same field of all its items, and the position of this item."""
+        route = self._routes[leaf]
+        return [((route[:at], route[at + 1 :]), step) for at, step in enumerate(route) if isinstance(step, int)]
+
+    def _hold(self, place: Candidate, change: int) -> None:
+        held = self._held
+        for index in range(place.start, place.end):
+            held[index] += change
