@@ -18,8 +18,11 @@ from extractft.evaluation.calibration import (
 from extractft.evaluation.calibrators import Calibrator
 from extractft.evaluation.counting import Failure
 from extractft.evaluation.evaluate import evaluate_records, score_records
+from extractft.evaluation.judging import judge_values
+from extractft.evaluation.learning import LearningPoint, advice
 from extractft.evaluation.matching import normalize_string
-from extractft.evaluation.report import Comparison, Difference, EvaluationReport
+from extractft.evaluation.report import Comparison, EvaluationReport
+from extractft.evaluation.results import Difference
 from extractft.evaluation.scores import FieldScores
 
 if TYPE_CHECKING:
@@ -34,11 +37,14 @@ __all__ = [
     "EvaluationReport",
     "Failure",
     "FieldScores",
+    "LearningPoint",
     "ReliabilityBin",
+    "advice",
     "cross_fitted",
     "evaluate_records",
     "expected_calibration_error",
     "fit_calibrator",
+    "judge_values",
     "measure_calibration",
     "normalize_string",
     "score_records",

@@ -28,50 +28,57 @@ class Pair:
 
     Attributes:
         place: Where it stands: in the gold record if it is there, else in the prediction.
+        found: Where it stands in the prediction; another position of a list than in the gold record, perhaps.
         gold: The value that should be there.
         prediction: The value that is there.
         match: How much they agree.
     """
 
     place: Place
+    found: Place
     gold: Leaf | None
     prediction: Leaf | None
     match: Match = Match.DIFFERENT
 
 
-def align(gold: Tree | None, prediction: Tree | None, place: Place | None = None) -> Iterator[Pair]:
+def align(
+    gold: Tree | None, prediction: Tree | None, place: Place | None = None, found: Place | None = None
+) -> Iterator[Pair]:
     """Pair the values of two records. Where nothing is on either side, there is no pair."""
     place = place or Place()
+    found = found or place
     if isinstance(gold, Leaf) and isinstance(prediction, Leaf):
-        yield Pair(place, gold, prediction, gold.match(prediction))
+        yield Pair(place, found, gold, prediction, gold.match(prediction))
     elif isinstance(gold, Branch) and isinstance(prediction, Branch):
-        yield from _align_members(gold, prediction, place)
+        yield from _align_members(gold, prediction, place, found)
     elif isinstance(gold, Bag) and isinstance(prediction, Bag):
-        yield from _align_items(gold, prediction, place)
+        yield from _align_items(gold, prediction, place, found)
     else:
-        yield from _one_sided(gold, prediction, place)
+        yield from _one_sided(gold, prediction, place, found)
 
 
-def _one_sided(gold: Tree | None, prediction: Tree | None, place: Place) -> Iterator[Pair]:
+def _one_sided(gold: Tree | None, prediction: Tree | None, place: Place, found: Place) -> Iterator[Pair]:
     if gold is not None:
-        yield from (Pair(where, leaf, None) for where, leaf in leaves(gold, place))
+        yield from (Pair(where, found, leaf, None) for where, leaf in leaves(gold, place))
     if prediction is not None:
-        yield from (Pair(where, None, leaf) for where, leaf in leaves(prediction, place))
+        for (where, leaf), (there, _) in zip(leaves(prediction, place), leaves(prediction, found), strict=True):
+            yield Pair(where, there, None, leaf)
 
 
-def _align_members(gold: Branch, prediction: Branch, place: Place) -> Iterator[Pair]:
+def _align_members(gold: Branch, prediction: Branch, place: Place, found: Place) -> Iterator[Pair]:
     for key, (part, member) in gold.members.items():
         answer = prediction.members.get(key)
-        yield from align(member, answer[1] if answer else None, place.member(part, key))
+        yield from align(member, answer[1] if answer else None, place.member(part, key), found.member(part, key))
     for key, (part, member) in prediction.members.items():
         if key not in gold.members:
-            yield from align(None, member, place.member(part, key))
+            yield from align(None, member, place.member(part, key), found.member(part, key))
 
 
-def _align_items(gold: Bag, prediction: Bag, place: Place) -> Iterator[Pair]:
+def _align_items(gold: Bag, prediction: Bag, place: Place, found: Place) -> Iterator[Pair]:
     for left, right in pair_items(gold.items, prediction.items):
         index, _ = left or right or (0, None)
-        yield from align(left[1] if left else None, right[1] if right else None, place.item(index))
+        there = found.item(right[0] if right else index)
+        yield from align(left[1] if left else None, right[1] if right else None, place.item(index), there)
 
 
 def pair_items(gold: Items, prediction: Items) -> list[ItemPair]:

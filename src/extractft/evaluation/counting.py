@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 from extractft.evaluation.alignment import Pair, align
 from extractft.evaluation.matching import Match, normalize_string, squash
-from extractft.evaluation.report import Difference
+from extractft.evaluation.places import Places, exact_places, nearest
+from extractft.evaluation.results import Difference
 from extractft.evaluation.scores import FieldScores, Tally
 from extractft.evaluation.shape import FieldPath, Shape
-from extractft.evaluation.tree import Leaf, grow
+from extractft.evaluation.tree import Leaf, Tree, grow
 
 __all__ = ["Count", "Failure"]
 
@@ -55,19 +56,22 @@ class Count:
     def add(self, gold: Any, prediction: Any, text: str | None = None) -> None:
         """Count one record: JSON-able values of the gold record and its prediction, or the prediction's failure."""
         failure = prediction if isinstance(prediction, Failure) else None
-        answer = None if failure else grow(prediction, self.shape)
-        row = self._add_pairs(align(grow(gold, self.shape), answer), text, keep=not failure)
+        right, answer = grow(gold, self.shape), None if failure else grow(prediction, self.shape)
+        pairs = list(align(right, answer))
+        row = self._add_pairs(pairs, text)
         self.rows.append(row)
         self.valid.append(failure is None)
         same_size = failure is None and row.support == row.predicted
         self.exact.append(same_size and row.tp == row.support)
         self.exact_normalized.append(same_size and row.tp_normalized == row.support)
+        if self.keep_differences and not failure:
+            self._keep(pairs, right, answer, text)
         if failure:
             self.failures[failure] += 1
             if self.keep_differences:
                 self.differences.append(Difference(row=len(self.rows), path="", field="", kind=failure.value))
 
-    def _add_pairs(self, pairs: Iterable[Pair], text: str | None, *, keep: bool) -> Tally:
+    def _add_pairs(self, pairs: Iterable[Pair], text: str | None) -> Tally:
         """Count a record's pairs by field, and return the record's own counts."""
         row = Tally()
         haystack = None if text is None else squash(text)
@@ -80,9 +84,15 @@ class Count:
             if haystack is not None and pair.prediction is not None and _stands_nowhere(pair.prediction, haystack):
                 tally.ungrounded += 1
                 row.ungrounded += 1
-            if keep and self.keep_differences and pair.match is not Match.EXACT:
-                self.differences.append(_difference(pair, row=len(self.rows) + 1))
         return row
+
+    def _keep(self, pairs: Iterable[Pair], gold: Tree | None, prediction: Tree | None, text: str | None) -> None:
+        """Keep what is different in the record counted last, with its places in the text."""
+        different = [pair for pair in pairs if pair.match is not Match.EXACT]
+        looked_up = different if text is not None else []
+        right = exact_places(gold, text or "") if looked_up else {}
+        found = exact_places(prediction, text or "") if looked_up else {}
+        self.differences += [_difference(pair, right, found, row=len(self.rows)) for pair in different]
 
     def total(self) -> Tally:
         """Counts over all records."""
@@ -105,16 +115,22 @@ def _stands_nowhere(leaf: Leaf, haystack: str) -> bool:
     return squash(normalize_string(leaf.value)) not in haystack
 
 
-def _difference(pair: Pair, *, row: int) -> Difference:
+def _difference(pair: Pair, right: Places, found: Places, *, row: int) -> Difference:
     kind: Literal["wrong", "missed", "invented"] = "wrong"
     if pair.gold is None or pair.prediction is None:
         kind = "invented" if pair.gold is None else "missed"
+    path = ".".join(pair.place.path)
+    gold_span, span = nearest(
+        right.get(path, ()) if pair.gold else (), found.get(".".join(pair.found.path), ()) if pair.prediction else ()
+    )
     return Difference(
         row=row,
-        path=".".join(pair.place.path),
+        path=path,
         field=".".join(pair.place.field),
         kind=kind,
         gold=pair.gold.value if pair.gold else None,
         prediction=pair.prediction.value if pair.prediction else None,
         normalized=pair.match is Match.NORMALIZED,
+        gold_span=gold_span,
+        span=span,
     )

@@ -8,7 +8,8 @@ from typing import Any, TypeVar, cast
 from extractft.errors import DatasetError
 from extractft.evaluation.bootstrap import bootstrap_intervals
 from extractft.evaluation.counting import Count, Failure
-from extractft.evaluation.report import EvaluationReport, FailureKind
+from extractft.evaluation.report import EvaluationReport
+from extractft.evaluation.results import FailureKind
 from extractft.evaluation.scores import FieldScores, mean_score, precision_recall_f1
 from extractft.evaluation.shape import shape_of, takes_null
 from extractft.schema import Schema
@@ -41,7 +42,8 @@ def evaluate_records(
         texts: Source texts, in the same order, to count predicted free text that stands nowhere in them.
         closed_early: Positions of predictions that the budget cut but that were kept: scored, and also counted as
             truncated.
-        keep_records: Keep every difference in `EvaluationReport.errors`. They are private data.
+        keep_records: Keep every difference in `EvaluationReport.errors`, with its places in the text if there are
+            texts. They are private data.
         keep_texts: Keep the texts in the report. They are private data.
         resamples: Draws of the bootstrap intervals.
         seed: Seed of these draws.

@@ -2,48 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Group
 from rich.text import Text
 
 from extractft.errors import DatasetError
-from extractft.evaluation.scores import FieldScores
+from extractft.evaluation.calibration import CalibrationReport
+from extractft.evaluation.frozen import Frozen
+from extractft.evaluation.learning import LearningPoint
+from extractft.evaluation.page import render_page
+from extractft.evaluation.results import METRICS, Results
 from extractft.evaluation.tables import comparison_table, field_table, number, plain, records, summary
 
-__all__ = ["Comparison", "Difference", "EvaluationReport"]
-
-FailureKind = Literal["invalid", "truncated", "error"]
+__all__ = ["Comparison", "EvaluationReport"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class Difference(_Frozen):
-    """One value in which a prediction differs from its gold record, or one record that could not be made at all.
-
-    `gold` and `prediction` are private data.
-    """
-
-    row: int
-    """Row number as a person counts: the first is 1."""
-    path: str
-    """Where it stands, such as `lines.2.total`; empty for a record that failed as a whole."""
-    field: str
-    """The field that it counts for in `EvaluationReport.fields`, such as `lines.*.total`."""
-    kind: Literal["wrong", "missed", "invented"] | FailureKind
-    """What is the matter. A record that failed has one entry, with the kind of its failure."""
-    gold: Any = Field(default=None, repr=False)
-    """The JSON value that should be there, `None` where there is none."""
-    prediction: Any = Field(default=None, repr=False)
-    """The JSON value that was predicted, `None` where there is none."""
-    normalized: bool = False
-    """Whether the two are equal after normalisation."""
-
-
-class Comparison(_Frozen):
+class Comparison(Frozen):
     """Two evaluations of the same records side by side: the baseline first."""
 
     names: tuple[str, str]
@@ -68,66 +44,13 @@ class Comparison(_Frozen):
         return plain(self.__rich__())
 
 
-class EvaluationReport(_Frozen):
+class EvaluationReport(Results):
     """Scores of predictions against gold records.
 
     Counts values, not records: a value is a scalar of the record's canonical JSON, defaults included. `null`, a
     missing key, an empty list and an empty object are no values; an empty string is one. Every gold value of a record
     that failed counts as missed. No number here depends on the order of list items.
     """
-
-    schema_name: str
-    """Name of the schema."""
-    schema_fingerprint: str
-    """Fingerprint of the schema."""
-    rows: int
-    """Records evaluated."""
-    valid: int
-    """Records for which there is a prediction."""
-    invalid: int
-    """Records whose output a validator refused."""
-    truncated: int
-    """Records cut short by the budget of new tokens; those that were kept all the same are also in `valid`."""
-    failed: int
-    """Records that failed for another reason, such as a text that is too long."""
-    field_f1: float
-    """The headline: F1 over all values of all records (micro average), exact match."""
-    field_f1_interval: tuple[float, float]
-    """Bootstrap 95 % confidence interval of `field_f1` over records."""
-    field_f1_normalized: float
-    """The same as `field_f1` after normalisation."""
-    precision: float
-    """Share of all predicted values that is exactly right."""
-    recall: float
-    """Share of all gold values that was found exactly."""
-    macro_f1: float
-    """Mean of the fields' F1, each field with gold values counting the same."""
-    exact_rate: float
-    """Share of records in which every value is exactly right and nothing was invented."""
-    exact_rate_interval: tuple[float, float]
-    """Bootstrap 95 % confidence interval of `exact_rate`."""
-    exact_rate_normalized: float
-    """The same as `exact_rate` after normalisation."""
-    valid_rate: float
-    """Share of records for which there is a prediction."""
-    support: int
-    """Values in the gold records."""
-    predicted: int
-    """Values in the predictions."""
-    wrong: int
-    """Places where both sides have a value and the two differ."""
-    missed: int
-    """Gold values where the prediction has none."""
-    invented: int
-    """Predicted values where the gold record has none."""
-    ungrounded: int | None
-    """Predicted free-text values that stand nowhere in their text; `None` if no texts were given."""
-    fields: dict[str, FieldScores]
-    """Scores by path, in the order of the schema; `*` stands for list positions and map keys."""
-    errors: tuple[Difference, ...] | None = Field(default=None, repr=False)
-    """Every difference, if `keep_records` was asked for. Private data, never printed."""
-    texts: tuple[str, ...] | None = Field(default=None, repr=False)
-    """The source texts, if `keep_texts` was asked for. Private data, never printed."""
 
     def metrics(self) -> dict[str, float]:
         """The scores over all fields by name, for trackers and manifests. Numbers only, no private data."""
@@ -158,7 +81,39 @@ class EvaluationReport(_Frozen):
             invented=(baseline.invented, self.invented),
         )
 
-    def _check_same_gold(self, other: EvaluationReport) -> None:
+    def with_calibration(self, calibration: Mapping[str, CalibrationReport]) -> EvaluationReport:
+        """This report with what was measured of confidences: of `values`, of `records`, or of both."""
+        return type(self).model_validate({**dict(self), "calibration": dict(calibration)})
+
+    def save_html(
+        self,
+        path: str | Path,
+        *,
+        baseline: EvaluationReport | None = None,
+        learning_curve: Sequence[LearningPoint] | None = None,
+        max_records: int = 1000,
+    ) -> None:
+        """Write the report as one page that needs no network and runs in any browser.
+
+        The same report gives the same bytes. If it was made with `keep_records=True` and `keep_texts=True`, the page
+        lists the wrong records, and is private data.
+
+        Args:
+            path: The file to write.
+            baseline: Another evaluation of the same gold records to show beside this one, such as the untrained
+                model's.
+            learning_curve: Scores after training on more and more rows.
+            max_records: Wrong records that are listed at most.
+
+        Raises:
+            DatasetError: The baseline did not score the same gold records.
+        """
+        if baseline is not None:
+            self._check_same_gold(baseline)
+        page = render_page(self, baseline=baseline, learning_curve=learning_curve or (), max_records=max_records)
+        Path(path).expanduser().write_text(page, encoding="utf-8", newline="\n")
+
+    def _check_same_gold(self, other: Results) -> None:
         for what, mine, theirs in (
             ("schema", self.schema_fingerprint, other.schema_fingerprint),
             ("number of records", self.rows, other.rows),
@@ -186,6 +141,15 @@ class EvaluationReport(_Frozen):
             ("  normalized", number(self.exact_rate_normalized)),
             ("valid records", f"{number(self.valid_rate)}  ({self.valid} of {self.rows}; {failures})"),
         ]
+        for what, measured in (self.calibration or {}).items():
+            low, high = measured.ece_interval
+            lines += [
+                (
+                    f"confidence of {what}",
+                    f"calibration error {number(measured.ece)}  (95 % interval {number(low)} to {number(high)})",
+                ),
+                ("  accuracy", f"{number(measured.accuracy)}; {number(measured.accuracy_at(0.9))} of the surest 90 %"),
+            ]
         title = Text(f"{self.schema_name}: {records(self.rows)}")  # not markup: "list[Order]"
         return Group(title, summary(lines), "", field_table(self.fields))
 
@@ -193,17 +157,5 @@ class EvaluationReport(_Frozen):
         return plain(self.__rich__())
 
 
-METRICS = (
-    "field_f1",
-    "field_f1_normalized",
-    "precision",
-    "recall",
-    "macro_f1",
-    "exact_rate",
-    "exact_rate_normalized",
-    "valid_rate",
-)
-
-
-def _supports(report: EvaluationReport) -> dict[str, int]:
+def _supports(report: Results) -> dict[str, int]:
     return {path: scores.support for path, scores in report.fields.items() if scores.support}

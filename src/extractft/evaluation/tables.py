@@ -12,7 +12,17 @@ from rich.text import Text
 
 from extractft.evaluation.scores import FieldScores
 
-__all__ = ["ROOT", "comparison_table", "field_table", "number", "plain", "records", "summary"]
+__all__ = [
+    "ROOT",
+    "comparison_table",
+    "field_table",
+    "number",
+    "plain",
+    "ratio_table",
+    "records",
+    "summary",
+    "worst_field",
+]
 
 ROOT = "(value)"
 """Shown as the path of a schema that is a single value, whose real path is empty."""
@@ -64,7 +74,7 @@ def field_table(fields: Mapping[str, FieldScores]) -> Table:
         *["ungrounded"] * grounded,
         "",
     )
-    worst = _worst(fields)
+    worst = worst_field(fields)
     for path, scores in fields.items():
         counts = [scores.wrong, scores.missed, scores.invented, *[scores.ungrounded] * grounded]
         ratios = [scores.precision, scores.recall, scores.f1, scores.f1_normalized]
@@ -80,7 +90,7 @@ def field_table(fields: Mapping[str, FieldScores]) -> Table:
     return table
 
 
-def _worst(fields: Mapping[str, FieldScores]) -> str | None:
+def worst_field(fields: Mapping[str, FieldScores]) -> str | None:
     """The field with the lowest F1, if one is below 1; of equal ones the one with the most errors."""
     known = [(s.f1, -s.fp - s.fn, path) for path, s in fields.items() if s.f1 is not None and s.f1 < 1]
     return min(known, key=lambda entry: entry[:2])[2] if known else None

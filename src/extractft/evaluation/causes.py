@@ -1,0 +1,100 @@
+"""Why a value is wrong, in words. Knows differences and their text; knows no scores and no layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from extractft.evaluation.matching import normalize_string, squash
+from extractft.evaluation.results import Difference
+
+__all__ = ["Cause", "Explained", "explain"]
+
+
+class Cause(StrEnum):
+    """What is the matter with a value: each reads on from "it is mostly ..."."""
+
+    CUT_SHORT = "cut short"
+    TOO_LONG = "taken with too much around it"
+    SPELLING = "spelt differently"
+    SHIFTED = "shifted: a part of it and something beside it"
+    OTHER_FIELD = "mixed up with another field"
+    MADE_UP = "made up: it stands nowhere in the text"
+    OTHER = "another value than the right one"
+    MISSED = "missed"
+    INVENTED = "invented where there is none"
+    FAILED = "lost with a record that failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A difference and its cause.
+
+    Attributes:
+        difference: The difference.
+        cause: What is the matter.
+        other: The field that the value was mixed up with, for `Cause.OTHER_FIELD`.
+    """
+
+    difference: Difference
+    cause: Cause
+    other: str = ""
+
+
+def explain(record: Sequence[Difference], text: str | None = None) -> list[Explained]:
+    """Name the cause of each difference of one record.
+
+    Args:
+        record: All differences of the record.
+        text: Its text, to tell made-up values from misplaced ones.
+    """
+    haystack = None if text is None else squash(text)
+    return [_explain(difference, record, haystack) for difference in record]
+
+
+def _explain(difference: Difference, record: Iterable[Difference], haystack: str | None) -> Explained:
+    if difference.kind not in ("wrong", "missed", "invented"):
+        return Explained(difference, Cause.FAILED)
+    if difference.normalized:
+        return Explained(difference, Cause.SPELLING)
+    other = _mixed_up_with(difference, record)
+    if other is not None:
+        return Explained(difference, Cause.OTHER_FIELD, other)
+    if difference.kind == "missed":
+        return Explained(difference, Cause.MISSED)
+    if difference.kind == "invented":
+        return Explained(difference, Cause.INVENTED)
+    return Explained(difference, _of_wrong(difference, haystack))
+
+
+def _mixed_up_with(difference: Difference, record: Iterable[Difference]) -> str | None:
+    """The field whose right value this prediction is, or whose prediction this right value is."""
+    for other in record:
+        if other.path == difference.path:
+            continue
+        if isinstance(difference.prediction, str) and difference.prediction == other.gold != other.prediction:
+            return other.path
+        if difference.kind == "missed" and isinstance(difference.gold, str) and difference.gold == other.prediction:
+            return other.path
+    return None
+
+
+def _of_wrong(difference: Difference, haystack: str | None) -> Cause:
+    gold, prediction = difference.gold, difference.prediction
+    if not isinstance(gold, str) or not isinstance(prediction, str):
+        return Cause.OTHER
+    right, found = normalize_string(gold), normalize_string(prediction)
+    if found and found in right:
+        return Cause.CUT_SHORT
+    if right and right in found:
+        return Cause.TOO_LONG
+    if _overlap(difference.gold_span, difference.span):
+        return Cause.SHIFTED
+    if haystack is not None and difference.span is None and squash(found) not in haystack:
+        return Cause.MADE_UP
+    return Cause.OTHER
+
+
+def _overlap(one: tuple[int, int] | None, other: tuple[int, int] | None) -> bool:
+    return one is not None and other is not None and one[0] < other[1] and other[0] < one[1]
