@@ -9,7 +9,7 @@ from enum import StrEnum
 from extractft.evaluation.matching import normalize_string, squash
 from extractft.evaluation.results import Difference
 
-__all__ = ["Cause", "Explained", "explain"]
+__all__ = ["Cause", "Explained", "common_start", "explain"]
 
 
 class Cause(StrEnum):
@@ -19,12 +19,18 @@ class Cause(StrEnum):
     TOO_LONG = "taken with too much around it"
     SPELLING = "spelt differently"
     SHIFTED = "shifted: a part of it and something beside it"
+    ALTERED = "altered: a few characters differ"
     OTHER_FIELD = "mixed up with another field"
     MADE_UP = "made up: it stands nowhere in the text"
     OTHER = "another value than the right one"
     MISSED = "missed"
     INVENTED = "invented where there is none"
     FAILED = "lost with a record that failed"
+
+    @property
+    def brief(self) -> str:
+        """The same without its explanation, for a table."""
+        return self.value.partition(":")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +90,29 @@ def _of_wrong(difference: Difference, haystack: str | None) -> Cause:
     gold, prediction = difference.gold, difference.prediction
     if not isinstance(gold, str) or not isinstance(prediction, str):
         return Cause.OTHER
-    right, found = normalize_string(gold), normalize_string(prediction)
-    if found and found in right:
+    found = squash(normalize_string(prediction))
+    if found and found in squash(gold):
         return Cause.CUT_SHORT
-    if right and right in found:
+    if squash(gold) and squash(gold) in squash(prediction):
         return Cause.TOO_LONG
     if _overlap(difference.gold_span, difference.span):
         return Cause.SHIFTED
-    if haystack is not None and difference.span is None and squash(found) not in haystack:
+    head = common_start(right := squash(gold), found)
+    if 2 * (head + common_start(right[head:][::-1], found[head:][::-1])) >= max(len(right), len(found)):
+        return Cause.ALTERED
+    if haystack is not None and difference.span is None and found not in haystack:
         return Cause.MADE_UP
     return Cause.OTHER
+
+
+def common_start(one: str, other: str) -> int:
+    """How many characters two strings begin with alike."""
+    count = 0
+    for left, right in zip(one, other, strict=False):
+        if left != right:
+            break
+        count += 1
+    return count
 
 
 def _overlap(one: tuple[int, int] | None, other: tuple[int, int] | None) -> bool:

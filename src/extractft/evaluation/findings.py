@@ -25,7 +25,7 @@ class Findings:
     Attributes:
         worst: Path of the field with the lowest F1; `None` if all values are right.
         about_worst: What is the matter with it.
-        example: Number of the first record in which it is wrong, if records were kept.
+        example: Number of the first record in which it is wrong for the usual cause, if records were kept.
         others: Further sentences.
         causes: How often each cause stands behind the errors of each field, if records were kept.
         first: The first record in which each field is wrong.
@@ -41,34 +41,40 @@ class Findings:
 
 def find(results: Results, records: Sequence[WrongRecord]) -> Findings:
     """Look through a report."""
-    causes, first = _causes(results, records)
+    causes, first, examples = _causes(results, records)
     worst = worst_field(results.fields)
+    usual = max(causes.get(worst or "", {}).items(), key=lambda item: item[1], default=None)
     return Findings(
         worst=worst,
         about_worst="" if worst is None else _about(results.fields[worst], causes.get(worst)),
-        example=None if worst is None else first.get(worst, _first_failure(records)),
+        example=examples.get((worst or "", usual[0]), _first_failure(records)) if usual else None,
         others=tuple(_others(results, worst)),
         causes=causes,
         first=first,
     )
 
 
-def _causes(results: Results, records: Sequence[WrongRecord]) -> tuple[dict[str, Counter[Cause]], dict[str, int]]:
+def _causes(
+    results: Results, records: Sequence[WrongRecord]
+) -> tuple[dict[str, Counter[Cause]], dict[str, int], dict[tuple[str, Cause], int]]:
+    """Causes by field; the first record of each field, and of each field and cause."""
     causes: dict[str, Counter[Cause]] = defaultdict(Counter)
     first: dict[str, int] = {}
+    examples: dict[tuple[str, Cause], int] = {}
     if results.errors is None:
-        return {}, {}
+        return {}, {}, {}
     for record in records:
         for item in record.explained:
             if item.cause is not Cause.FAILED:
                 causes[item.difference.field][item.cause] += 1
                 first.setdefault(item.difference.field, record.row)
+                examples.setdefault((item.difference.field, item.cause), record.row)
     missed = Counter(error.field for error in results.errors if error.kind == "missed")
     for path, scores in results.fields.items():
         lost = scores.missed - missed[path]
         if lost > 0:
             causes[path][Cause.FAILED] = lost
-    return dict(causes), first
+    return dict(causes), first, examples
 
 
 def _first_failure(records: Sequence[WrongRecord]) -> int | None:
@@ -103,7 +109,7 @@ def _others(results: Results, worst: str | None) -> list[str]:
         )
     lost = results.rows - results.valid
     if lost:
-        found.append(f"{_count(lost, 'record')} of {results.rows} failed and gave no record at all.")
+        found.append(f"{lost} of {_count(results.rows, 'text')} gave no record at all.")
     values = (results.calibration or {}).get("values")
     if values is not None:
         found.append(_about_confidence(values.confidence - values.accuracy, values.ece, values.ece_by_chance))

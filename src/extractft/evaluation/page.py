@@ -138,7 +138,7 @@ def _cards(results: Results, baseline: Results | None) -> list[Card]:
         ),
     ]
     if results.ungrounded is not None:
-        cards.append(Card("ungrounded values", str(results.ungrounded), "free text that stands nowhere in its text"))
+        cards.append(Card("ungrounded", str(results.ungrounded), "free text that stands nowhere in its text"))
     return cards
 
 
@@ -172,7 +172,7 @@ def _field_rows(results: Results, baseline: Results | None, findings: Findings, 
                 before=None if before is None else before.f1,
                 worst=path == findings.worst,
                 first=first if first in listed else None,
-                cause=str(max(causes, key=lambda cause: causes[cause])) if causes else "",
+                cause=max(causes, key=lambda cause: causes[cause]).brief if causes else "",
                 silent=None if "*" in path.split(".") else results.rows - scores.support - scores.invented,
             )
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Any
 
-from extractft.evaluation.causes import Cause, Explained, explain
+from extractft.evaluation.causes import Cause, Explained, common_start, explain
 from extractft.evaluation.results import Difference
 
 __all__ = ["Piece", "Row", "WrongRecord", "wrong_records"]
@@ -30,12 +30,14 @@ class Piece:
         text: Its characters.
         gold: Numbers of the rows whose gold value it belongs to.
         prediction: Numbers of the rows whose prediction it belongs to.
+        ends: Numbers of the rows of which a value ends here.
         left_out: If not 0, the piece stands for so many characters that are not shown.
     """
 
     text: str
     gold: tuple[int, ...] = ()
     prediction: tuple[int, ...] = ()
+    ends: tuple[int, ...] = ()
     left_out: int = 0
 
 
@@ -139,8 +141,8 @@ def _parts(value: str, other: str) -> tuple[Part, ...]:
     elif other and (start := value.find(other)) >= 0:
         cuts = [(value[:start], True), (other, False), (value[start + len(other) :], True)]
     else:
-        head = _common(value, other)
-        tail = _common(value[head:][::-1], other[head:][::-1])
+        head = common_start(value, other)
+        tail = common_start(value[head:][::-1], other[head:][::-1])
         if 3 * (head + tail) < max(len(value), len(other)):
             head = tail = 0
             cuts = [(value, False)]
@@ -148,16 +150,6 @@ def _parts(value: str, other: str) -> tuple[Part, ...]:
             end = len(value) - tail
             cuts = [(value[:head], False), (value[head:end], True), (value[end:], False)]
     return tuple(Part(text, differs) for text, differs in cuts if text)
-
-
-def _common(one: str, other: str) -> int:
-    """How many characters two strings begin with alike."""
-    count = 0
-    for left, right in zip(one, other, strict=False):
-        if left != right:
-            break
-        count += 1
-    return count
 
 
 def _pieces(text: str, differences: Sequence[Difference]) -> list[Piece]:
@@ -169,7 +161,8 @@ def _pieces(text: str, differences: Sequence[Difference]) -> list[Piece]:
     pieces = []
     for start, end in pairwise(borders):
         inside = [tuple(n for n, (low, high) in marks if low <= start and end <= high) for marks in (gold, prediction)]
-        pieces.append(Piece(text[start:end], inside[0], inside[1]))
+        ends = sorted({n for marks in (gold, prediction) for n, (_, high) in marks if high == end})
+        pieces.append(Piece(text[start:end], inside[0], inside[1], tuple(ends)))
     return _shortened(pieces) if len(text) > WHOLE_TEXT else pieces
 
 
