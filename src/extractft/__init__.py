@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from extractft.data import Example
     from extractft.errors import ExtractFTError
     from extractft.evaluation import EvaluationReport
-    from extractft.extractor import Extraction, Extractor
+    from extractft.extractor import Confidence, Extraction, Extractor
+    from extractft.grounding import Span
     from extractft.schema import Schema, Verbatim
 
 _EXPORTS = {
+    "Confidence": "extractft.extractor",
     "EvaluationReport": "extractft.evaluation",
     "Example": "extractft.data",
     "ExtractFTError": "extractft.errors",
@@ -28,6 +30,7 @@ _EXPORTS = {
     "LoRAConfig": "extractft.config",
     "PromptConfig": "extractft.config",
     "Schema": "extractft.schema",
+    "Span": "extractft.grounding",
     "TrackingConfig": "extractft.config",
     "TrainingConfig": "extractft.config",
     "Verbatim": "extractft.schema",
@@ -37,6 +40,7 @@ _ROOMS = frozenset({"config", "data", "decoding", "errors", "evaluation", "model
 """Submodules that can be named without being imported first: `extractft.errors`, `extractft.testing`."""
 
 __all__ = [
+    "Confidence",
     "EvaluationReport",
     "Example",
     "ExtractFTError",
@@ -46,6 +50,7 @@ __all__ = [
     "LoRAConfig",
     "PromptConfig",
     "Schema",
+    "Span",
     "TrackingConfig",
     "TrainingConfig",
     "Verbatim",

@@ -119,6 +119,8 @@ class Manifest(Record):
     """The base model."""
     metrics: dict[str, float]
     """Scores on the held-out rows."""
+    calibration: dict[str, Any] | None = None
+    """Curves that make confidences believable, fitted on the held-out rows."""
     versions: dict[str, str]
     """Versions of Python and of the packages that shape the outcome."""
 
@@ -131,6 +133,7 @@ class Manifest(Record):
         config: TrainingConfig,
         base_model: BaseModelRef,
         metrics: Mapping[str, float] | None = None,
+        calibration: Mapping[str, Any] | None = None,
         adapter: bool = True,
     ) -> Self:
         """Describe an extractor that is about to be saved; `save_artifact` corrects `adapter` by the model it gets.
@@ -151,6 +154,7 @@ class Manifest(Record):
                 weights_sha256=base_model.weights_sha256 or weights_digest(base_model.path),
             ),
             metrics={name: float(value) for name, value in (metrics or {}).items() if math.isfinite(value)},
+            calibration=None if calibration is None else dict(calibration),
             versions={"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
         )
 

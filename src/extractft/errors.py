@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 __all__ = [
     "ArtifactError",
@@ -20,6 +20,7 @@ __all__ = [
     "ExtractionError",
     "GrammarError",
     "InputTooLongError",
+    "LowConfidenceError",
     "MissingDependencyError",
     "OutputInvalidError",
     "OutputTruncatedError",
@@ -147,6 +148,18 @@ class OutputTruncatedError(ExtractionError):
 
 class OutputInvalidError(ExtractionError):
     """The record has the right shape but a validator of the schema refused it."""
+
+
+class LowConfidenceError(ExtractionError):
+    """The record is valid, and less certain than was asked for.
+
+    Attributes:
+        extraction: The record with its confidence and its places in the text, for whoever looks it over.
+    """
+
+    def __init__(self, message: str, *, text: str, raw_output: str, extraction: Any) -> None:
+        super().__init__(message, text=text, raw_output=raw_output)
+        self.extraction = extraction
 
 
 class GrammarError(ExtractFTError, RuntimeError):

@@ -235,6 +235,10 @@ class GrammarCompiler:
         )
         return CompiledGrammar(LLMatcher.grammar_from_lark(grammar.source(text)), self._vocabulary, schema.name)
 
+    def spelling(self, token_id: int) -> bytes:
+        """The bytes that a token spells."""
+        return self._vocabulary.spelling(token_id)
+
     def _free(self, schema: Schema[Any], cap: int | None) -> CompiledGrammar:
         return self.compile_json_schema(schema.grammar_schema(max_string_length=cap), name=schema.name)
 

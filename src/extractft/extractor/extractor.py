@@ -19,12 +19,12 @@ from extractft.errors import (
     ArtifactError,
     ConfigError,
     ExtractionError,
-    OutputInvalidError,
-    OutputTruncatedError,
     TrainingError,
 )
-from extractft.evaluation import EvaluationReport, Failure, evaluate_records, score_records
+from extractft.evaluation import EvaluationReport, evaluate_records
 from extractft.extractor.base import Base
+from extractft.extractor.calibration import Calibration
+from extractft.extractor.outcomes import Best, answers_of, certain, predictions_of
 from extractft.extractor.rows import Rows
 from extractft.extractor.runner import Extraction, Runner
 from extractft.extractor.start import going_on, matching_manifest, require_place
@@ -195,6 +195,8 @@ class Extractor(Generic[T]):
         extractor = cls._assemble(spec, base, manifest.system_prompt, manifest.config.generation)
         extractor.config = manifest.config
         extractor.metrics = dict(manifest.metrics)
+        if manifest.calibration is not None:
+            extractor._runner.calibration = Calibration.from_dict(manifest.calibration)
         return extractor
 
     def save_pretrained(self, path: str | Path) -> None:
@@ -210,6 +212,7 @@ class Extractor(Generic[T]):
             config=self.config,
             base_model=base.ref,
             metrics=self.metrics,
+            calibration=None if self._runner.calibration is None else self._runner.calibration.to_dict(),
         )
         save_artifact(path, manifest=manifest, model=base.model, tokenizer=base.tokenizer)
 
@@ -246,32 +249,55 @@ class Extractor(Generic[T]):
         outcome = next(self._runner.run([text]))
         if isinstance(outcome, ExtractionError):
             raise outcome
-        return outcome
+        return self._runner.explained(outcome)
 
-    def extract_many(self, texts: Iterable[str], *, batch_size: int | None = None) -> Iterator[T | ExtractionError]:
+    def inspect_many(
+        self, texts: Iterable[str], *, batch_size: int | None = None
+    ) -> Iterator[Extraction[T] | ExtractionError]:
+        """`inspect` for many texts, lazily and in order; the same arguments and errors as `extract_many`."""
+        outcomes = self._outcomes(texts, batch_size)
+        return (o if isinstance(o, ExtractionError) else self._runner.explained(o) for o in outcomes)
+
+    def extract_many(
+        self, texts: Iterable[str], *, batch_size: int | None = None, min_confidence: float | None = None
+    ) -> Iterator[T | ExtractionError]:
         """Extract from many texts, lazily and in order; a text that fails gives its error and spoils only itself.
 
         Args:
             texts: Any iterable; it is read a batch ahead at most. If it raises, the texts that it gave are dealt with
                 before the exception goes on.
             batch_size: Texts decoded side by side; the extractor's setting if `None`.
+            min_confidence: Give a `LowConfidenceError` in place of each record that is less certain than this. The
+                record is on the error, for a person to look it over.
 
         Returns:
             For each text its record, or the `ExtractionError` that `extract` would have raised.
 
         Raises:
             TypeError: `texts` is one text, or no iterable.
-            ConfigError: `batch_size` is less than 1.
+            ConfigError: `batch_size` is less than 1, or `min_confidence` is no probability.
         """
+        if min_confidence is not None and not 0 <= min_confidence <= 1:
+            raise ConfigError(f"expected a min_confidence between 0 and 1, found {min_confidence}")
+        outcomes = self._outcomes(texts, batch_size)
+        if min_confidence is not None:
+            outcomes = (certain(outcome, min_confidence, self._runner) for outcome in outcomes)
+        return (outcome if isinstance(outcome, ExtractionError) else outcome.output for outcome in outcomes)
+
+    def _outcomes(self, texts: Iterable[str], batch_size: int | None) -> Iterator[Extraction[T] | ExtractionError]:
         if isinstance(texts, str | bytes):
             raise TypeError(f"expected an iterable of texts, found a single {type(texts).__name__}; see `extract`")
         if batch_size is not None and batch_size < 1:
             raise ConfigError(f"expected a batch_size of at least 1, found {batch_size}")
-        outcomes = self._runner.run(iter(texts), batch_size=batch_size)
-        return (outcome if isinstance(outcome, ExtractionError) else outcome.output for outcome in outcomes)
+        return self._runner.run(iter(texts), batch_size=batch_size)
 
     def evaluate(
-        self, data: Any, *, columns: Mapping[str, str] | None = None, keep_records: bool = False
+        self,
+        data: Any,
+        *,
+        columns: Mapping[str, str] | None = None,
+        keep_records: bool = False,
+        keep_texts: bool = False,
     ) -> EvaluationReport:
         """Extract from examples and compare with their gold records, field by field.
 
@@ -279,20 +305,25 @@ class Extractor(Generic[T]):
             data: Examples, as `fit` takes them.
             columns: Column mapping, ours to theirs.
             keep_records: Keep every difference in `EvaluationReport.errors`. They are private data.
+            keep_texts: Keep the texts in `EvaluationReport.texts`, to show differences in them. Private data too.
 
         Raises:
             DatasetError: Rows are bad; all of them are in `.issues`.
         """
         examples = load_examples(data, self.schema, columns=columns)
-        predictions, closed_early = self._predictions(examples)
-        return evaluate_records(
+        outcomes = self._run(examples)
+        predictions = predictions_of(outcomes)
+        report = evaluate_records(
             self.schema,
             [example.output for example in examples],
             predictions,
             texts=[example.text for example in examples],
-            closed_early=closed_early,
+            closed_early=[i for i, o in enumerate(outcomes) if isinstance(o, Extraction) and o.truncated],
             keep_records=keep_records,
+            keep_texts=keep_texts,
         )
+        answers = answers_of(self.schema, examples, outcomes, self._runner.confidence)
+        return report.with_calibration(answers.report())
 
     # ------------------------------------------------------------------------------------------------- inside
 
@@ -329,17 +360,24 @@ class Extractor(Generic[T]):
         features, held_out = self._features(rows.train), rows.held_out
         longest = max(len(row.completion_ids) for row in features)
         self._use_generation(self.generation.replace(min_budget=max(self.generation.min_budget, 2 * longest)))
+        scored = held_out[: self.config.max_eval_rows]
+        best = Best(self.schema, scored)
         result = train(
             self._own_base().model,
             features,
             config=self.config,
             output_dir=directory,
-            scorer=self._scorer(held_out[: self.config.max_eval_rows]) if held_out else None,
+            scorer=best.scorer(self._run) if held_out else None,
             eval_features=self._features(held_out) if held_out else None,
             resume=resume,
         )
         self.training_result = result
         self.metrics = dict(result.metrics)
+        if held_out:
+            outcomes = best.outcomes_of(result.metrics.get("field_f1")) or self._run(scored)
+            self._runner.calibration = Calibration.fit(
+                answers_of(self.schema, scored, outcomes, self._runner.raw_confidence)
+            )
 
     def _features(self, examples: Sequence[Example[T]]) -> Features:
         return build_features(examples, self.schema, self._runner.chat, self.config)
@@ -355,23 +393,5 @@ class Extractor(Generic[T]):
             )
         return self._base
 
-    def _scorer(self, examples: Sequence[Example[T]]) -> Any:
-        """What training calls to score the model as it stands, by real generation."""
-        gold = [example.output for example in examples]
-
-        def score(_: Any) -> dict[str, float]:
-            return score_records(self.schema, gold, self._predictions(examples)[0])
-
-        return score
-
-    def _predictions(self, examples: Sequence[Example[T]]) -> tuple[list[T | Failure], list[int]]:
-        """A record or a failure for each example, and the positions of records that were closed early."""
-        outcomes = list(self._runner.run(example.text for example in examples))
-        closed = [i for i, o in enumerate(outcomes) if isinstance(o, Extraction) and o.truncated]
-        return [_failure(o) if isinstance(o, ExtractionError) else o.output for o in outcomes], closed
-
-
-def _failure(error: ExtractionError) -> Failure:
-    if isinstance(error, OutputTruncatedError):
-        return Failure.TRUNCATED
-    return Failure.INVALID if isinstance(error, OutputInvalidError) else Failure.ERROR
+    def _run(self, examples: Sequence[Example[T]]) -> list[Extraction[T] | ExtractionError]:
+        return list(self._runner.run(example.text for example in examples))

@@ -6,8 +6,8 @@ Knows prompts, grammars and budgets by their interfaces; knows no model, no trai
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from pydantic import ValidationError
@@ -21,6 +21,9 @@ from extractft.errors import (
     OutputTruncatedError,
     PromptError,
 )
+from extractft.extractor.calibration import Calibration
+from extractft.extractor.confidence import Confidence, raw_confidence
+from extractft.grounding import Span, ground
 from extractft.prompt import ChatRenderer, normalize_text
 from extractft.schema import Schema
 
@@ -45,6 +48,9 @@ class Extraction(Generic[T]):
         raw_output: The JSON that the model wrote.
         completion: The decided tokens with their log-probabilities and alternatives.
         truncated: Whether the budget ran out and the record was closed early.
+        spans: By path, where each value stands in the text, the most likely place first; empty for a value that
+            stands nowhere. Only `inspect` looks them up.
+        confidence: How far the record can be believed; `None` where nobody asked.
     """
 
     output: T
@@ -52,6 +58,8 @@ class Extraction(Generic[T]):
     raw_output: str
     completion: Completion
     truncated: bool = False
+    spans: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
+    confidence: Confidence | None = None
 
 
 class _Source:
@@ -91,6 +99,9 @@ class Runner(Generic[T]):
         grammar: Compiles the schema for the engine's vocabulary.
         generation: Decoding settings.
         max_window: Longest prompt and answer together, in tokens.
+
+    Attributes:
+        calibration: Makes confidences believable, if there is one.
     """
 
     def __init__(
@@ -108,6 +119,7 @@ class Runner(Generic[T]):
         self.grammar = grammar
         self.generation = generation
         self.max_window = max_window
+        self.calibration: Calibration | None = None
         self._size = RecordSize.of(schema, lambda piece: len(chat.text_ids(piece)))
 
     def run(self, texts: Iterable[str], *, batch_size: int | None = None) -> Iterator[Extraction[T] | ExtractionError]:
@@ -177,6 +189,21 @@ class Runner(Generic[T]):
             max_new_tokens=min(budget, room),
             draft_ids=tuple(self.chat.text_ids(normalized)),
         )
+
+    def explained(self, extraction: Extraction[T]) -> Extraction[T]:
+        """The same with its places in the text and its confidence."""
+        spans = ground(self.schema, self.schema.canonical_value(extraction.output), extraction.text)
+        return replace(extraction, spans=spans, confidence=self.confidence(extraction))
+
+    def confidence(self, extraction: Extraction[T]) -> Confidence:
+        """How far a record can be believed: calibrated, if there is a calibration. A record cut short not at all."""
+        raw = self.raw_confidence(extraction)
+        return raw if self.calibration is None else self.calibration.apply(raw)
+
+    def raw_confidence(self, extraction: Extraction[T]) -> Confidence:
+        """The model's own confidence."""
+        raw = raw_confidence(self.schema, extraction.completion, self.grammar.spelling)
+        return replace(raw, record=0.0) if extraction.truncated else raw
 
     def _budget(self, text_tokens: int) -> int:
         if self.generation.max_new_tokens is not None:

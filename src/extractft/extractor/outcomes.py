@@ -1,0 +1,98 @@
+"""What becomes of a text's outcome: a prediction to score, a record to trust, held-out answers to keep.
+
+Knows outcomes; knows no model and no files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from extractft.data import Example
+from extractft.errors import ExtractionError, LowConfidenceError, OutputInvalidError, OutputTruncatedError
+from extractft.evaluation import Failure, score_records
+from extractft.extractor.calibration import Answers
+from extractft.extractor.confidence import Confidence
+from extractft.extractor.runner import Extraction, Runner
+from extractft.schema import Schema
+
+__all__ = ["Best", "Outcome", "answers_of", "certain", "predictions_of"]
+
+T = TypeVar("T")
+Outcome: TypeAlias = Extraction[T] | ExtractionError
+
+
+class Best(Generic[T]):
+    """The held-out outcomes of the best scoring so far, so that calibrating on them costs no second generation.
+
+    Args:
+        schema: The schema of the records.
+        examples: The held-out rows.
+    """
+
+    def __init__(self, schema: Schema[T], examples: Sequence[Example[T]]) -> None:
+        self._schema = schema
+        self._examples = examples
+        self._score = -1.0
+        self._outcomes: Sequence[Outcome[T]] = ()
+
+    def scorer(self, run: Callable[[Sequence[Example[T]]], Sequence[Outcome[T]]]) -> Callable[[Any], dict[str, float]]:
+        """What training calls to score the model as it stands, by real generation with `run`."""
+        gold = [example.output for example in self._examples]
+
+        def score(_: Any) -> dict[str, float]:
+            outcomes = run(self._examples)
+            predictions = predictions_of(outcomes)
+            scores = score_records(self._schema, gold, predictions)
+            self._keep(scores["field_f1"], outcomes)
+            return scores
+
+        return score
+
+    def _keep(self, score: float, outcomes: Sequence[Outcome[T]]) -> None:
+        """Of two scorings with the same score neither is known to be the one that training keeps."""
+        if score >= self._score:
+            self._outcomes = outcomes if score > self._score else ()
+            self._score = score
+
+    def outcomes_of(self, score: float | None) -> Sequence[Outcome[T]]:
+        """The outcomes of the scoring with this score; empty if they are not known, as after a resumed run."""
+        return self._outcomes if score == self._score else ()
+
+
+def predictions_of(outcomes: Iterable[Outcome[T]]) -> list[T | Failure]:
+    """What the scores are made of: for each text the record, or why there is none."""
+    return [outcome.output if isinstance(outcome, Extraction) else _failure(outcome) for outcome in outcomes]
+
+
+def _failure(error: ExtractionError) -> Failure:
+    if isinstance(error, OutputTruncatedError):
+        return Failure.TRUNCATED
+    return Failure.INVALID if isinstance(error, OutputInvalidError) else Failure.ERROR
+
+
+def answers_of(
+    schema: Schema[T],
+    examples: Sequence[Example[T]],
+    outcomes: Sequence[Outcome[T]],
+    confidence: Callable[[Extraction[T]], Confidence],
+) -> Answers:
+    """Every record that there is with its confidence, held against what it should have been."""
+    pairs = zip(examples, outcomes, strict=True)
+    found = [(e.output, o.output, confidence(o)) for e, o in pairs if isinstance(o, Extraction)]
+    return Answers.of(schema, found)
+
+
+def certain(outcome: Outcome[T], least: float, runner: Runner[T]) -> Outcome[T]:
+    """The outcome, or an error in place of a record whose confidence is below `least`."""
+    if isinstance(outcome, ExtractionError):
+        return outcome
+    found = runner.confidence(outcome).record
+    if found >= least:
+        return outcome
+    return LowConfidenceError(
+        f"Expected a confidence of at least {least}, found {found:.3f}.",
+        text=outcome.text,
+        raw_output=outcome.raw_output,
+        extraction=runner.explained(outcome),
+    )
