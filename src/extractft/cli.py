@@ -169,26 +169,41 @@ def extract(
     schema: Annotated[str | None, typer.Option(help="The class, to run its validators: module:Class.")] = None,
     base_model: Annotated[str | None, typer.Option(help="Where the base model is now, if it has moved.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Texts decoded side by side.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Add confidence and spans to each record.")] = False,
+    review: Annotated[Path | None, typer.Option(help="JSONL file for records below --min-confidence.")] = None,
+    min_confidence: Annotated[float, typer.Option(min=0, max=1, help="Less certain records go to --review.")] = 0.9,
 ) -> None:
     """Extract a record from each of TEXTS, as JSONL: `{"row": 1, "output": {...}}` or `{"row": 2, "error": ...}`."""
     model = extractft.Extractor.from_pretrained(
         extractor, schema=_load_schema(schema) if schema else None, base_model=base_model
     )
     rows = extractft.data.iter_text_rows(sys.stdin.buffer if texts == "-" else texts, column=column)
-    done = failed = 0
-    with _lines_out(output) as out:
-        for line in _extract_lines(model, rows, batch_size):
-            failed += "error" in line
-            done += "output" in line
-            out.write(json.dumps(line, ensure_ascii=False) + "\n")
-            out.flush()
-    _say(f"{done} records, {failed} failed")
+    done = failed = unsure = 0
+    with _lines_out(output) as out, _lines_out(review) if review else contextlib.nullcontext(None) as aside:
+        for line, extraction in _extract_lines(model, rows, batch_size, explain=explain or review is not None):
+            failed += extraction is None
+            doubtful = review is not None and _below(extraction, min_confidence)
+            unsure += doubtful
+            done += extraction is not None and not doubtful
+            if extraction is not None and (explain or doubtful):
+                line |= _explanation(extraction)
+            if doubtful:
+                line["text"] = extraction.text
+            file: Any = aside if doubtful else out
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            file.flush()
+    _say(f"{done} records, {failed} failed" + (f", {unsure} to be looked over in {review}" if review else ""))
     if failed:
         raise typer.Exit(ROWS_FAILED)
 
 
-def _extract_lines(model: Any, rows: Iterable[tuple[int, Any]], batch_size: int | None) -> Iterator[dict[str, Any]]:
-    """One line for each row, in order; a row that cannot be read fails alone, as one that cannot be extracted does."""
+def _extract_lines(
+    model: Any, rows: Iterable[tuple[int, Any]], batch_size: int | None, *, explain: bool
+) -> Iterator[tuple[dict[str, Any], Any]]:
+    """One line for each row, in order, with what it came from if it is a record and `explain` asks for it.
+
+    A row that cannot be read fails alone, as one that cannot be extracted does.
+    """
     waiting: deque[tuple[int, Any]] = deque()
 
     def texts() -> Iterator[Any]:
@@ -196,14 +211,36 @@ def _extract_lines(model: Any, rows: Iterable[tuple[int, Any]], batch_size: int 
             waiting.append((number, text))
             yield text
 
-    for outcome in model.extract_many(texts(), batch_size=batch_size):
+    outcomes = (model.inspect_many if explain else model.extract_many)(texts(), batch_size=batch_size)
+    for outcome in outcomes:
         number, text = waiting.popleft()
         if not isinstance(text, str):
-            yield {"row": number, "error": "DatasetError", "message": text.message}
+            yield {"row": number, "error": "DatasetError", "message": text.message}, None
         elif isinstance(outcome, ExtractionError):
-            yield {"row": number, "error": type(outcome).__name__, "message": str(outcome)}
+            yield {"row": number, "error": type(outcome).__name__, "message": str(outcome)}, None
         else:
-            yield {"row": number, "output": model.schema.full_value(outcome)}
+            record = outcome.output if explain else outcome
+            yield {"row": number, "output": model.schema.full_value(record)}, outcome
+
+
+def _below(extraction: Any, min_confidence: float) -> bool:
+    return extraction is not None and bool(extraction.confidence.record < min_confidence)
+
+
+def _explanation(extraction: Any) -> dict[str, Any]:
+    """Confidence and places of a record, as JSON-able values."""
+    confidence = extraction.confidence
+    return {
+        "confidence": {
+            "record": round(confidence.record, 4),
+            "fields": {path: round(number, 4) for path, number in confidence.fields.items()},
+            "calibrated": confidence.calibrated,
+        },
+        "spans": {
+            path: [{"start": span.start, "end": span.end, "method": span.method} for span in spans]
+            for path, spans in extraction.spans.items()
+        },
+    }
 
 
 @app.command()

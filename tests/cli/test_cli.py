@@ -76,6 +76,29 @@ def test_extract_reads_standard_input_and_writes_a_file(workplace: Path) -> None
     assert [record["output"]["item"] for record in records] == ["tea", "salt"]
 
 
+def test_extract_explains_its_records(workplace: Path) -> None:
+    done = run(workplace, "extract", "out", "-", "--explain", stdin="tea\n")
+    assert done.exit_code == 0, done.output
+    (line,) = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert line["spans"]["item"] == [{"start": 0, "end": 3, "method": "exact"}]
+    assert 0 < line["confidence"]["record"] <= 1
+    assert 0 < line["confidence"]["fields"]["item"] <= 1
+
+
+def test_doubtful_records_go_to_the_review_file(workplace: Path) -> None:
+    for least, kept in (("0", 2), ("1", 0)):
+        done = run(
+            workplace, "extract", "out", "-", "--review", "r.jsonl", "--min-confidence", least, stdin="tea\nsalt\n"
+        )
+        assert done.exit_code == 0, done.output
+        assert len([line for line in done.stdout.splitlines() if line.startswith("{")]) == kept
+        aside = [json.loads(line) for line in (workplace / "r.jsonl").read_text().splitlines()]
+        assert len(aside) == 2 - kept
+    assert [line["text"] for line in aside] == ["tea", "salt"]
+    assert aside[0]["output"]["item"] == "tea"
+    assert "spans" in aside[0]
+
+
 def test_evaluate_with_the_class_and_the_baseline(workplace: Path) -> None:
     done = run(
         workplace, "evaluate", "out", "rows.jsonl", "--schema", "schema.py:Order", "--baseline", "--output", "r.json"
