@@ -21,6 +21,7 @@ __all__ = [
     "GrammarError",
     "InputTooLongError",
     "LowConfidenceError",
+    "MergeConflictError",
     "MissingDependencyError",
     "OutputInvalidError",
     "OutputTruncatedError",
@@ -160,6 +161,20 @@ class LowConfidenceError(ExtractionError):
     def __init__(self, message: str, *, text: str, raw_output: str, extraction: Any) -> None:
         super().__init__(message, text=text, raw_output=raw_output)
         self.extraction = extraction
+
+
+class MergeConflictError(ExtractionError):
+    """The pieces of a long text say different things of a field marked `Merge("error")`.
+
+    Attributes:
+        path: The field, with `*` for keys that are data.
+        windows: Numbers of two pieces that disagree.
+    """
+
+    def __init__(self, message: str, *, path: str, windows: tuple[int, int], text: str = "") -> None:
+        super().__init__(message, text=text)
+        self.path = path
+        self.windows = windows
 
 
 class GrammarError(ExtractFTError, RuntimeError):

@@ -4,6 +4,18 @@ Knows schemas, records and characters; knows no tokens, no model and no torch.
 """
 
 from extractft.grounding.ground import ground
+from extractft.grounding.merge import MergedRecord, ValueSource, merge, merge_records, merge_spans
 from extractft.grounding.spans import Span
+from extractft.grounding.windows import Window, split_text
 
-__all__ = ["Span", "ground"]
+__all__ = [
+    "MergedRecord",
+    "Span",
+    "ValueSource",
+    "Window",
+    "ground",
+    "merge",
+    "merge_records",
+    "merge_spans",
+    "split_text",
+]

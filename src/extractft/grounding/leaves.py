@@ -9,7 +9,7 @@ from typing import Any
 from extractft.data.walk import choose_option
 from extractft.schema import ArrayNode, MapNode, Node, ObjectNode, Schema
 
-__all__ = ["Leaf", "leaves_of"]
+__all__ = ["Leaf", "Route", "leaves_below", "leaves_of"]
 
 Route = tuple[str | int, ...]
 
@@ -34,6 +34,11 @@ class Leaf:
 def leaves_of(schema: Schema[Any], value: Any) -> Iterator[Leaf]:
     """All scalars of a canonical value but nulls, in the order in which they are written; fields go by their names."""
     return _leaves(value, schema.tree, (), schema)
+
+
+def leaves_below(node: Node, value: Any, schema: Schema[Any]) -> Iterator[Leaf]:
+    """The same for a part of a record."""
+    return _leaves(value, node, (), schema)
 
 
 def _leaves(value: Any, node: Node, route: Route, schema: Schema[Any]) -> Iterator[Leaf]:

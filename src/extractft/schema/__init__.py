@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from extractft.schema.markers import Verbatim, VerbatimKind, verbatim_sources
+from extractft.schema.markers import Merge, MergeRule, Verbatim, VerbatimKind, verbatim_sources
 from extractft.schema.nodes import (
     MISSING,
     ArrayNode,
@@ -32,6 +32,8 @@ __all__ = [
     "JsonScalar",
     "LiteralNode",
     "MapNode",
+    "Merge",
+    "MergeRule",
     "Node",
     "NullNode",
     "NumberNode",

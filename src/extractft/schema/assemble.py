@@ -105,6 +105,7 @@ def _field(spec: FieldSpec) -> Field:
         required=not writer.optional or never_absent,
         default=writer.default,
         description=spec.description,
+        merge=spec.merge,
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import PydanticOmit, SchemaSerializer, SchemaValidator, core_schema
+from pydantic_core import PydanticOmit, SchemaSerializer, core_schema
 
 from extractft.errors import SchemaError
 from extractft.schema import writers as w
@@ -23,12 +23,14 @@ from extractft.schema.core import (
     UNKNOWN,
     checked_key,
     default_of,
+    default_value,
     description,
     docstring,
-    empty_container,
     field_key,
     fields_of,
+    is_list,
     join,
+    merge_rule,
     node_of_json_schema,
     node_writer,
     object_key,
@@ -37,8 +39,8 @@ from extractft.schema.core import (
 )
 from extractft.schema.grammar_schema import unenforced
 from extractft.schema.leaves import LEAVES
+from extractft.schema.markers import MERGE
 from extractft.schema.nodes import (
-    MISSING,
     ArrayNode,
     BooleanNode,
     IntegerNode,
@@ -74,6 +76,7 @@ class Builder:
         self._config: list[Mapping[str, Any]] = [{}]
         self._open: dict[str, str | None] = {}
         self._foreign_class = False
+        self._merge_markers: set[int] = set()
         self._plans: dict[str, Plan] = {}
 
     def build(self) -> Plan:
@@ -133,6 +136,8 @@ class Builder:
         return plan.write
 
     def _wrapped(self, core: Core, path: str) -> Plan:
+        if MERGE in (core.get("metadata") or {}) and id(core) not in self._merge_markers:
+            raise SchemaError("Merge marks a field of a model, found it within a type", path=path)
         inner = core.get("json_schema_input_schema")
         plan = self.visit(inner if inner and inner["type"] != "any" else core["schema"], path)
         plan = self._told_by_json_schema(core, plan)
@@ -371,21 +376,16 @@ class Builder:
             if default_core is None:
                 raise SchemaError("an InitVar is not kept, so it cannot be written back", path=where)
             return
+        merge = merge_rule(core["schema"], self._merge_markers)
         plan = self.visit(core["schema"], where)
+        if merge == "concatenate" and not is_list(plan.node):
+            raise SchemaError('Merge("concatenate") is for lists, found it on another field', path=where)
         optional = default_core is not None or not core.get("required", True)
         writer = w.FieldWriter(name, field_key(name, core, self._config[-1], where), plan.write, optional)
         writer.may_be_missing = optional and default_core is None
         if default_core is not None:
-            writer.python_default = self._default_value(default_core)
-        definition.fields.append(FieldSpec(writer, plan.node, description(core)))
-
-    def _default_value(self, core: Core) -> Any:
-        if core.get("default_factory") is not None:
-            return empty_container(core["default_factory"], core.get("default_factory_takes_data"))
-        value = core.get("default", MISSING)
-        if value is not MISSING and core.get("validate_default", self._config[-1].get("validate_default")):
-            return SchemaValidator(self._closed(core["schema"])).validate_python(value)
-        return value
+            writer.python_default = default_value(default_core, self._config[-1], self._closed)
+        definition.fields.append(FieldSpec(writer, plan.node, description(core), merge))
 
     @contextmanager
     def _configured(self, config: Mapping[str, Any] | None) -> Iterator[None]:

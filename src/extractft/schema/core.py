@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, RootModel, SecretBytes, SecretStr
+from pydantic_core import SchemaValidator
 
 from extractft.errors import SchemaError
 from extractft.schema import writers as w
 from extractft.schema.formats import IPV4, Unwritable
+from extractft.schema.markers import MERGE, MergeRule
 from extractft.schema.nodes import (
     MISSING,
     ArrayNode,
@@ -24,6 +26,7 @@ from extractft.schema.nodes import (
     NumberNode,
     StringFormat,
     StringNode,
+    UnionNode,
 )
 from extractft.schema.parts import Core
 
@@ -33,12 +36,14 @@ __all__ = [
     "UNKNOWN",
     "checked_key",
     "default_of",
+    "default_value",
     "description",
     "docstring",
-    "empty_container",
     "field_key",
     "fields_of",
+    "is_list",
     "join",
+    "merge_rule",
     "node_of_json_schema",
     "node_writer",
     "object_key",
@@ -146,6 +151,22 @@ def default_of(core: Core) -> Core | None:
     return core if core["type"] == "default" else None
 
 
+def default_value(core: Core, config: Mapping[str, Any], closed: Callable[[Core], Any]) -> Any:
+    """The static default that a field's schema holds, `MISSING` if it is made anew each time.
+
+    Args:
+        core: What `default_of` found.
+        config: The configuration of the class.
+        closed: Makes a schema stand on its own, with its definitions.
+    """
+    if core.get("default_factory") is not None:
+        return _empty_container(core["default_factory"], core.get("default_factory_takes_data"))
+    value = core.get("default", MISSING)
+    if value is not MISSING and core.get("validate_default", config.get("validate_default")):
+        return SchemaValidator(closed(core["schema"])).validate_python(value)
+    return value
+
+
 def description(core: Core) -> str | None:
     """The author's words about a field: on the field, or on its type."""
     current: Any = core
@@ -156,6 +177,29 @@ def description(core: Core) -> str | None:
         if current.get("root_model"):
             return docstring(current["cls"])
         current = current.get("schema") if current.get("type") in (*FUNCTIONS, "default", *_FIELD_TYPES) else None
+    return None
+
+
+def is_list(node: Node) -> bool:
+    """Whether a place holds a list, or null."""
+    options = [option for option in (node.options if isinstance(node, UnionNode) else (node,)) if option != NullNode()]
+    return len(options) == 1 and isinstance(options[0], ArrayNode) and not options[0].prefix
+
+
+def merge_rule(core: Core, markers: set[int]) -> MergeRule | None:
+    """What `Merge` says of a field, if it does.
+
+    Args:
+        core: The schema of the field's value.
+        markers: Takes in the identity of the marked schema.
+    """
+    current: Any = core
+    while isinstance(current, Mapping):
+        rule: MergeRule | None = (current.get("metadata") or {}).get(MERGE)
+        if rule is not None:
+            markers.add(id(current))
+            return rule
+        current = current.get("schema") if current["type"] in (*FUNCTIONS, "default", "nullable") else None
     return None
 
 
@@ -176,7 +220,7 @@ def docstring(cls: type[Any] | None) -> str | None:
 _CONTAINERS: tuple[Any, ...] = (list, dict, set, frozenset, tuple, deque, OrderedDict, defaultdict)
 
 
-def empty_container(factory: Any, takes_data: bool | None) -> Any:
+def _empty_container(factory: Any, takes_data: bool | None) -> Any:
     """What a default factory makes if that is always an empty container, else `MISSING`.
 
     A factory of anything else (a new id, the current time) has no static default.

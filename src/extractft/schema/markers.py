@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from pydantic import GetCoreSchemaHandler
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, core_schema
 
 from extractft.errors import SchemaError
 
-__all__ = ["VERBATIM", "Verbatim", "VerbatimKind", "verbatim_sources"]
+__all__ = ["MERGE", "VERBATIM", "Merge", "MergeRule", "Verbatim", "VerbatimKind", "verbatim_sources"]
 
 VerbatimKind = Literal["exact", "normalized"]
+MergeRule = Literal["first", "concatenate", "error"]
 
-VERBATIM = "extractft_verbatim"
-"""Where the marker stands in the metadata of a core schema."""
+VERBATIM, MERGE = "extractft_verbatim", "extractft_merge"
+"""Where the markers stand in the metadata of a core schema."""
 _AROUND = ("schema", "items_schema", "keys_schema", "values_schema", "json_schema", "lax_schema")
 """What a marker looks through: optionals, lists, validators. Not classes, which have fields of their own to mark."""
 
@@ -81,3 +82,40 @@ class Verbatim:
             core["choices"] = [choice if label is None else (choice, label) for (choice, _), label in marked]
             found |= any(inside for (_, inside), _ in marked)
         return core, found
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Says how a field comes together when a long text is extracted piece by piece.
+
+    ```python
+    class Contract(BaseModel):
+        parties: Annotated[list[str], Merge("first")]
+        clauses: list[Clause]
+        total: Annotated[Decimal | None, Merge("error")] = None
+    ```
+
+    Without it, lists are concatenated, objects and mappings merged part by part, and of everything else the first
+    value is taken. Merge is not part of a schema's fingerprint.
+
+    Attributes:
+        rule: `"first"`: the value of the first piece that has one, whole; `"concatenate"`: for lists, the items of all
+            pieces, those of an overlap once; `"error"`: a `MergeConflictError` if two pieces have different values.
+
+    Raises:
+        SchemaError: The rule is none of these, `"concatenate"` is not on a list, or the marker is not on a field.
+    """
+
+    rule: MergeRule
+
+    def __post_init__(self) -> None:
+        if self.rule not in get_args(MergeRule):
+            raise SchemaError(f"expected Merge of one of {', '.join(get_args(MergeRule))}, found {self.rule!r}")
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        # around the schema and not within it: the schema of a class is shared by all fields that have it
+        return core_schema.no_info_after_validator_function(_unchanged, handler(source), metadata={MERGE: self.rule})
+
+
+def _unchanged(value: Any) -> Any:
+    return value

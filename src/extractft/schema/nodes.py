@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from extractft.schema.markers import VerbatimKind
+from extractft.schema.markers import MergeRule, VerbatimKind
 
 __all__ = [
     "MISSING",
@@ -145,6 +145,7 @@ class Field:
         required: Whether the key has to be in the canonical JSON. With `omit_defaults`, a field with a default
             (or a default factory) is not required.
         description: The author's words about the field.
+        merge: How the values of a long text's pieces come together, `None` if nothing is said.
     """
 
     name: str
@@ -153,6 +154,7 @@ class Field:
     required: bool
     default: Any = MISSING
     description: str | None = None
+    merge: MergeRule | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from extractft.schema import writers as w
+from extractft.schema.markers import MergeRule
 from extractft.schema.nodes import Node
 
 __all__ = ["Core", "Definition", "FieldSpec", "Plan"]
@@ -31,6 +32,7 @@ class FieldSpec:
     write: w.FieldWriter
     node: Node
     description: str | None
+    merge: MergeRule | None = None
 
 
 @dataclass(slots=True)

@@ -38,7 +38,7 @@ from pydantic_core import CoreSchema, core_schema
 from extractft.errors import SchemaError
 from extractft.schema import nodes as n
 from extractft.schema.assemble import children
-from extractft.schema.markers import Verbatim
+from extractft.schema.markers import Merge, Verbatim
 
 __all__ = ["rebuild"]
 
@@ -133,8 +133,12 @@ class _Rebuilder:
         self.models.append(model)
         return model
 
+    def marked(self, field: n.Field) -> Any:
+        annotation = self.annotation(field.node)
+        return annotation if field.merge is None else Annotated[annotation, Merge(field.merge)]
+
     def model(self, node: n.ObjectNode) -> type[BaseModel]:
-        fields: dict[str, Any] = {field.name: (self.annotation(field.node), _field(field)) for field in node.fields}
+        fields: dict[str, Any] = {field.name: (self.marked(field), _field(field)) for field in node.fields}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a field may be called `json` or `copy`
             model = create_model(

@@ -32,6 +32,8 @@ WORDS = frozenset({"description"})
 """Attributes that say something to people and to the model."""
 RULES = frozenset({"verbatim"})
 """Attributes that bind the decoder and do not change what a record looks like."""
+LATER = frozenset({"merge"})
+"""Attributes about what happens to records once they are there."""
 
 
 def node_to_dict(node: n.Node) -> dict[str, Any]:
@@ -102,7 +104,7 @@ def fingerprint(tree: n.Node, definitions: Mapping[str, n.Node], *, omit_default
         "definitions": {name: node_to_dict(node) for name, node in definitions.items()},
         "omit_defaults": omit_defaults,
     }
-    left_out = WORDS if decoding else WORDS | RULES
+    left_out = WORDS | LATER if decoding else WORDS | LATER | RULES
     text = json.dumps(_without(left_out, whole), ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 

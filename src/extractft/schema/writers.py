@@ -35,6 +35,7 @@ __all__ = [
     "Writer",
     "dumps",
     "fallback",
+    "sort_key",
     "write_bool",
     "write_bytes",
     "write_date",
@@ -201,7 +202,8 @@ def _items(value: Any) -> Collection[Any]:
     return value
 
 
-def _sort_key(item: Any) -> tuple[int, float, str]:
+def sort_key(item: Any) -> tuple[int, float, str]:
+    """The order in which the items of a set are written: numbers by value, then all else as text."""
     if isinstance(item, int | float) and not isinstance(item, bool):
         return (0, item, "")
     return (1, 0, item if isinstance(item, str) else dumps(item))
@@ -232,7 +234,7 @@ class ArrayWriter:
             write = self.prefix[i] if i < len(self.prefix) else self.items
             assert write is not None
             written.append(_at(str(i), write, item, full))
-        return sorted(written, key=_sort_key) if isinstance(value, set | frozenset) else written
+        return sorted(written, key=sort_key) if isinstance(value, set | frozenset) else written
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,152 @@
+"""Joins the lists of overlapping windows to one. Knows JSON values, no schema."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from extractft.grounding.leaves import Route
+from extractft.schema.writers import sort_key
+
+__all__ = ["Piece", "join_items", "same"]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A value in the record of a window.
+
+    Attributes:
+        window: Number of the window.
+        route: The way to it in that record.
+        value: The JSON value.
+    """
+
+    window: int
+    route: Route
+    value: Any
+
+    def into(self, step: str | int, value: Any) -> Piece:
+        """A value right inside of this one."""
+        return Piece(self.window, (*self.route, step), value)
+
+
+@dataclass(slots=True)
+class _Entry:
+    """An item of the joined list, and the pieces that say it."""
+
+    value: Any
+    pieces: list[Piece]
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two JSON values are the same: `1` and `1.0` are, `1` and `true` are not, the order of keys is nothing."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(same, a, b))
+    return bool(a == b) and isinstance(a, bool) is isinstance(b, bool)
+
+
+def join_items(windows: Sequence[Sequence[Piece]], *, unique: bool = False) -> list[tuple[Any, list[Piece]]]:
+    """The items of all windows in the order of the text, each with the pieces that say it.
+
+    Of equal items, as many stay as the window with most of them has.
+
+    Args:
+        windows: The items of each window.
+        unique: Whether the list is a set: no item twice, and sorted as sets are.
+    """
+    entries: list[_Entry] = []
+    before: list[_Entry] = []
+    for items in windows:
+        matches = _matches(entries, items, unique=unique)
+        _match_cut_off(before, items, matches)
+        before = _add(entries, items, matches)
+    if unique:
+        entries.sort(key=lambda entry: sort_key(entry.value))
+    return [(entry.value, entry.pieces) for entry in entries]
+
+
+def _matches(entries: Sequence[_Entry], items: Sequence[Piece], *, unique: bool) -> list[_Entry | None]:
+    """For each item the entry that is equal; of several the last ones, which is where an overlap would be."""
+    known: defaultdict[str, list[_Entry]] = defaultdict(list)
+    for entry in entries:
+        known[_key(entry.value)].append(entry)
+    counts = Counter(_key(item.value) for item in items)
+    free = {key: iter(known[key][-count:]) for key, count in counts.items()}
+    made: dict[str, _Entry] = {}
+    matches: list[_Entry | None] = []
+    for item in items:
+        key = _key(item.value)
+        match = next(free[key], None)
+        if unique:
+            match = made.setdefault(key, match or _Entry(item.value, []))
+        matches.append(match)
+    return matches
+
+
+def _match_cut_off(before: Sequence[_Entry], items: Sequence[Piece], matches: list[_Entry | None]) -> None:
+    """An object that was cut off at the end of the last window or at the beginning of this one finds its whole."""
+    taken = {id(match) for match in matches if match is not None}
+    if before and items and matches[0] is None:
+        whole = next(
+            (entry for entry in before if id(entry) not in taken and _holds(entry.value, items[0].value)), None
+        )
+        if whole is not None:
+            matches[0] = whole
+            taken.add(id(whole))
+    if not before or id(before[-1]) in taken:
+        return
+    for index, item in enumerate(items):
+        if matches[index] is None and _holds(item.value, before[-1].value):
+            matches[index] = before[-1]
+            before[-1].value = item.value
+            return
+
+
+def _add(entries: list[_Entry], items: Sequence[Piece], matches: Sequence[_Entry | None]) -> list[_Entry]:
+    """Take the items in: what is new stands before the next item that was known already, else at the end."""
+    known = {id(entry) for entry in entries}
+    end = 0
+    before: defaultdict[int, list[_Entry]] = defaultdict(list)
+    having = [match or _Entry(item.value, []) for item, match in zip(items, matches, strict=True)]
+    for item, entry in zip(items, having, strict=True):
+        entry.pieces.append(item)
+    anchor, added = end, set()
+    for entry in reversed(having):
+        if id(entry) in known:
+            anchor = id(entry)
+        elif id(entry) not in added:
+            added.add(id(entry))
+            before[anchor].append(entry)
+    joined: list[_Entry] = []
+    for entry in entries:
+        joined += [*reversed(before.get(id(entry), ())), entry]
+    entries[:] = [*joined, *reversed(before.get(end, ()))]
+    return having
+
+
+def _holds(whole: Any, part: Any) -> bool:
+    """Whether an object says all that another one says, and more."""
+    if not (isinstance(whole, dict) and isinstance(part, dict)) or same(whole, part):
+        return False
+    said = {key: value for key, value in part.items() if value not in (None, "", [], {})}
+    return bool(said) and all(
+        key in whole and (same(whole[key], value) or _holds(whole[key], value)) for key, value in said.items()
+    )
+
+
+def _key(value: Any) -> str:
+    """Equal for values that are the same."""
+    return json.dumps(_whole_numbers(value), ensure_ascii=False, sort_keys=True)
+
+
+def _whole_numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _whole_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole_numbers(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

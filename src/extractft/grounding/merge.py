@@ -1,0 +1,249 @@
+"""Puts the records of a long text's windows together to one, and says from which windows each value came.
+
+Rules by field (`Merge` in the schema, else by kind): of scalars and unions the first window that says something, lists
+one after another, objects field by field, mappings key by key. Knows canonical values and where they were found; knows
+no models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from extractft.data.walk import choose_option, options_of
+from extractft.errors import MergeConflictError
+from extractft.grounding.joining import Piece, join_items, same
+from extractft.grounding.leaves import Route, leaves_below
+from extractft.grounding.spans import Span
+from extractft.grounding.windows import Window
+from extractft.schema import (
+    MISSING,
+    ArrayNode,
+    Field,
+    LiteralNode,
+    MapNode,
+    MergeRule,
+    Node,
+    NullNode,
+    ObjectNode,
+    Schema,
+)
+
+__all__ = ["MergedRecord", "ValueSource", "merge", "merge_records", "merge_spans"]
+
+Spans = Mapping[str, Sequence[Span]]
+
+
+@dataclass(frozen=True, slots=True)
+class ValueSource:
+    """Where a value of a merged record came from.
+
+    Attributes:
+        window: Number of the window, from 0.
+        path: Path of the value in the record of that window.
+    """
+
+    window: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class MergedRecord:
+    """One record made of several.
+
+    Attributes:
+        value: The record in canonical form. What only the schema's own validators can refuse (too many items, say) is
+            not checked.
+        sources: For every leaf, the windows that say it, the one it was taken from first.
+    """
+
+    value: Any
+    sources: Mapping[str, tuple[ValueSource, ...]]
+
+
+def merge_records(schema: Schema[Any], values: Sequence[Any]) -> Any:
+    """The merged value alone; see `merge`."""
+    return merge(schema, values).value
+
+
+def merge(
+    schema: Schema[Any], values: Sequence[Any], *, spans: Sequence[Spans] | None = None, text: str = ""
+) -> MergedRecord:
+    """Merge the records of a text's windows.
+
+    A value says something if it is not null, empty or the field's default. Of what has to be chosen, the first window
+    that says something wins; with `spans`, the first whose value stands in its text: a window without the value has to
+    make one up where the field is required.
+
+    Lists are joined in the order of the text. An item that two windows have counts once, as it does in an overlap; an
+    item that one window has twice stays twice. An object at the edge of a window that says less than the same object
+    in the next window, and nothing else, was cut off, and gives way to the whole one.
+
+    Args:
+        schema: The schema of the records.
+        values: Canonical values of the windows, from left to right.
+        spans: For each window what `ground` says of its record.
+        text: The whole text, for the error's attribute alone.
+
+    Raises:
+        ValueError: There is nothing to merge, or not one set of spans for each value.
+        MergeConflictError: Two windows say different things of a field marked `Merge("error")`.
+    """
+    if not values or (spans is not None and len(spans) != len(values)):
+        raise ValueError(f"expected values, and as many spans, found {len(values)} and {spans and len(spans)}")
+    merger = _Merger(schema, spans, text)
+    pieces = [Piece(window, (), value) for window, value in enumerate(values)]
+    value = merger.merge(schema.tree, None, MISSING, pieces, (), "")
+    return MergedRecord(value, merger.sources)
+
+
+def merge_spans(
+    sources: Mapping[str, Sequence[ValueSource]], windows: Sequence[Window], spans: Sequence[Spans]
+) -> dict[str, tuple[Span, ...]]:
+    """The places of a merged record's leaves in the whole text.
+
+    Args:
+        sources: `MergedRecord.sources`.
+        windows: The windows.
+        spans: For each window what `ground` says of its record.
+
+    Returns:
+        Spans by path. First come the most likely places of the windows that have the value, those that are more than
+        similar before the others; then all other places.
+    """
+    lifted: dict[str, tuple[Span, ...]] = {}
+    for path, found in sources.items():
+        places = [
+            [span.shifted(windows[source.window].start) for span in spans[source.window].get(source.path, ())]
+            for source in found
+        ]
+        first = sorted((group[0] for group in places if group), key=lambda span: span.method == "fuzzy")
+        unique: dict[tuple[int, int], Span] = {}
+        for span in (*first, *(span for group in places for span in group[1:])):
+            unique.setdefault((span.start, span.end), span)
+        lifted[path] = tuple(unique.values())
+    return lifted
+
+
+class _Merger:
+    """Merges the records of one text; `sources` fills up on the way, in the order of the record."""
+
+    def __init__(self, schema: Schema[Any], spans: Sequence[Spans] | None, text: str) -> None:
+        self.schema = schema
+        self.text = text
+        self.sources: dict[str, tuple[ValueSource, ...]] = {}
+        self._grounded = None if spans is None else [_prefixes(found) for found in spans]
+
+    def merge(
+        self, node: Node, rule: MergeRule | None, default: Any, pieces: list[Piece], route: Route, pattern: str
+    ) -> Any:
+        """What the pieces of one place make together; `MISSING` if there are none."""
+        telling = [piece for piece in pieces if self._tells(node, piece.value, default)]
+        if not telling:
+            return self._take(node, pieces[:1], pieces, route)
+        if rule == "error":
+            self._require_agreement(telling, pattern)
+        options = [option for option in options_of(node, self.schema) if not isinstance(option, NullNode)]
+        if rule in ("first", "error") or len(options) != 1:
+            return self._take(node, self._best(telling), telling, route)
+        match options[0]:
+            case ObjectNode(fields=fields):
+                return self._object(fields, telling, route, pattern)
+            case MapNode() as mapping:
+                return self._map(mapping, telling, route, pattern)
+            case ArrayNode(items=items, prefix=()) as array if items is not None:
+                return self._list(array, items, telling, route)
+        return self._take(node, self._best(telling), telling, route)
+
+    def _object(self, fields: Sequence[Field], pieces: list[Piece], route: Route, pattern: str) -> dict[str, Any]:
+        made = {}
+        for field in fields:
+            inner = [piece.into(field.name, piece.value[field.key]) for piece in pieces if field.key in piece.value]
+            place = f"{pattern}.{field.name}" if pattern else field.name
+            value = self.merge(field.node, field.merge, field.default, inner, (*route, field.name), place)
+            if value is not MISSING:
+                made[field.key] = value
+        return made
+
+    def _map(self, node: MapNode, pieces: list[Piece], route: Route, pattern: str) -> dict[str, Any]:
+        keys = dict.fromkeys(key for piece in pieces for key in piece.value)
+        if isinstance(node.keys, LiteralNode):
+            keys = dict.fromkeys(str(key) for key in node.keys.values if str(key) in keys)
+        made = {}
+        for key in keys:
+            inner = [piece.into(key, piece.value[key]) for piece in pieces if key in piece.value]
+            place = f"{pattern}.*" if pattern else "*"
+            made[key] = self.merge(node.values, None, MISSING, inner, (*route, key), place)
+        return made
+
+    def _list(self, node: ArrayNode, items: Node, pieces: list[Piece], route: Route) -> list[Any]:
+        windows = [[piece.into(index, item) for index, item in enumerate(piece.value)] for piece in pieces]
+        joined = join_items(windows, unique=node.unique)
+        for index, (value, having) in enumerate(joined):
+            self._note(items, value, having, (*route, index))
+        return [value for value, _ in joined]
+
+    def _take(self, node: Node, chosen: list[Piece], pieces: list[Piece], route: Route) -> Any:
+        """The value of the chosen piece as it is; others that have the same are sources as well."""
+        if not chosen:
+            return MISSING
+        others = [piece for piece in pieces if piece is not chosen[0] and same(piece.value, chosen[0].value)]
+        self._note(node, chosen[0].value, [chosen[0], *others], route)
+        return chosen[0].value
+
+    def _best(self, telling: list[Piece]) -> list[Piece]:
+        if self._grounded is not None:
+            for piece in telling:
+                if ".".join(map(str, piece.route)) in self._grounded[piece.window]:
+                    return [piece]
+        return telling[:1]
+
+    def _note(self, node: Node, value: Any, having: list[Piece], route: Route) -> None:
+        """Keep the sources of all leaves of a value."""
+        known = [
+            (piece, {leaf.route: leaf.value for leaf in leaves_below(node, piece.value, self.schema)})
+            for piece in having
+        ]
+        for leaf in leaves_below(node, value, self.schema):
+            self.sources[".".join(map(str, (*route, *leaf.route)))] = tuple(
+                ValueSource(piece.window, ".".join(map(str, (*piece.route, *leaf.route))))
+                for piece, leaves in known
+                if leaf.route in leaves and same(leaves[leaf.route], leaf.value)
+            )
+
+    def _tells(self, node: Node, value: Any, default: Any) -> bool:
+        """Whether a value says something."""
+        if value is None or value in ("", [], {}) or (default is not MISSING and same(value, default)):
+            return False
+        option = choose_option(node, value, self.schema)
+        if isinstance(option, ObjectNode) and isinstance(value, dict):
+            return any(
+                self._tells(field.node, value[field.key], field.default)
+                for field in option.fields
+                if field.key in value
+            )
+        return True
+
+    def _require_agreement(self, telling: list[Piece], pattern: str) -> None:
+        other = next((piece for piece in telling if not same(piece.value, telling[0].value)), None)
+        if other is None:
+            return
+        windows = telling[0].window, other.window
+        where = pattern or "the record"
+        raise MergeConflictError(
+            f"{where}: expected windows that agree, found different values in {windows[0]} and {windows[1]}",
+            path=pattern,
+            windows=windows,
+            text=self.text,
+        ).hint('The field is marked Merge("error"). Merge("first") takes what comes first in the text.')
+
+
+def _prefixes(spans: Spans) -> set[str]:
+    """The paths of all values that have a place, and of all that they are parts of."""
+    grounded = {""} if any(spans.values()) else set()
+    for path, found in spans.items():
+        while found and path:
+            grounded.add(path)
+            path = path.rpartition(".")[0]
+    return grounded
