@@ -90,8 +90,8 @@ class Count:
         """Keep what is different in the record counted last, with its places in the text."""
         different = [pair for pair in pairs if pair.match is not Match.EXACT]
         looked_up = different if text is not None else []
-        right = exact_places(gold, text or "") if looked_up else {}
-        found = exact_places(prediction, text or "") if looked_up else {}
+        right = exact_places(gold, text or "", words=True) if looked_up else {}
+        found = exact_places(prediction, text or "", words=False) if looked_up else {}
         self.differences += [_difference(pair, right, found, row=len(self.rows)) for pair in different]
 
     def total(self) -> Tally:

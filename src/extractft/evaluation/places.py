@@ -15,18 +15,26 @@ Places = Mapping[str, Sequence[Range]]
 MAX_PLACES = 50
 
 
-def exact_places(record: Tree | None, text: str) -> Places:
+def exact_places(record: Tree | None, text: str, *, words: bool) -> Places:
     """The places at which strings of a record stand in the text, letter by letter.
 
     Places that are whole words come first. Numbers and other scalars are not looked up: a 3 in the text need not be
     the 3 of the record.
+
+    Args:
+        record: The values; `None` if there are none.
+        text: Where to look.
+        words: Leave out places within words where the value also stands as a word. A prediction may well be half a
+            word, a gold value hardly.
     """
     if record is None:
         return {}
     found: dict[str, list[Range]] = {}
     for place, leaf in leaves(record, Place()):
         if isinstance(leaf.value, str) and leaf.value.strip():
-            found[".".join(place.path)] = sorted(_occurrences(leaf.value, text), key=lambda r: not _whole(r, text))
+            places = sorted(_occurrences(leaf.value, text), key=lambda where: not _whole(where, text))
+            whole = [where for where in places if _whole(where, text)] if words else []
+            found[".".join(place.path)] = whole or places
     return found
 
 
