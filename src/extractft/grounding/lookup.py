@@ -77,7 +77,7 @@ def _places(leaf: Leaf, source: Source) -> Iterable[Candidate]:
     places: Iterable[Candidate] | None = formatted(value, source) if formatted else None
     if places is not None:
         return places
-    verbatim = isinstance(node, StringNode) and getattr(node, "verbatim", None) is not None
+    verbatim = isinstance(node, StringNode) and node.verbatim is not None
     return _text(value, source, verbatim=verbatim, similar=format_ != "uuid" and format_ != "uri")
 
 
@@ -85,18 +85,22 @@ def _places(leaf: Leaf, source: Source) -> Iterable[Candidate]:
 
 
 def _text(value: str, source: Source, *, verbatim: bool = False, similar: bool = True) -> list[Candidate]:
-    """Free text: the first of several ways of looking that finds something."""
+    """Free text: the first of several ways of looking that finds something.
+
+    Args:
+        value: The text.
+        source: Where to look.
+        verbatim: Whether it is known to be a copy, so that it may well begin or end within a word or a number.
+        similar: Whether something similar is worth showing.
+    """
     exact = list(islice(_written(value, source, verbatim=verbatim), MOST_PLACES))
     if any(not candidate.cost for candidate in exact):
         return exact
-    folded = fold_value(value)
-    if not any(char.isalnum() for char in folded):
+    folded, loose = fold_value(value), fold_value(value, loose=True)
+    if not any(map(str.isalnum, loose)):
         return exact
-    found = exact + list(islice(_folded(folded, source, loose=False), MOST_PLACES))
-    if found:
-        return found
-    loose = fold_value(value, loose=True)
-    found = list(islice(_folded(loose, source, loose=True), MOST_PLACES)) if any(map(str.isalnum, loose)) else []
+    found = exact + list(islice(_folded(folded, source, verbatim=verbatim), MOST_PLACES))
+    found = found or list(islice(_folded(loose, source, loose=True), MOST_PLACES))
     found = found or list(_other_forms(value, source))
     if found or not similar:
         return found
@@ -104,10 +108,10 @@ def _text(value: str, source: Source, *, verbatim: bool = False, similar: bool =
     return [Candidate(place[0], place[1], "fuzzy", place[2])] if place else []
 
 
-def _written(value: str, source: Source, *, verbatim: bool) -> Iterator[Candidate]:
+def _written(value: str, source: Source, *, verbatim: bool = False) -> Iterator[Candidate]:
     """Where the text has the value character by character."""
     value = unicodedata.normalize("NFC", value)
-    if not value or value.isspace():
+    if not value or (value.isspace() and not verbatim):
         return
     text = source.text
     start = text.find(value)
@@ -120,11 +124,11 @@ def _written(value: str, source: Source, *, verbatim: bool) -> Iterator[Candidat
         start = text.find(value, start + 1)
 
 
-def _folded(folded: str, source: Source, *, loose: bool) -> Iterator[Candidate]:
+def _folded(folded: str, source: Source, *, loose: bool = False, verbatim: bool = False) -> Iterator[Candidate]:
     view = source.loose if loose else source.folded
     for start, end in view.find(folded):
         cut = _cut(source.text, start, end)
-        if cut != "wrong":
+        if verbatim or cut != "wrong":
             yield Candidate(start, end, cost=FOLDED + CUT_WORD * (cut is not None))
 
 
@@ -163,17 +167,15 @@ def _choice(value: str, source: Source) -> Iterator[Candidate]:
     if len(value) == 1:
         if value in "aAiI":
             return
-        for candidate in _written(value, source, verbatim=False):
+        for candidate in _written(value, source):
             sides = text[max(0, candidate.start - 1) : candidate.start] + text[candidate.end : candidate.end + 1]
             if not any(map(str.isalnum, sides)):
                 yield candidate
         return
-    exact = [candidate for candidate in _written(value, source, verbatim=False) if not candidate.cost]
+    exact = [candidate for candidate in _written(value, source) if not candidate.cost]
     yield from exact
     if not exact and len(value) >= _SHORT - 1:
-        yield from (
-            candidate for candidate in _folded(fold_value(value), source, loose=False) if candidate.cost <= FOLDED
-        )
+        yield from (candidate for candidate in _folded(fold_value(value), source) if candidate.cost <= FOLDED)
 
 
 # -- other forms

@@ -1,0 +1,172 @@
+"""Verbatim fields, places and confidence, through the whole extractor with a tiny model or a script."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+from pydantic import BaseModel
+
+from extractft import Extractor, LoRAConfig, TrainingConfig, Verbatim
+from extractft.errors import ArtifactError, ConfigError, DatasetError, ExtractionError, LowConfidenceError
+from extractft.prompt import normalize_text
+from extractft.testing import scripted_extractor
+
+
+class Order(BaseModel):
+    item: str
+    note: str | None = None
+
+
+class Copied(BaseModel):
+    item: Annotated[str, Verbatim()]
+    words: list[Annotated[str, Verbatim()]] = []
+    note: Annotated[str | None, Verbatim(normalized=True)] = None
+
+
+class OrderCopied(BaseModel):
+    item: Annotated[str, Verbatim()]
+    note: Annotated[str | None, Verbatim()] = None
+
+
+OrderCopied.__name__ = "Order"
+ROWS = [
+    ("tea", Order(item="tea")),
+    ("rice now", Order(item="rice", note="now")),
+    ("one 茶", Order(item="茶")),
+    ("salt", Order(item="salt")),
+]
+CONFIG = TrainingConfig(
+    learning_rate=2e-2,
+    num_train_epochs=60,
+    warmup_steps=0,
+    seed=1,
+    early_stopping_patience=None,
+    lora=LoRAConfig(r=8, lora_dropout=0.0),
+)
+HOSTILE = [
+    'a"b\\c',
+    "\x7f\x00\x1f",
+    "龙\r\n琳",
+    "<|im_end|>",
+    "e\u0301" * 3,
+    "👩‍👧",
+    "{}[]:,",
+    " ",
+    "\u2028",
+    "Ａ　ｂ",
+]
+
+
+@pytest.fixture(scope="module")
+def fitted(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Extractor[Order], Path]:
+    directory = tmp_path_factory.mktemp("trust")
+    extractor = Extractor.fit(
+        Order, ROWS, eval_data=[*ROWS, ("milk", Order(item="milk"))], base_model=str(tiny_base), config=CONFIG
+    )
+    extractor.save_pretrained(directory / "out")
+    return extractor, directory / "out"
+
+
+def test_fit_calibrates_on_the_held_out_rows_and_the_artifact_keeps_it(
+    fitted: tuple[Extractor[Order], Path],
+) -> None:
+    extractor, path = fitted
+    found = extractor.inspect("rice now")
+    assert found.output == ROWS[1][1]
+    assert found.confidence is not None
+    assert found.confidence.calibrated
+    assert 0 < found.confidence.record < 1
+    assert set(found.confidence.fields) == {"item", "note"}
+    assert [(s.start, s.end, s.method) for s in found.spans["note"]] == [(5, 8, "exact")]
+    again = Extractor.from_pretrained(path).inspect("rice now")
+    assert again.confidence is not None
+    assert again.confidence.record == pytest.approx(found.confidence.record, abs=1e-4)
+    assert again.confidence.calibrated
+
+
+def test_a_damaged_calibration_is_refused(fitted: tuple[Extractor[Order], Path], tmp_path: Path) -> None:
+    _, path = fitted
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for file in path.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["calibration"]["values"]["method"] = "magic"
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactError, match="calibration"):
+        Extractor.from_pretrained(copy)
+
+
+def test_an_evaluation_says_how_far_confidences_can_be_believed(fitted: tuple[Extractor[Order], Path]) -> None:
+    report = fitted[0].evaluate(ROWS)
+    assert report.calibration is not None
+    assert report.calibration["values"].count >= 4
+    assert report.calibration["records"].count == 4
+
+
+def test_doubtful_records_become_errors_that_hold_them(fitted: tuple[Extractor[Order], Path]) -> None:
+    extractor, _ = fitted
+    assert list(extractor.extract_many(["tea", "salt"], min_confidence=0)) == [ROWS[0][1], ROWS[3][1]]
+    doubtful, failed = extractor.extract_many(["tea", "\ud800"], min_confidence=1.0)
+    assert isinstance(doubtful, LowConfidenceError)
+    assert doubtful.extraction.output == ROWS[0][1]
+    assert doubtful.extraction.spans["item"][0].method == "exact"
+    assert "tea" not in str(doubtful)
+    assert isinstance(failed, ExtractionError)
+    assert not isinstance(failed, LowConfidenceError)
+    with pytest.raises(ConfigError, match="min_confidence"):
+        extractor.extract_many(["tea"], min_confidence=2)
+
+
+def test_inspect_many_gives_what_inspect_gives(fitted: tuple[Extractor[Order], Path]) -> None:
+    extractor, _ = fitted
+    one = extractor.inspect("tea")
+    many, failed = extractor.inspect_many(["tea", "\ud800"])
+    assert not isinstance(many, ExtractionError)
+    assert (many.output, many.spans) == (one.output, one.spans)
+    assert isinstance(failed, ExtractionError)
+
+
+def test_a_trained_extractor_can_be_made_verbatim_afterwards(fitted: tuple[Extractor[Order], Path]) -> None:
+    free, path = fitted
+    strict = Extractor.from_pretrained(path, schema=OrderCopied)
+    assert strict.extract("tea").item == "tea"
+    for text in ("zzz", "a cup", *HOSTILE):
+        record = strict.extract(text)
+        assert record.item in normalize_text(text).text
+        assert record.note is None or record.note in normalize_text(text).text
+    assert any(free.extract(text).item not in text for text in ("zzz", "a cup", *HOSTILE))
+
+
+def test_even_an_untrained_model_invents_nothing_in_verbatim_fields(tiny_base: Path) -> None:
+    extractor = Extractor.from_base(Copied, base_model=str(tiny_base))
+    for text, outcome in zip(HOSTILE, extractor.inspect_many(HOSTILE), strict=True):
+        if isinstance(outcome, ExtractionError):
+            continue
+        assert outcome.output.item
+        for value in (outcome.output.item, *outcome.output.words):
+            assert value in normalize_text(text).text
+        assert outcome.spans["item"][0].method in ("exact", "normalized")
+
+
+def test_an_empty_text_has_nothing_to_copy(tiny_base: Path) -> None:
+    extractor = Extractor.from_base(Copied, base_model=str(tiny_base))
+    with pytest.raises(ExtractionError, match="empty"):
+        extractor.extract("")
+
+
+def test_training_rows_have_to_be_copies_too(tiny_base: Path) -> None:
+    rows = [*ROWS, ("bread", Order(item="loaf"))]
+    data = [(text, OrderCopied(**output.model_dump())) for text, output in rows]
+    with pytest.raises(DatasetError, match="verbatim"):
+        Extractor.fit(OrderCopied, data, base_model=str(tiny_base), config=CONFIG.replace(eval_fraction=0))
+
+
+def test_a_scripted_extractor_is_held_to_copies() -> None:
+    extractor = scripted_extractor(Copied, {"green tea": Copied(item="tea", note="GREEN")})
+    found = extractor.inspect("green tea")
+    assert found.output.note == "GREEN"
+    assert [(s.start, s.end, s.method) for s in found.spans["note"]] == [(0, 5, "normalized")]
