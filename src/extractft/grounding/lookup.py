@@ -32,8 +32,9 @@ MOST_PLACES = 1000
 CUT_CHARACTER, CUT_WORD, FOLDED, YEARLESS = 8.0, 4.0, 0.5, 1.0
 """Costs of a place that begins or ends within a reader's character or within a word, of one that is not written the
 same, and of a date whose year stands elsewhere."""
-_SHORT = 4
-"""Words of fewer letters are no part of longer words: `am` is not in `team`."""
+_SHORT, _LONG = 4, 40
+"""Words of fewer letters are no part of longer words: `am` is not in `team`. Longer values may begin or end within a
+number."""
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FIGURE = re.compile(r"-?(?:0|[1-9][0-9]{0,2}(?:,?[0-9]{3})*|[1-9][0-9]*)(?:\.[0-9]+)?")
 _PHONE = re.compile(r"\+?[0-9][0-9 ()./\-]{4,}[0-9]")
@@ -137,7 +138,7 @@ def _cut(text: str, start: int, end: int) -> str | None:
     edges = [at for at in (start, end) if cuts_word(text, at)]
     if not edges:
         return None
-    if any(text[at].isdecimal() for at in edges):
+    if end - start < _LONG and any(text[at].isdecimal() for at in edges):
         return "wrong"
     return "wrong" if end - start < _SHORT and all(map(word_part, text[start:end])) else "part"
 

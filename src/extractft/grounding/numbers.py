@@ -37,7 +37,7 @@ _COMMA = re.compile(r"[0-9]+,[0-9]{1,2}")
 _LIST = re.compile(r"[0-9]+(?:,[0-9]+){2,}")
 _EXPONENT = re.compile(r"[eE][-+]?[0-9]{1,3}(?![0-9A-Za-z])")
 _TIMES = re.compile(
-    rf"\s?([{_BIG}]+)|([kKMB])(?![A-Za-z])|\s?(hundred|thousand|million|billion|mn|bn)s?\b", re.IGNORECASE
+    rf"\s?([{_BIG}]+)|([kKMB])(?![A-Za-z0-9])|\s?(hundred|thousand|million|billion|mn|bn)s?\b", re.IGNORECASE
 )
 _LETTER_TIMES: Final = {"k": 10**3, "m": 10**6, "b": 10**9, "mn": 10**6, "bn": 10**9}
 _CHINESE = re.compile(rf"[{_DIGIT}{_BIG}]+(?:[点點][{_DIGIT}]+)?")

@@ -36,14 +36,16 @@ def choose_places(
 
     Args:
         leaves: The leaves of a record.
-        places: The places of each leaf, from left to right.
+        places: The places of each leaf, from left to right; leaves may share a sequence.
         length: Characters of the text.
     """
     board = _Board([leaf.route for leaf in leaves], length)
     compared = min(COMPARED, max(LEAST_COMPARED, WORK // max(1, len(leaves))))
+    distinct = {id(found): found for found in places if found}
+    best = {key: _best(found) for key, found in distinct.items()}
     order = sorted(
         (leaf for leaf in range(len(leaves)) if places[leaf]),
-        key=lambda leaf: (_choices(places[leaf]), -(places[leaf][0].end - places[leaf][0].start), leaf),
+        key=lambda leaf: (len(best[id(places[leaf])]), -(places[leaf][0].end - places[leaf][0].start), leaf),
     )
     ranked: list[list[Candidate]] = [list(found) for found in places]
     for sweep in range(SWEEPS):
@@ -51,8 +53,11 @@ def choose_places(
             if sweep and len(places[leaf]) == 1:
                 continue
             board.lift(leaf)
-            options = _around(places[leaf], board.relative(leaf), compared)
-            ranked[leaf] = sorted(options, key=lambda place: (board.cost(leaf, place), place.start, place.end))
+            options = places[leaf]
+            if len(options) > compared:
+                options = _nearest(best[id(places[leaf])], board.relative(leaf), compared)
+            costs = [(board.cost(leaf, place), place.start, place.end, place) for place in options]
+            ranked[leaf] = [cost[-1] for cost in sorted(costs, key=lambda cost: cost[:-1])]
             board.place(leaf, ranked[leaf][0])
         for leaf, place in _untangled(leaves, ranked):
             board.lift(leaf)
@@ -60,6 +65,19 @@ def choose_places(
             ranked[leaf].insert(0, place)
             board.place(leaf, place)
     return ranked
+
+
+def _best(places: Sequence[Candidate]) -> list[Candidate]:
+    """The most plausible places."""
+    least = min(place.cost for place in places)
+    return [place for place in places if place.cost <= least]
+
+
+def _nearest(places: Sequence[Candidate], center: int | None, count: int) -> Sequence[Candidate]:
+    """At most `count` places, those around a position."""
+    middle = bisect_left(places, center or 0, key=lambda place: place.start)
+    first = max(0, min(middle - count // 2, len(places) - count))
+    return places[first : first + count]
 
 
 def _untangled(leaves: Sequence[Leaf], ranked: Sequence[Sequence[Candidate]]) -> list[tuple[int, Candidate]]:
@@ -82,28 +100,17 @@ def _untangled(leaves: Sequence[Leaf], ranked: Sequence[Sequence[Candidate]]) ->
     return moves
 
 
-def _choices(places: Sequence[Candidate]) -> int:
-    """How many places are as good as the best."""
-    best = min(place.cost for place in places)
-    return sum(place.cost <= best for place in places)
-
-
-def _around(places: Sequence[Candidate], center: int | None, count: int) -> Sequence[Candidate]:
-    """At most `count` places: the most plausible ones, and of these the ones nearest to a position."""
-    if len(places) <= count:
-        return places
-    best = min(place.cost for place in places)
-    plain = [place for place in places if place.cost <= best]
-    middle = bisect_left(plain, center or 0, key=lambda place: place.start)
-    first = max(0, min(middle - count // 2, len(plain) - count))
-    return plain[first : first + count]
-
-
 class _Board:
     """What is placed where."""
 
     def __init__(self, routes: Sequence[Route], length: int) -> None:
-        self._routes = routes
+        self._parts = [[route[:depth] for depth in range(len(route) - 1, -1, -1)] for route in routes]
+        """The parts of the record around each leaf, the innermost first."""
+        self._lists = [
+            [((route[:at], route[at + 1 :]), step) for at, step in enumerate(route) if isinstance(step, int)]
+            for route in routes
+        ]
+        """For every list around each leaf: the same field of all its items, and the position of this item."""
         self._held = array("I", bytes(array("I").itemsize * length))
         self._placed: dict[int, Candidate] = {}
         self._inside: dict[Route, list[tuple[int, int]]] = {}
@@ -113,9 +120,9 @@ class _Board:
         """Put a leaf somewhere."""
         self._placed[leaf] = place
         self._hold(place, 1)
-        for part in self._enclosing(leaf):
+        for part in self._parts[leaf]:
             insort(self._inside.setdefault(part, []), (place.start, place.end))
-        for column, index in self._list_columns(leaf):
+        for column, index in self._lists[leaf]:
             insort(self._columns.setdefault(column, []), (index, place.start))
 
     def lift(self, leaf: int) -> None:
@@ -124,15 +131,15 @@ class _Board:
         if place is None:
             return
         self._hold(place, -1)
-        for part in self._enclosing(leaf):
+        for part in self._parts[leaf]:
             self._inside[part].remove((place.start, place.end))
-        for column, index in self._list_columns(leaf):
+        for column, index in self._lists[leaf]:
             self._columns[column].remove((index, place.start))
 
     def cost(self, leaf: int, place: Candidate) -> float:
         """What it costs to put a leaf somewhere."""
         cost = place.cost + TAKEN * any(self._held[place.start : place.end])
-        for column, index in self._list_columns(leaf):
+        for column, index in self._lists[leaf]:
             placed = self._columns.get(column, ())
             at = bisect_left(placed, (index, 0))
             cost += DISORDER * (at > 0 and place.start < placed[at - 1][1])
@@ -142,11 +149,11 @@ class _Board:
 
     def relative(self, leaf: int) -> int | None:
         """Where the leaf's relatives stand, roughly."""
-        for column, index in self._list_columns(leaf):
+        for column, index in self._lists[leaf]:
             placed = self._columns.get(column)
             if placed:
                 return placed[max(0, bisect_left(placed, (index, 0)) - 1)][1]
-        for part in self._enclosing(leaf):
+        for part in self._parts[leaf]:
             inside = self._inside.get(part)
             if inside:
                 return inside[len(inside) // 2][0]
@@ -154,23 +161,13 @@ class _Board:
 
     def _distance(self, leaf: int, place: Candidate) -> int:
         """Characters to the nearest leaf of the innermost part of the record in which one is placed."""
-        for part in self._enclosing(leaf):
+        for part in self._parts[leaf]:
             inside = self._inside.get(part)
             if inside:
                 at = bisect_left(inside, (place.start, place.end))
                 nearest = inside[max(0, at - 1) : at + 1]
                 return min(max(0, start - place.end, place.start - end) for start, end in nearest)
         return 0
-
-    def _enclosing(self, leaf: int) -> list[Route]:
-        """The parts of the record around a leaf, the innermost first."""
-        route = self._routes[leaf]
-        return [route[:depth] for depth in range(len(route) - 1, -1, -1)]
-
-    def _list_columns(self, leaf: int) -> list[tuple[tuple[Route, Route], int]]:
-        """For every list around a leaf: the same field of all its items, and the position of this item."""
-        route = self._routes[leaf]
-        return [((route[:at], route[at + 1 :]), step) for at, step in enumerate(route) if isinstance(step, int)]
 
     def _hold(self, place: Candidate, change: int) -> None:
         held = self._held

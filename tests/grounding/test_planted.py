@@ -1,0 +1,98 @@
+"""Values planted into random texts are found where they were planted, however they are written there."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import create_model
+
+from extractft.grounding import ground
+from extractft.grounding.numbers import plain_digits, scan_numbers
+from extractft.grounding.views import fold
+from extractft.schema import Schema
+
+VALUE: Schema[Any] = Schema.of(create_model("Record", value=(str, ...)))
+NUMBER: Schema[Any] = Schema.of(create_model("Number", value=(int, ...)))
+NOISE = st.lists(
+    st.sampled_from(
+        ["\r\n", "\n", "  ", "\u3000", "e\u0301", "o\u0308\u0323", "👨‍👩‍👧", "🇩🇪", "Ａ", "１２", "。", "，", "words and ", "林街", "ß",
+         "ﬁ", "ｶﾞ", "각", "\u200b", "ﾞ", "\ufeff", "क्षि", "İ", "…", "½", "2024"]
+    ),
+    max_size=12,
+).map("".join)  # fmt: skip
+PLANTED = st.text(st.sampled_from("qzQZ龙琳鑫éöБж"), min_size=4, max_size=10)
+
+
+def wide(text: str) -> str:
+    return "".join(chr(ord(char) + 0xFEE0) if "!" <= char <= "~" else char for char in text)
+
+
+WRITINGS = [
+    str,
+    str.upper,
+    str.lower,
+    wide,
+    lambda text: unicodedata.normalize("NFD", text),
+    lambda text: unicodedata.normalize("NFKD", text.upper()),
+]
+
+
+@given(NOISE, PLANTED, NOISE, st.sampled_from(WRITINGS))
+def test_planted_text_is_found(before: str, value: str, after: str, write: Any) -> None:
+    written = write(value)
+    text = f"{before}|{written}|{after}"
+    spans = ground(VALUE, {"value": unicodedata.normalize("NFC", value)}, text)["value"]
+    start = len(before) + 1
+    place = start, start + len(written)
+    assert place in [(span.start, span.end) for span in spans]
+    for span in spans:
+        assert 0 <= span.start < span.end <= len(text)
+        assert span.method != "exact" or text[span.start : span.end] == unicodedata.normalize("NFC", value)
+        assert (span.score == 1) == (span.method != "fuzzy")
+
+
+@given(
+    NOISE, st.integers(100, 10**6), NOISE, st.sampled_from([str, "{:,}".format, lambda n: wide(str(n)), "{}.00".format])
+)
+def test_planted_numbers_are_found(before: str, value: int, after: str, write: Any) -> None:
+    written = write(value)
+    text = f"{before}|{written}|{after}"
+    spans = ground(NUMBER, {"value": value}, text)["value"]
+    assert (len(before) + 1, len(before) + 1 + len(written)) in [(span.start, span.end) for span in spans]
+
+
+@given(st.text(max_size=60), st.booleans())
+def test_folding_keeps_the_way_back(text: str, loose: bool) -> None:
+    text = unicodedata.normalize("NFC", text)
+    view = fold(text, loose=loose)
+    assert len(view.origins) == len(view.text)
+    assert all(a <= b for a, b in zip(view.origins, view.origins[1:], strict=False))
+    assert all(0 <= origin < len(text) for origin in view.origins)
+    assert fold(view.text, loose=loose).text == view.text or not view.text.isascii()
+    for start in range(len(view.text)):
+        for end in range(start + 1, min(start + 4, len(view.text)) + 1):
+            place = view.to_source(start, end)
+            if place is not None:
+                assert 0 <= place[0] < place[1] <= len(text)
+
+
+@given(st.text(st.sampled_from("0123456789.,-%年月日十二三万亿点 ab:/+eE块五"), max_size=40))
+def test_numbers_lie_within_the_text_and_cut_no_digits(text: str) -> None:
+    plain = plain_digits(text)
+    assert len(plain) == len(text)
+    for numerals in scan_numbers(plain).values():
+        for numeral in numerals:
+            assert 0 <= numeral.start < numeral.end <= len(text)
+            assert not (numeral.start and text[numeral.start - 1].isdigit() and text[numeral.start].isdigit())
+            assert not (text[numeral.end - 1].isdigit() and text[numeral.end : numeral.end + 1].isdigit())
+
+
+@settings(max_examples=50)
+@given(st.text(max_size=80), st.text(max_size=12), st.integers(-5, 3000))
+def test_any_text_and_value_will_do(text: str, value: str, number: int) -> None:
+    for schema, leaf in ((VALUE, value), (NUMBER, number)):
+        for span in ground(schema, {"value": leaf}, text)["value"]:
+            assert 0 <= span.start < span.end <= len(text)
