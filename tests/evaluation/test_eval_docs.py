@@ -1,4 +1,4 @@
-"""What the page on evaluation shows as output is what its code prints."""
+"""What the pages on evaluation and confidence show as output is what its code prints."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from typing import Any
 
 import pytest
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "evaluation.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 BLOCK = re.compile(r"^```(python|text)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-def test_outputs_on_the_page_are_real(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", ["evaluation.md", "confidence.md"])
+def test_outputs_on_the_page_are_real(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    page = DOCS / name
     scope: dict[str, Any] = {"__name__": "page"}
     shown = printed = 0
-    for language, block in BLOCK.findall(PAGE.read_text("utf-8")):
+    for language, block in BLOCK.findall(page.read_text("utf-8")):
         if language == "python":
-            exec(compile(block, str(PAGE), "exec"), scope)
+            exec(compile(block, str(page), "exec"), scope)
             output = capsys.readouterr().out
             printed += bool(output)
         else:
             assert output == block
             shown += 1
-    assert shown == printed == 3
+    assert shown == printed > 0

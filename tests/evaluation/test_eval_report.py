@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError, create_model
 from rich.console import Console
 
 from extractft.errors import DatasetError
-from extractft.evaluation import EvaluationReport, evaluate_records, score_records
+from extractft.evaluation import EvaluationReport, evaluate_records, measure_calibration, score_records
 from extractft.evaluation.bootstrap import bootstrap_intervals
 from extractft.evaluation.scores import Tally
 from extractft.schema import Schema
@@ -143,6 +143,18 @@ def test_a_thousand_records_of_twenty_fields_take_less_than_a_second() -> None:
     assert found.field_f1 == 0.5
     assert time.process_time() - started < 1
     assert score_records(schema, gold, gold)["exact_rate"] == 1
+
+
+def test_confidence_is_part_of_the_report_when_it_was_measured() -> None:
+    measured = measure_calibration([0.9, 0.8, 0.95, 0.6], [True, True, True, False])
+    one = report().with_calibration({"values": measured})
+    assert one.calibration == {"values": measured}
+    assert EvaluationReport.model_validate_json(one.model_dump_json()) == one
+    line = next(line for line in str(one).splitlines() if line.startswith("confidence of values"))
+    assert "calibration error 0." in line
+    assert report().calibration is None
+    with pytest.raises(ValidationError):
+        one.with_calibration({"values": "good"})  # type: ignore[dict-item]
 
 
 def test_brackets_in_names_are_not_taken_for_markup() -> None:

@@ -194,6 +194,7 @@ def hostile_page(texts: list[str]) -> str:
 def test_what_cannot_be_shown_is_replaced() -> None:
     assert visible("a\x00b\x1b\x7f\r\nc\rd\te") == "a␀b␛␡\nc␍d\te"
     assert visible("\ud800\x85") == "\ufffd\ufffd"
+    assert visible("a\u202eb") == "a⟨U+202E⟩b"
 
 
 HARMLESS = hostile_page(["plain"])

@@ -37,7 +37,9 @@ KINDS = {
     "truncated": "cut by the budget",
     "error": "failed otherwise",
 }
-PICTURES = {code: 0x2400 + code for code in range(0x20) if code not in (0x09, 0x0A)} | {0x7F: 0x2421}
+PICTURES = {code: chr(0x2400 + code) for code in range(0x20) if code not in (0x09, 0x0A)} | {0x7F: "␡"}
+PICTURES |= {code: f"⟨U+{code:04X}⟩" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+"""What is shown for control characters, and for those that would turn the text after them round."""
 UNFIT = re.compile("[\x80-\x9f\ud800-\udfff]")
 
 
@@ -114,7 +116,7 @@ def render_page(
         records=records,
         **_sources(),
     )
-    return page.rstrip("\n") + "\n"
+    return page.strip() + "\n"
 
 
 def _cards(results: Results, baseline: Results | None) -> list[Card]:
@@ -214,7 +216,7 @@ def _finalize(value: Any) -> Any:
 
 
 def visible(text: str) -> str:
-    """The text with control characters as pictures of them, and without what cannot be written as UTF-8."""
+    """The text with pictures for control characters, and without what cannot be written as UTF-8."""
     return UNFIT.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n").translate(PICTURES))
 
 
