@@ -141,7 +141,20 @@ def test_findings_name_the_worst_field_its_usual_cause_and_an_example_of_it() ->
     assert found.example == 3
     assert found.first == {"street": 2, "city": 5}
     assert found.causes["street"] == {Cause.OTHER: 1, Cause.CUT_SHORT: 3, Cause.FAILED: 1}
-    assert "1 of 6 texts gave no record at all." in found.others
+    assert [sentence.text for sentence in found.others] == ["1 of 6 texts gave no record at all."]
+
+
+def test_a_rare_field_is_worst_but_the_one_with_most_errors_is_named_too() -> None:
+    gold = [Place(city="Oslo", street="Main Street 12")] * 5 + [Place(number=1)]
+    predictions = [gold[0], gold[0], *[Place(city="Oslo", street="Main Street")] * 3, Place(number=2)]
+    report = kept(gold, predictions, [TEXT] * 6)
+    found = find(report, wrong_records(report.errors or (), report.texts))
+    assert (found.worst, found.example) == ("number", 6)
+    (most,) = found.others
+    assert most.text == (
+        "Most errors are in street, 3 of 4: F1 0.400, 3 errors on 5 values. It is always cut short (3 of 3)."
+    )
+    assert (most.record, most.field) == (3, "street")
 
 
 def test_findings_without_records_use_the_counts() -> None:

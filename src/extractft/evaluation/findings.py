@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from extractft.evaluation.causes import Cause
 from extractft.evaluation.results import Results
@@ -15,7 +15,16 @@ from extractft.evaluation.scores import FieldScores
 from extractft.evaluation.tables import ROOT, number, worst_field
 from extractft.evaluation.wrong import WrongRecord
 
-__all__ = ["Findings", "find"]
+__all__ = ["Findings", "Sentence", "find"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """Something to say, and where it can be seen: the number of a record and the field that is wrong in it."""
+
+    text: str
+    record: int | None = None
+    field: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,56 +43,82 @@ class Findings:
     worst: str | None
     about_worst: str
     example: int | None
-    others: tuple[str, ...]
+    others: tuple[Sentence, ...]
     causes: Mapping[str, Mapping[Cause, int]]
     first: Mapping[str, int]
 
 
+@dataclass(slots=True)
+class _Count:
+    """How often each cause stands behind the errors of each field, and where it is seen first."""
+
+    causes: dict[str, Counter[Cause]] = field(default_factory=lambda: defaultdict(Counter))
+    first: dict[str, int] = field(default_factory=dict)
+    examples: dict[tuple[str, Cause], int] = field(default_factory=dict)
+    failure: int | None = None
+
+    def add(self, record: WrongRecord) -> None:
+        """Count one record."""
+        if record.failure and self.failure is None:
+            self.failure = record.row
+        for item in record.explained:
+            if item.cause is not Cause.FAILED:
+                path = item.difference.field
+                self.causes[path][item.cause] += 1
+                self.first.setdefault(path, record.row)
+                self.examples.setdefault((path, item.cause), record.row)
+
+    def example(self, path: str) -> int | None:
+        """The first record in which a field is wrong for its usual cause."""
+        usual = max(self.causes.get(path, {}).items(), key=lambda item: item[1], default=None)
+        return None if usual is None else self.examples.get((path, usual[0]), self.failure)
+
+
 def find(results: Results, records: Sequence[WrongRecord]) -> Findings:
     """Look through a report."""
-    causes, first, examples = _causes(results, records)
+    count = _counted(results, records)
     worst = worst_field(results.fields)
-    usual = max(causes.get(worst or "", {}).items(), key=lambda item: item[1], default=None)
     return Findings(
         worst=worst,
-        about_worst="" if worst is None else _about(results.fields[worst], causes.get(worst)),
-        example=examples.get((worst or "", usual[0]), _first_failure(records)) if usual else None,
-        others=tuple(_others(results, worst)),
-        causes=causes,
-        first=first,
+        about_worst="" if worst is None else _about(results.fields[worst], count.causes.get(worst)),
+        example=None if worst is None else count.example(worst),
+        others=(*_most(results, worst, count), *map(Sentence, _others(results))),
+        causes=dict(count.causes),
+        first=count.first,
     )
 
 
-def _causes(
-    results: Results, records: Sequence[WrongRecord]
-) -> tuple[dict[str, Counter[Cause]], dict[str, int], dict[tuple[str, Cause], int]]:
-    """Causes by field; the first record of each field, and of each field and cause."""
-    causes: dict[str, Counter[Cause]] = defaultdict(Counter)
-    first: dict[str, int] = {}
-    examples: dict[tuple[str, Cause], int] = {}
+def _counted(results: Results, records: Sequence[WrongRecord]) -> _Count:
+    count = _Count()
     if results.errors is None:
-        return {}, {}, {}
+        return count
     for record in records:
-        for item in record.explained:
-            if item.cause is not Cause.FAILED:
-                causes[item.difference.field][item.cause] += 1
-                first.setdefault(item.difference.field, record.row)
-                examples.setdefault((item.difference.field, item.cause), record.row)
+        count.add(record)
     missed = Counter(error.field for error in results.errors if error.kind == "missed")
     for path, scores in results.fields.items():
         lost = scores.missed - missed[path]
         if lost > 0:
-            causes[path][Cause.FAILED] = lost
-    return dict(causes), first, examples
+            count.causes[path][Cause.FAILED] = lost
+    return count
 
 
-def _first_failure(records: Sequence[WrongRecord]) -> int | None:
-    return next((record.row for record in records if record.failure), None)
+def _most(results: Results, worst: str | None, count: _Count) -> list[Sentence]:
+    """The field with the most errors, if it is not the worst one: a rare field can be worst by a single error."""
+    errors = {path: _errors(scores) for path, scores in results.fields.items()}
+    path = max(errors, key=lambda path: errors[path], default=None)
+    if path is None or path == worst or errors[path] <= errors.get(worst or "", 0):
+        return []
+    text = f"Most errors are in {path or ROOT}, {errors[path]} of {sum(errors.values())}: "
+    return [Sentence(text + _about(results.fields[path], count.causes.get(path)), count.example(path), path)]
+
+
+def _errors(scores: FieldScores) -> int:
+    return scores.wrong + scores.missed + scores.invented
 
 
 def _about(scores: FieldScores, causes: Mapping[Cause, int] | None) -> str:
     """F1, how many errors there are, and the cause of most of them."""
-    errors = scores.wrong + scores.missed + scores.invented
+    errors = _errors(scores)
     head = f"F1 {number(scores.f1)}, {_count(errors, 'error')} on {_count(scores.support, 'value')}"
     if causes:
         cause, count = max(causes.items(), key=lambda item: item[1])
@@ -94,14 +129,9 @@ def _about(scores: FieldScores, causes: Mapping[Cause, int] | None) -> str:
     return f"{head}. It is {'always' if count == errors else 'mostly'} {kind} ({count} of {errors})."
 
 
-def _others(results: Results, worst: str | None) -> list[str]:
+def _others(results: Results) -> list[str]:
     """What else a reader should know before the tables."""
     found = []
-    errors = {path: s.wrong + s.missed + s.invented for path, s in results.fields.items()}
-    total = sum(errors.values())
-    most = max(errors, key=lambda path: errors[path], default=None)
-    if most is not None and most != worst and errors[most] > errors.get(worst or "", 0):
-        found.append(f"Most errors are in {most or ROOT}: {errors[most]} of {total}.")
     spelling = results.field_f1_normalized - results.field_f1
     if spelling >= 0.01:
         found.append(

@@ -192,7 +192,7 @@ def _listed(wrong: Sequence[WrongRecord], findings: Findings, limit: int) -> lis
     """The first records, among them the first one of each field."""
     if len(wrong) <= limit:
         return list(wrong)
-    needed = {*findings.first.values(), findings.example}
+    needed = {*findings.first.values(), findings.example, *(sentence.record for sentence in findings.others)}
     chosen = {record.row for record in sorted(wrong, key=lambda record: (record.row not in needed, record.row))[:limit]}
     return [record for record in wrong if record.row in chosen]
 
