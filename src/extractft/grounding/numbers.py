@@ -66,7 +66,7 @@ _NOT_ONE_BEFORE = frozenset("no this that the any every each which another other
 _NOT_ONE_AFTER = frozenset("of another day thing or who that which can could should must is was has".split())  # noqa: SIM905
 
 
-LONE, BEHIND_LETTER, JOINED = 0.25, 0.5, 1.0
+LONE, BEHIND_LETTER, JOINED = 0.1, 0.5, 1.0
 """Costs of a single numeral that may be no more than an article, of a number right behind a letter, and of one that is
 joined to others by a dash, a slash or the like."""
 

@@ -3,10 +3,12 @@
 Leaves are placed one after another, those with the fewest places first, each where it costs least beside what is placed
 already; then every leaf with a choice looks once more, now that all others stand. Costs are, from the most to the
 least: a place that cuts a word, a place that another leaf holds, the same field of a list's items out of the order of
-the text, and the distance to the nearest other leaf of the same object, or else of what encloses it. Ties go to the
-first place. After each round, equal values of a list's items swap places if they stand in the wrong order. The work is
-near-linear in the number of leaves: of a value with very many places, only those around its relatives are compared.
-Knows places, not texts.
+the text, a place nearer to another item of the list, and the distance to the nearest other leaf of the same object, or
+else of what encloses it. Ties go to the first place. After each round, equal values of a list's items swap places if
+they stand in the wrong order.
+
+The work is near-linear in the number of leaves: of a value with very many places, only those around its relatives are
+compared. Knows places, not texts.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from extractft.grounding.lookup import Candidate
 
 __all__ = ["choose_places"]
 
-TAKEN, DISORDER = 3.0, 2.0
+TAKEN, DISORDER, FOREIGN = 3.0, 2.0, 0.5
 NEAR = 50
 """Characters at which distance costs half of what it costs at most, which is 1: order and overlaps come first."""
 COMPARED, LEAST_COMPARED, WORK = 256, 16, 8192
@@ -144,8 +146,7 @@ class _Board:
             at = bisect_left(placed, (index, 0))
             cost += DISORDER * (at > 0 and place.start < placed[at - 1][1])
             cost += DISORDER * (at < len(placed) and place.start > placed[at][1])
-        distance = self._distance(leaf, place)
-        return cost + distance / (distance + NEAR)
+        return cost + self._apart(leaf, place)
 
     def relative(self, leaf: int) -> int | None:
         """Where the leaf's relatives stand, roughly."""
@@ -159,15 +160,28 @@ class _Board:
                 return inside[len(inside) // 2][0]
         return None
 
-    def _distance(self, leaf: int, place: Candidate) -> int:
-        """Characters to the nearest leaf of the innermost part of the record in which one is placed."""
-        for part in self._parts[leaf]:
-            inside = self._inside.get(part)
-            if inside:
-                at = bisect_left(inside, (place.start, place.end))
-                nearest = inside[max(0, at - 1) : at + 1]
-                return min(max(0, start - place.end, place.start - end) for start, end in nearest)
-        return 0
+    def _apart(self, leaf: int, place: Candidate) -> float:
+        """What it costs to be far from the leaves of the innermost part of the record in which any are placed.
+
+        Within a list's item, it costs more where a leaf of another item is nearer.
+        """
+        parts = self._parts[leaf]
+        own = next((part for part in parts if self._inside.get(part)), None)
+        if own is None:
+            return 0.0
+        distance = self._distance(own, place)
+        cost = distance / (distance + NEAR)
+        if self._lists[leaf]:
+            items = self._lists[leaf][-1][0][0]
+            if len(own) > len(items) and self._distance(items, place) < distance:
+                cost += FOREIGN
+        return cost
+
+    def _distance(self, part: Route, place: Candidate) -> int:
+        """Characters to the nearest leaf that is placed in a part of the record."""
+        inside = self._inside[part]
+        at = bisect_left(inside, (place.start, place.end))
+        return min(max(0, start - place.end, place.start - end) for start, end in inside[max(0, at - 1) : at + 1])
 
     def _hold(self, place: Candidate, change: int) -> None:
         held = self._held

@@ -1,0 +1,291 @@
+"""How well values are found in their texts: the places of gold values, similar against absent values, and the time.
+
+    python benchmarks/spans.py places --data ../shared/data/snips_restaurant ../shared/data/citations
+    python benchmarks/spans.py similar --data ../shared/data/snips_restaurant ../shared/data/citations
+    python benchmarks/spans.py speed
+
+*Places*: generators know where each value stands; the rows of other sets only say the values. Their values were cut out
+of the text side by side, so that the places are known where just one way of laying them out without overlaps exists.
+*Similar*: values with typing errors, which should be found at their place, and values of other rows that the text does
+not have, which should not be found at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from extractft.demo.complaints import Complaint, generate
+from extractft.grounding import Span, ground
+from extractft.grounding.fuzzy import find_similar
+from extractft.grounding.views import fold, fold_value
+from extractft.schema import Schema
+from letters import Letter, generate_letters
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+THRESHOLDS = (0.6, 0.7, 0.75, 0.8, 0.85, 0.9)
+CHINESE = (
+    "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面而方"
+)
+LATIN = "abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A text, its canonical record, and the places of its values as far as they are known."""
+
+    text: str
+    value: Any
+    places: Mapping[str, tuple[int, int]]
+
+
+def generated(name: str, count: int, seed: int) -> tuple[Schema[Any], list[Row]]:
+    """Rows of a generator, which knows all places."""
+    if name == "orders":
+        sys.path.insert(0, str(EXAMPLES / name))
+        spec = importlib.util.spec_from_file_location("orders_generate", EXAMPLES / name / "generate.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        make, type_ = module.generate, module.SCHEMA
+    else:
+        make, type_ = {"complaints": (generate, Complaint), "letters": (generate_letters, Letter)}[name]
+    schema: Schema[Any] = Schema.of(type_)
+    return schema, [Row(e.text, schema.canonical_value(e.output), e.spans) for e in make(count, seed=seed)]
+
+
+def read(folder: Path) -> tuple[Schema[Any], list[Row]]:
+    """The test rows of a set of flat records, with the places that there is no doubt about."""
+    spec = importlib.util.spec_from_file_location(folder.name, folder / "schema.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    schema: Schema[Any] = Schema.of(module.Record)
+    rows = []
+    for line in (folder / "test.jsonl").read_text("utf-8").splitlines():
+        row = json.loads(line)
+        value = schema.canonical_value(schema.parse_value(row["output"]))
+        rows.append(Row(row["text"], value, only_layout(row["text"], value)))
+    return schema, rows
+
+
+def only_layout(text: str, value: Mapping[str, str]) -> dict[str, tuple[int, int]]:
+    """The places of all values that do not overlap, if there is one way to have them; else nothing."""
+    options = {path: [p for p in occurrences(text, found) if bounded(text, *p)] for path, found in value.items()}
+    paths = sorted(options, key=lambda path: len(options[path]))
+    layouts: list[dict[str, tuple[int, int]]] = []
+
+    def extend(index: int, chosen: dict[str, tuple[int, int]]) -> None:
+        if len(layouts) > 1:
+            return
+        if index == len(paths):
+            layouts.append(dict(chosen))
+            return
+        for start, end in options[paths[index]]:
+            if all(end <= other[0] or other[1] <= start for other in chosen.values()):
+                extend(index + 1, chosen | {paths[index]: (start, end)})
+
+    if all(len(places) < 12 for places in options.values()):
+        extend(0, {})
+    return layouts[0] if len(layouts) == 1 else {}
+
+
+def occurrences(text: str, value: str) -> Iterator[tuple[int, int]]:
+    start = text.find(value)
+    while start >= 0:
+        yield start, start + len(value)
+        start = text.find(value, start + 1)
+
+
+def bounded(text: str, start: int, end: int) -> bool:
+    before, after = text[start - 1 : start], text[end : end + 1]
+    return not (before.isalnum() and text[start].isalnum()) and not (after.isalnum() and text[end - 1].isalnum())
+
+
+# ------------------------------------------------------------------------------------------------------------ places
+
+
+def places(arguments: argparse.Namespace) -> None:
+    """For every set: how often the first span is the place, elsewhere, or missing."""
+    print("| set | values | of these in several places | right place | wrong place | none |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for name in ("complaints", "letters", "orders"):
+        schema, rows = generated(name, arguments.rows, arguments.seed)
+        if name == "orders":
+            print_places("orders, copied", schema, rows, keep=lambda path, _: path.split(".")[-1] not in CONVERTED)
+            print_places("orders, numbers", schema, rows, keep=lambda path, _: path.split(".")[-1] in NUMBERS)
+            print_places(
+                "orders, dates", schema, rows, keep=lambda path, place: path == "order_date" and len(place) > 2
+            )
+        else:
+            print_places(name, schema, rows)
+    for folder in arguments.data:
+        print_places(folder.name, *read(folder))
+
+
+NUMBERS = ("quantity", "unit_price")
+CONVERTED = (*NUMBERS, "order_date", "kind", "priority", "invoice_required")
+
+
+def print_places(
+    name: str, schema: Schema[Any], rows: list[Row], keep: Callable[[str, str], bool] = lambda path, place: True
+) -> None:
+    counts: Counter[str] = Counter()
+    for row in rows:
+        found = ground(schema, row.value, row.text)
+        for path, (start, end) in row.places.items():
+            if path in found and keep(path, row.text[start:end]):
+                counts["values"] += 1
+                counts["several"] += len(found[path]) > 1
+                counts[verdict(found[path], start, end, inside=name.startswith("orders, "))] += 1
+    shares = (f"{counts[key] / counts['values']:.2%} ({counts[key]})" for key in ("right", "wrong", "none"))
+    print("|", name, "|", counts["values"], "|", counts["several"], "|", " | ".join(shares), "|")
+
+
+def verdict(spans: tuple[Span, ...], start: int, end: int, *, inside: bool) -> str:
+    """Converted values may be a part of the wording: the number without its 元."""
+    if not spans:
+        return "none"
+    first = spans[0]
+    same = (first.start, first.end) == (start, end) or (inside and start <= first.start and first.end <= end)
+    return "right" if same else "wrong"
+
+
+# ----------------------------------------------------------------------------------------------------------- similar
+
+
+def similar(arguments: argparse.Namespace) -> None:
+    """Found by threshold: misspelled values, of these at their place, and absent values."""
+    rng = random.Random(arguments.seed)
+    sets = {"complaints": generated("complaints", 400, arguments.seed)[1]}
+    sets |= {folder.name: read(folder)[1] for folder in arguments.data}
+    print("| set | values | looked up | " + " | ".join(f"from {threshold}" for threshold in THRESHOLDS) + " |")
+    print("| --- " * (3 + len(THRESHOLDS)) + "|")
+    for name, rows in sets.items():
+        for kind in ("one error", "an error in ten", "an error in five", "a word left out"):
+            print_similar(name, kind, list(misspelled(rows, kind, rng)))
+        print_similar(name, "absent", list(absent(rows, rng)))
+
+
+Result = tuple[float, bool]
+"""How similar the place is that was found (0: none), and whether it is the right one."""
+
+
+def misspelled(rows: list[Row], kind: str, rng: random.Random) -> Iterator[Result]:
+    for row in rows:
+        text = fold(row.text)
+        for path, (start, end) in row.places.items():
+            value = fold_value(spoiled(row.value[path], kind, rng))
+            if value and value not in text.text:
+                yield look_up(text, value, start, end)
+
+
+def absent(rows: list[Row], rng: random.Random) -> Iterator[Result]:
+    """Values of the same field of other rows."""
+    fields: dict[str, list[str]] = {}
+    for row in rows:
+        for path, value in row.value.items():
+            fields.setdefault(path, []).append(value)
+    for row in rows:
+        text = fold(row.text)
+        for path in row.value:
+            for other in rng.choices(fields[path], k=3):
+                value = fold_value(other)
+                if value and value not in text.text:
+                    yield look_up(text, value, 0, 0)
+
+
+def look_up(text: Any, value: str, start: int, end: int) -> Result:
+    found = find_similar(text, value, least=min(THRESHOLDS))
+    if found is None:
+        return 0.0, False
+    common = min(found[1], end) - max(found[0], start)
+    return found[2], common / (max(found[1], end) - min(found[0], start)) > 0.8
+
+
+def spoiled(value: str, kind: str, rng: random.Random) -> str:
+    """A value with errors in it."""
+    if kind == "a word left out":
+        words = value.split(" ")
+        if len(words) > 2:
+            del words[rng.randrange(len(words))]
+        return " ".join(words)
+    letters, chars = LATIN if value.isascii() else CHINESE, list(value)
+    every = {"one error": len(chars), "an error in ten": 10, "an error in five": 5}[kind]
+    for _ in range(max(1, round(len(chars) / every))):
+        at, edit = rng.randrange(len(chars)), rng.random()
+        if edit < 0.5:
+            chars[at] = rng.choice(letters)
+        elif edit < 0.75 and len(chars) > 1:
+            del chars[at]
+        else:
+            chars.insert(at, rng.choice(letters))
+    return "".join(chars)
+
+
+def print_similar(name: str, kind: str, results: list[Result]) -> None:
+    cells = []
+    for threshold in THRESHOLDS:
+        found = [right for score, right in results if score >= threshold]
+        share = len(found) / max(1, len(results))
+        cells.append(
+            f"{share:.2%}" if kind == "absent" else f"{share:.0%} ({sum(found) / max(1, len(found)):.1%} right)"
+        )
+    print("|", name, "|", kind, "|", len(results), "|", " | ".join(cells), "|")
+
+
+# ------------------------------------------------------------------------------------------------------------- speed
+
+
+def speed(arguments: argparse.Namespace) -> None:
+    """Milliseconds for records of generated texts, and for 20 values in 20,000 characters."""
+    for name in ("complaints", "letters", "orders"):
+        schema, rows = generated(name, 300, arguments.seed)
+        start = time.process_time()
+        for row in rows:
+            ground(schema, row.value, row.text)
+        print(f"{name}: {(time.process_time() - start) / len(rows) * 1000:.2f} ms a record")
+    rng = random.Random(arguments.seed)
+    for name in ("complaints", "letters"):
+        text = "\n".join(row.text for row in generated(name, 300, arguments.seed)[1])[:20_000]
+        starts = [rng.randrange(len(text) - 40) for _ in range(20)]
+        values = {
+            "exact": [text[start : start + 30].strip() for start in starts],
+            "another case and spacing": [" ".join(text[start : start + 30].swapcase().split()) for start in starts],
+            "misspelled": [spoiled(text[start : start + 30].strip(), "an error in ten", rng) for start in starts],
+        }
+        for kind, found in values.items():
+            schema = Schema.of(list[str])
+            best = min(timed(schema, found, text) for _ in range(5))
+            print(f"20 values in 20,000 characters of {name}, {kind}: {best:.1f} ms")
+
+
+def timed(schema: Schema[Any], value: Any, text: str) -> float:
+    start = time.process_time()
+    ground(schema, value, text)
+    return 1000 * (time.process_time() - start)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("places", "similar", "speed"))
+    parser.add_argument("--data", nargs="*", type=Path, default=[], help="folders with schema.py and test.jsonl")
+    parser.add_argument("--rows", type=int, default=1000, help="generated rows of each set (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=11)
+    arguments = parser.parse_args()
+    {"places": places, "similar": similar, "speed": speed}[arguments.what](arguments)
+
+
+if __name__ == "__main__":
+    main()
