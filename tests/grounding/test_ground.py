@@ -92,6 +92,15 @@ def test_short_words_and_numbers_are_no_parts_of_longer_ones() -> None:
     assert find("街", "林街") == [("街", "exact")]
 
 
+def test_short_words_keep_their_case() -> None:
+    assert find("US", "contact us") == []
+    assert find("IT", "it is") == []
+    assert find("US", "in the U.S., or US") == [("US", "exact")]
+    assert find("tx", "Austin, TX") == [("TX", "normalized")]
+    assert find("A.", "a dog") == []
+    assert find("à", "a dog") == []
+
+
 def test_a_verbatim_value_always_has_its_place() -> None:
     copied: Any = Annotated[str, Verbatim()]
     assert find("12", "312 Elm Street", copied) == [("12", "exact")]
@@ -190,6 +199,9 @@ def test_numbers(value: Any, text: str, place: str) -> None:
         (1, "no one knows, one of them"),
         (2, "version 2.3.1"),
         (5000, "5k5"),
+        (4, "A4 paper"),
+        (1, "call 1-800-555-0199"),
+        (20, "10.20.30.40"),
     ],
 )
 def test_numbers_that_are_only_parts(value: int, text: str) -> None:
@@ -222,6 +234,10 @@ def test_day_and_month_in_doubt() -> None:
     assert find(date(2024, 5, 1), "01/05/2024 and 13/05/2024") == [("01/05/2024", "normalized")]
     assert find(date(2024, 1, 5), "01/05/2024 and 13/05/2024") == []
     assert find(date(2024, 5, 1), "01/05/2024 and 05/01/2024") == [], "either could be meant"
+
+
+def test_dates_within_other_things() -> None:
+    assert find(date(2024, 5, 1), "order DD20240501X, PO-20240501-7, IMG_20240501") == []
 
 
 def test_times_and_moments() -> None:

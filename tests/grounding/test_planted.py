@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from time import process_time
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import create_model
+from pydantic import BaseModel, create_model
 
 from extractft.grounding import ground
 from extractft.grounding.numbers import plain_digits, scan_numbers
@@ -96,3 +99,50 @@ def test_any_text_and_value_will_do(text: str, value: str, number: int) -> None:
     for schema, leaf in ((VALUE, value), (NUMBER, number)):
         for span in ground(schema, {"value": leaf}, text)["value"]:
             assert 0 <= span.start < span.end <= len(text)
+
+
+class Everything(BaseModel):
+    text: str = "x"
+    number: int = 1
+    decimal: Decimal = Decimal(1)
+    day: date = date(2024, 1, 1)
+    moment: datetime = datetime(2024, 1, 1)
+    clock: time = time(1)
+    length: timedelta = timedelta(1)
+
+
+RUNS = [
+    "9",
+    "一",
+    "十",
+    "万",
+    "1,",
+    "1.",
+    "-1",
+    "1-",
+    "年",
+    "二月",
+    "1:1",
+    "one ",
+    "hundred ",
+    " and",
+    "%",
+    "e9",
+    "块五",
+    " ",
+    "\n",
+    "may ",
+    "1h ",
+    "天",
+]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(RUNS), st.integers(1, 3000)), min_size=1, max_size=4))
+def test_hostile_texts_do_no_harm(parts: list[tuple[str, int]]) -> None:
+    text = "".join(part * (count // len(part) + 1) for part, count in parts)
+    schema = Schema.of(Everything, omit_defaults=False)
+    start = process_time()
+    found = ground(schema, schema.canonical_value(Everything(text=text[:50].strip() or "x")), text)
+    assert process_time() - start < 2
+    assert all(0 <= span.start < span.end <= len(text) for spans in found.values() for span in spans)

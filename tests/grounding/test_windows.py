@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -36,6 +37,8 @@ def test_a_text_that_fits_is_one_window() -> None:
         ("cafe\u0301s", 4, ["caf", "e\u0301s"]),
         ("ab👨‍👩‍👧c", 5, ["ab", "👨‍👩‍👧", "c"]),
         ("pay 3.50 now, then go", 14, ["pay 3.50 now, ", "then go"]),
+        ("it is 1,234 or 12:30 or", 10, ["it is ", "1,234 or ", "12:30 or"]),
+        ("see a.b/c?d=1;e and so on", 16, ["see a.b/c?d=1;e ", "and so on"]),
     ],
 )
 def test_windows_end_where_a_reader_would_stop(text: str, limit: int, expected: list[str]) -> None:
@@ -63,6 +66,15 @@ def test_the_size_is_asked_a_few_times_a_window() -> None:
     assert len(windows) > 50
     assert len(asked) < 16 * len(windows)
     assert sum(asked[1:]) < 16 * len(text), "no search over much more than a window"
+
+
+@pytest.mark.parametrize("part", [" ", "\n", "\n ", "-", " - ", ".", "a", "\r\n", "(", "。", "\u3000"])
+def test_long_runs_of_one_thing_take_no_time(part: str) -> None:
+    text = part * (60_000 // len(part))
+    start = time.process_time()
+    windows = split_text(text, size=len, limit=5000, overlap=500)
+    assert time.process_time() - start < 1
+    assert windows[-1].end == len(text)
 
 
 def test_impossible_limits_are_errors() -> None:

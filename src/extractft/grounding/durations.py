@@ -27,7 +27,8 @@ _UNIT = re.compile(
     re.IGNORECASE,
 )
 _BETWEEN = re.compile(r"\s*(?:,|and|零|又)?\s*", re.IGNORECASE)
-_LONGEST = 10**14
+_LONGEST = 8 * 10**13
+"""Seconds; a little less than what Python can hold."""
 
 
 def scan_durations(plain: str, numerals: Iterable[Numeral]) -> dict[timedelta, list[tuple[int, int]]]:

@@ -14,7 +14,7 @@ from rapidfuzz.distance import Levenshtein
 from extractft.grounding.characters import UNSPACED, cuts_word, word_part
 from extractft.grounding.views import FoldedText
 
-__all__ = ["LEAST_SIMILARITY", "LEAST_WEIGHT", "LONGEST", "find_similar"]
+__all__ = ["LEAST_SIMILARITY", "LEAST_WEIGHT", "LONGEST", "find_similar", "weight"]
 
 LEAST_SIMILARITY = 0.8
 """1 - edits / length, from which on a place is shown; measured by `benchmarks/spans.py`."""
@@ -42,7 +42,7 @@ def find_similar(text: FoldedText, value: str, *, least: float = LEAST_SIMILARIT
         value: A value, folded the same way.
         least: Least similarity, above 0.
     """
-    if not _weight(value, LEAST_WEIGHT) >= LEAST_WEIGHT or len(value) > LONGEST:
+    if weight(value, LEAST_WEIGHT) < LEAST_WEIGHT or len(value) > LONGEST:
         return None
     window = _coarse(text.text, value, least)
     if window is None:
@@ -58,15 +58,15 @@ def find_similar(text: FoldedText, value: str, *, least: float = LEAST_SIMILARIT
     return place and (*place, similarity)
 
 
-def _weight(value: str, enough: int) -> int:
+def weight(value: str, enough: int) -> int:
     """How much a value says, counted up to `enough`."""
-    weight = 0
+    found = 0
     for char in value:
         if char.isalnum():
-            weight += 1 if word_part(char) else 2
-        if weight >= enough:
+            found += 1 if word_part(char) else 2
+        if found >= enough:
             break
-    return weight
+    return found
 
 
 def _coarse(text: str, value: str, least: float) -> tuple[int, int] | None:

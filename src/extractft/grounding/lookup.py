@@ -18,7 +18,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from extractft.grounding.characters import cuts_word, splits_character, word_part
-from extractft.grounding.fuzzy import find_similar
+from extractft.grounding.fuzzy import find_similar, weight
 from extractft.grounding.leaves import Leaf
 from extractft.grounding.source import Source
 from extractft.grounding.spans import Method
@@ -97,15 +97,16 @@ def _text(value: str, source: Source, *, verbatim: bool = False, similar: bool =
     exact = list(islice(_written(value, source, verbatim=verbatim), MOST_PLACES))
     if any(not candidate.cost for candidate in exact):
         return exact
-    folded, loose = fold_value(value), fold_value(value, loose=True)
+    loose = fold_value(value, loose=True)
     if not any(map(str.isalnum, loose)):
         return exact
-    found = exact + list(islice(_folded(folded, source, verbatim=verbatim), MOST_PLACES))
-    found = found or list(islice(_folded(loose, source, loose=True), MOST_PLACES))
+    found = exact + list(islice(_folded(value, source, verbatim=verbatim), MOST_PLACES))
+    if not found and weight(loose, _SHORT) >= _SHORT - 1:
+        found = list(islice(_folded(value, source, loose=True), MOST_PLACES))
     found = found or list(_other_forms(value, source))
     if found or not similar:
         return found
-    place = find_similar(source.folded, folded)
+    place = find_similar(source.folded, fold_value(value))
     return [Candidate(place[0], place[1], "fuzzy", place[2])] if place else []
 
 
@@ -125,11 +126,14 @@ def _written(value: str, source: Source, *, verbatim: bool = False) -> Iterator[
         start = text.find(value, start + 1)
 
 
-def _folded(folded: str, source: Source, *, loose: bool = False, verbatim: bool = False) -> Iterator[Candidate]:
+def _folded(value: str, source: Source, *, loose: bool = False, verbatim: bool = False) -> Iterator[Candidate]:
+    """Where the text has the value but for how it is written. `US` is not `us`, though `am` may be `AM`."""
     view = source.loose if loose else source.folded
+    folded = fold_value(value, loose=loose)
+    cased = len(folded) < _SHORT and not value.islower()
     for start, end in view.find(folded):
         cut = _cut(source.text, start, end)
-        if verbatim or cut != "wrong":
+        if verbatim or not (cut == "wrong" or (cased and source.text[start:end].islower())):
             yield Candidate(start, end, cost=FOLDED + CUT_WORD * (cut is not None))
 
 
@@ -176,17 +180,17 @@ def _choice(value: str, source: Source) -> Iterator[Candidate]:
     exact = [candidate for candidate in _written(value, source) if not candidate.cost]
     yield from exact
     if not exact and len(value) >= _SHORT - 1:
-        yield from (candidate for candidate in _folded(fold_value(value), source) if candidate.cost <= FOLDED)
+        yield from (candidate for candidate in _folded(value, source) if candidate.cost <= FOLDED)
 
 
 # -- other forms
 
 
 def _number(value: Decimal, source: Source, *, spelled: str) -> Iterator[Candidate]:
-    """Numbers of the text; the 5 of 5月1日 or of 12:05 is none, the year of a date is."""
+    """Numbers of the text; the 5 of 5月1日, 12:05 or 1-800-5-5 is none, the year of a date is."""
     small = abs(value) < 100 and value == value.to_integral_value()
     for numeral in source.numbers.get(value, ()):
-        if small and source.within_moment(numeral.start, numeral.end):
+        if small and source.within_figures(numeral.start, numeral.end):
             continue
         same = source.text[numeral.start : numeral.end] == spelled
         yield Candidate(numeral.start, numeral.end, "exact" if same else "normalized", cost=numeral.cost)

@@ -47,6 +47,9 @@ _ENGLISH = re.compile(
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[A-Za-z]+")
+_LETTER_BEFORE = re.compile("[A-Za-z]")
+_MODEL = re.compile("(?:[^A-Za-z]|^)[A-KLMORSTUWYZa-klmorstuwyz]$")
+"""A single letter right before a number: A4 is a kind of paper. But x3 counts, and there are p5, v2, q1 and n3."""
 _MINUS = re.compile(r"(?:minus|negative) $", re.IGNORECASE)
 _SCALING = frozenset(f" \u00a0{_BIG}kKMBhtmbHT")
 _NOT_BEFORE = frozenset("周几数幾數")
@@ -133,6 +136,8 @@ def _in_digits(plain: str) -> Iterator[Numeral]:
         start, end = match.span()
         if start < done:
             continue
+        if _MODEL.match(plain[max(0, start - 2) : start]):
+            continue
         sign, begin = _sign(plain, start)
         cost = _attached(plain, start, end)
         readings = list(_readings(match[0]))
@@ -178,7 +183,7 @@ def _sign(plain: str, start: int) -> tuple[int, int]:
 def _attached(plain: str, start: int, end: int) -> float:
     """How much a number looks like a part of something longer."""
     before, after = plain[start - 1 : start], plain[end : end + 1]
-    cost = BEHIND_LETTER if before and before.isascii() and before.isalpha() else 0.0
+    cost = BEHIND_LETTER if _LETTER_BEFORE.match(before) else 0.0
     joined = (before and before in "-/:.") and word_part(plain[start - 2 : start - 1] or " ") is not None
     joined = joined or ((after and after in "-/:") and plain[end + 1 : end + 2].isdigit())
     return cost + JOINED if joined else cost

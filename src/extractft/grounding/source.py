@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Mapping
 from datetime import time, timedelta
@@ -15,6 +16,8 @@ from extractft.grounding.views import FoldedText, fold
 from extractft.prompt import normalize_text
 
 __all__ = ["Source"]
+
+_JOINED = re.compile(r"[0-9]+(?:[-/:.][0-9]+){2,}")
 
 
 class Source:
@@ -69,24 +72,19 @@ class Source:
         """All durations."""
         return scan_durations(self.plain, (numeral for same in self.numbers.values() for numeral in same))
 
-    def within_moment(self, start: int, end: int) -> bool:
-        """Whether a place is within a date or a time of day."""
-        at = bisect_right(self._moments, (start, len(self.text))) - 1
-        return at >= 0 and end <= self._moments[at][1]
+    def within_figures(self, start: int, end: int) -> bool:
+        """Whether a place is within a date, a time of day, or figures joined to a telephone number or the like."""
+        at = bisect_right(self._figures, (start, len(self.text))) - 1
+        return at >= 0 and end <= self._figures[at][1]
 
     @cached_property
-    def _moments(self) -> list[tuple[int, int]]:
-        """Dates and times, from left to right; of those that overlap, the longest."""
-        every = sorted(
-            (
-                place
-                for places in (*self.dates.whole.values(), *self.dates.yearless.values(), *self.times.values())
-                for place in places
-            ),
-            key=lambda place: (place[0], -place[1]),
-        )
+    def _figures(self) -> list[tuple[int, int]]:
+        """These places from left to right, without those that lie within others."""
+        moments = (*self.dates.whole.values(), *self.dates.yearless.values(), *self.times.values())
+        every = [place for places in moments for place in places]
+        every += [match.span() for match in _JOINED.finditer(self.plain)]
         apart: list[tuple[int, int]] = []
-        for place in every:
+        for place in sorted(every, key=lambda place: (place[0], -place[1])):
             if not apart or place[1] > apart[-1][1]:
                 apart.append(place)
         return apart
