@@ -89,12 +89,14 @@ def run_plain(
     checkpointing: bool = True,
     all_logits: bool = True,
     max_new_tokens: int = 512,
+    keep: Path | None = None,
     log: Callable[[str], None] = print,
 ) -> PlainResult:
     """Train the plain recipe on `train` (text, full JSON output) and answer `test_texts` with it.
 
     `checkpointing` and `all_logits` change what a step costs, not what it computes: the quality runs turn both
-    off, which is the cheapest form of the same recipe and so the harder one to beat on time.
+    off, which is the cheapest form of the same recipe and so the harder one to beat on time. `keep` is a file for the
+    state after each epoch, from which an interrupted run goes on.
     """
     torch.manual_seed(seed)
     rng = random.Random(seed)
@@ -110,10 +112,10 @@ def run_plain(
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=learning_rate, weight_decay=0)
     per_epoch = -(-len(rows) // (batch_size * accumulation))
     scheduler = get_linear_schedule_with_warmup(optimizer, 0, per_epoch * epochs)
-    losses: list[float] = []
+    state = _Kept(keep, model, optimizer, scheduler, rng)
     model.train()
-    start, cpu = time.perf_counter(), time.process_time()
-    for epoch in range(epochs):
+    for epoch in range(state.epochs, epochs):
+        start, cpu = time.perf_counter(), time.process_time()
         for big in _batches(rows, batch_size * accumulation, rng):
             parts = [big[i : i + batch_size] for i in range(0, len(big), batch_size)]
             step_loss = 0.0
@@ -125,14 +127,54 @@ def run_plain(
             optimizer.step()
             scheduler.step()
             optimizer.zero_grad()
-            losses.append(step_loss)
-            log(f"plain epoch {epoch} step {len(losses)} loss {step_loss:.4f} {time.perf_counter() - start:.0f}s")
-    train_seconds, train_cpu = time.perf_counter() - start, time.process_time() - cpu
+            state.losses.append(step_loss)
+            log(f"plain epoch {epoch} step {len(state.losses)} loss {step_loss:.4f} {time.perf_counter() - start:.0f}s")
+        state.save(time.perf_counter() - start, time.process_time() - cpu)
     start = time.perf_counter()
     outputs = _generate(model, tokenizer, system, test_texts, max_new_tokens)
     return PlainResult(
-        outputs, [_parse(o) for o in outputs], train_seconds, train_cpu, time.perf_counter() - start, losses
+        outputs,
+        [_parse(o) for o in outputs],
+        state.seconds,
+        state.cpu_seconds,
+        time.perf_counter() - start,
+        state.losses,
     )
+
+
+class _Kept:
+    """Everything that the next epoch depends on, in a file if there is one; what is there already is loaded."""
+
+    def __init__(self, path: Path | None, model: Any, optimizer: Any, scheduler: Any, rng: random.Random) -> None:
+        self._path, self._model, self._rng = path, model, rng
+        self._parts = {"optimizer": optimizer, "scheduler": scheduler}
+        self.epochs, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
+        self.losses: list[float] = []
+        if path is not None and path.exists():
+            kept = torch.load(path, weights_only=False)  # our own file
+            model.load_state_dict(kept["weights"], strict=False)
+            for name, part in self._parts.items():
+                part.load_state_dict(kept[name])
+            rng.setstate(kept["shuffle"])
+            torch.set_rng_state(kept["dropout"])
+            self.epochs, self.seconds, self.cpu_seconds, self.losses = kept["progress"]
+
+    def save(self, seconds: float, cpu_seconds: float) -> None:
+        """An epoch is done."""
+        self.epochs, self.seconds, self.cpu_seconds = (
+            self.epochs + 1,
+            self.seconds + seconds,
+            self.cpu_seconds + cpu_seconds,
+        )
+        if self._path is None:
+            return
+        trained = {name: value.detach() for name, value in self._model.named_parameters() if value.requires_grad}
+        kept = {name: part.state_dict() for name, part in self._parts.items()}
+        kept |= {"weights": trained, "shuffle": self._rng.getstate(), "dropout": torch.get_rng_state()}
+        kept["progress"] = (self.epochs, self.seconds, self.cpu_seconds, self.losses)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(kept, self._path.with_suffix(".tmp"))
+        self._path.with_suffix(".tmp").replace(self._path)
 
 
 def _loss(model: Any, batch: list[tuple[list[int], list[int]]], pad: int, all_logits: bool) -> torch.Tensor:

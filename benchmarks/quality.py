@@ -160,9 +160,12 @@ def run_baseline(task: Task, base_model: str, seed: int) -> dict[str, Any]:
         ref = resolve_base_model(base_model)
         schema = spec.adapter.json_schema()
         texts = [text for text, _ in task.test]
-        return asdict(run_plain(ref.path, schema, task.train, texts, seed=seed, checkpointing=False, all_logits=False))
+        kept = path.with_suffix(".pt")
+        options: dict[str, Any] = {"seed": seed, "checkpointing": False, "all_logits": False, "keep": kept}
+        return asdict(run_plain(ref.path, schema, task.train, texts, **options))
 
-    raw = cached(CACHE / "plain" / f"{task.name}-{len(task.train)}-{len(task.test)}-s{seed}.json", make)
+    path = CACHE / "plain" / f"{task.name}-{len(task.train)}-{len(task.test)}-s{seed}.json"
+    raw = cached(path, make)
     predictions = [_validated(spec, record) for record in raw["records"]]
     gold = [spec.parse_value(output) for _, output in task.test]
     report = evaluate_records(spec, gold, predictions, texts=[text for text, _ in task.test])

@@ -33,9 +33,7 @@ from letters import Letter, generate_letters
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 THRESHOLDS = (0.6, 0.7, 0.75, 0.8, 0.85, 0.9)
-CHINESE = (
-    "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面而方"
-)
+CHINESE = "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面而方"
 LATIN = "abcdefghijklmnopqrstuvwxyz"
 
 
