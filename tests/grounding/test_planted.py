@@ -6,16 +6,17 @@ import unicodedata
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from time import process_time
-from typing import Any
+from typing import Annotated, Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, create_model
 
 from extractft.grounding import ground
+from extractft.grounding.characters import splits_character
 from extractft.grounding.numbers import plain_digits, scan_numbers
-from extractft.grounding.views import fold
-from extractft.schema import Schema
+from extractft.grounding.views import fold, fold_value
+from extractft.schema import Schema, Verbatim, verbatim_sources
 
 VALUE: Schema[Any] = Schema.of(create_model("Record", value=(str, ...)))
 NUMBER: Schema[Any] = Schema.of(create_model("Number", value=(int, ...)))
@@ -55,6 +56,24 @@ def test_planted_text_is_found(before: str, value: str, after: str, write: Any) 
         assert 0 <= span.start < span.end <= len(text)
         assert span.method != "exact" or text[span.start : span.end] == unicodedata.normalize("NFC", value)
         assert (span.score == 1) == (span.method != "fuzzy")
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(NOISE, PLANTED), min_size=1, max_size=3), st.data())
+def test_what_a_verbatim_field_can_hold_has_a_place(parts: list[tuple[str, str]], data: st.DataObject) -> None:
+    text = "".join(map("".join, parts)).translate({ord(char): "x" for char in "ßﬁİ"})  # upper case of more characters
+    composed = unicodedata.normalize("NFC", text)
+    kind = data.draw(st.sampled_from(["exact", "normalized"]))
+    source = data.draw(st.sampled_from(verbatim_sources(composed, kind)))
+    start = data.draw(st.integers(0, len(source) - 1))
+    value = source[start : data.draw(st.integers(start + 1, len(source)))]
+    schema: Schema[Any] = Schema.of(create_model("R", value=(Annotated[str, Verbatim(kind == "normalized")], ...)))
+    spans = ground(schema, {"value": value}, text)["value"]
+    if kind == "exact":
+        assert spans
+        assert value in unicodedata.normalize("NFC", text[spans[0].start : spans[0].end])
+    elif fold_value(value) and not any(splits_character(source, at) for at in (start, start + len(value))):
+        assert spans
 
 
 @given(

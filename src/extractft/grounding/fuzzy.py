@@ -7,6 +7,8 @@ what values mean.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from itertools import takewhile
 
 from rapidfuzz import fuzz
 from rapidfuzz.distance import Levenshtein
@@ -25,8 +27,7 @@ LONGEST = 2000
 _COARSE = 0.9
 """rapidfuzz compares with pieces as long as the value; the best cut of such a piece may be this much better."""
 _DIGITS = re.compile(r"[0-9]+")
-_LETTERS = rf"[^\W\d_{UNSPACED}]"
-_WORD, _HEAD, _TAIL = re.compile(f"{_LETTERS}+"), re.compile(f"{_LETTERS}*"), re.compile(f"{_LETTERS}*$")
+_WORD = re.compile(rf"[^\W\d_{UNSPACED}]+")
 _WORD_EDITS = 1 / 3
 """Edits a letter that leave a word the same word; in scripts without spaces, one edit in any three characters."""
 
@@ -175,12 +176,17 @@ def _same_words(value: str, piece: str) -> bool:
     for match in _WORD.finditer(value):
         start, end = match.span()
         inside = sum(map(len, added[start + 1 : end]))
-        glued = len(_TAIL.search(added[start])[0]) + len(_HEAD.match(added[end])[0])  # type: ignore[index]
+        glued = _letters(reversed(added[start])) + _letters(added[end])
         if sum(edits[start:end]) + inside + glued > _WORD_EDITS * (end - start):
             return False
     dense = (index for index, char in enumerate(value) if word_part(char) is None and char.isalnum())
     gaps = list(map(bool, added))
     return all(sum(edits[i : i + 3]) + sum(gaps[i + 1 : i + 3]) <= 3 * _WORD_EDITS for i in dense)
+
+
+def _letters(text: Iterable[str]) -> int:
+    """How many letters come first."""
+    return sum(1 for _ in takewhile(lambda char: word_part(char) == "letter", text))
 
 
 def _similarity(value: str, piece: str) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -95,10 +96,10 @@ def _text(value: str, source: Source, *, verbatim: bool = False, similar: bool =
         similar: Whether something similar is worth showing.
     """
     exact = list(islice(_written(value, source, verbatim=verbatim), MOST_PLACES))
-    if any(not candidate.cost for candidate in exact):
+    if exact and (verbatim or any(not candidate.cost for candidate in exact)):
         return exact
     loose = fold_value(value, loose=True)
-    if not any(map(str.isalnum, loose)):
+    if not verbatim and not any(map(str.isalnum, loose)):
         return exact
     found = exact + list(islice(_folded(value, source, verbatim=verbatim), MOST_PLACES))
     if not found and weight(loose, _SHORT) >= _SHORT - 1:
@@ -252,24 +253,19 @@ def _datetime(value: str, source: Source) -> Iterable[Candidate] | None:
     except ValueError:
         return None
     days = list(_day(moment.date(), source, spelled=""))
-    times = list(_clock(moment.timetz(), source, spelled=""))
-    found = [pair for day in days for pair in _beside(day, times, source)]
-    if found or moment.time() != time(0):
-        exact = (_replaced(place, "exact") for place in found if source.text[place.start : place.end] == value)
-        return [*found, *exact]
-    return days
+    times = sorted(_clock(moment.timetz(), source, spelled=""), key=lambda place: place.start)
+    found = [pair for day in days for pair in _beside(day, times, source, spelled=value)]
+    return found if found or moment.time() != time(0) else days
 
 
-def _replaced(place: Candidate, method: Method) -> Candidate:
-    return Candidate(place.start, place.end, method, place.score, place.cost)
-
-
-def _beside(day: Candidate, times: Iterable[Candidate], source: Source) -> Iterator[Candidate]:
-    """A date together with a time right before or behind it."""
-    for clock in times:
-        first, second = sorted((day, clock), key=lambda place: place.start)
+def _beside(day: Candidate, times: list[Candidate], source: Source, *, spelled: str) -> Iterator[Candidate]:
+    """A date together with the time right before or behind it."""
+    at = bisect_left(times, day.start, key=lambda place: place.start)
+    for clock in times[max(0, at - 1) : at + 1]:
+        first, second = (clock, day) if clock.start < day.start else (day, clock)
         if first.end <= second.start and _BETWEEN_DATE_AND_TIME.fullmatch(source.plain, first.end, second.start):
-            yield Candidate(first.start, second.end, cost=day.cost)
+            same = source.text[first.start : second.end] == spelled
+            yield Candidate(first.start, second.end, "exact" if same else "normalized", cost=day.cost)
 
 
 def _duration(value: str, source: Source) -> Iterable[Candidate] | None:
