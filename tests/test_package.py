@@ -64,7 +64,9 @@ def test_unknown_names_are_attribute_errors() -> None:
         extractft.no_such_name  # noqa: B018
 
 
-@pytest.mark.parametrize("room", ["schema", "prompt", "data", "decoding", "training", "evaluation", "modeling"])
+@pytest.mark.parametrize(
+    "room", ["schema", "prompt", "data", "decoding", "training", "evaluation", "grounding", "modeling"]
+)
 def test_rooms_sort_what_they_export(room: str) -> None:
     module: Any = importlib.import_module(f"extractft.{room}")
     assert list(module.__all__) == sorted(module.__all__, key=lambda name: (not name.isupper(), name))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from extractft.evaluation import EvaluationReport
     from extractft.extractor import Confidence, Extraction, Extractor
     from extractft.grounding import Span
-    from extractft.schema import Schema, Verbatim
+    from extractft.schema import Merge, Schema, Verbatim
 
 _EXPORTS = {
     "Confidence": "extractft.extractor",
@@ -28,6 +28,7 @@ _EXPORTS = {
     "Extractor": "extractft.extractor",
     "GenerationConfig": "extractft.config",
     "LoRAConfig": "extractft.config",
+    "Merge": "extractft.schema",
     "PromptConfig": "extractft.config",
     "Schema": "extractft.schema",
     "Span": "extractft.grounding",
@@ -36,7 +37,9 @@ _EXPORTS = {
     "Verbatim": "extractft.schema",
 }
 
-_ROOMS = frozenset({"config", "data", "decoding", "errors", "evaluation", "modeling", "prompt", "schema", "testing"})
+_ROOMS = frozenset(
+    {"config", "data", "decoding", "errors", "evaluation", "grounding", "modeling", "prompt", "schema", "testing"}
+)
 """Submodules that can be named without being imported first: `extractft.errors`, `extractft.testing`."""
 
 __all__ = [
@@ -48,6 +51,7 @@ __all__ = [
     "Extractor",
     "GenerationConfig",
     "LoRAConfig",
+    "Merge",
     "PromptConfig",
     "Schema",
     "Span",

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from extractft.evaluation import evaluate_records, judge_values
+from extractft.evaluation import evaluate_records, judge_record
 from extractft.schema import Schema
 
 
@@ -42,7 +42,7 @@ def test_items_are_right_at_another_position_too() -> None:
     prediction = Order(
         lines=[Line(item="cake", price=2), Line(item="tea", price=9), Line(item="pie")], notes={"z": "y"}
     )
-    assert judge_values(SCHEMA, gold, prediction) == {
+    assert judge_record(SCHEMA, gold, prediction)[0] == {
         "lines.0.item": True,
         "lines.0.price": True,
         "lines.1.item": True,
@@ -55,7 +55,7 @@ def test_items_are_right_at_another_position_too() -> None:
 @settings(max_examples=150, deadline=None)
 @given(ORDERS, ORDERS)
 def test_they_add_up_to_what_the_report_counts(gold: Order, prediction: Order) -> None:
-    judged = judge_values(SCHEMA, gold, prediction)
+    judged = judge_record(SCHEMA, gold, prediction)[0]
     report = evaluate_records(SCHEMA, [gold], [prediction], resamples=2)
     assert len(judged) == report.predicted
     assert sum(judged.values()) == sum(scores.tp for scores in report.fields.values())

@@ -20,6 +20,7 @@ from extractft.errors import GrammarError
 
 __all__ = ["ContinuousBatch", "Statistics", "Ticket"]
 
+PRICE = 0.12
 _PROMPT_TOKENS = 512
 """Tokens of prompts in one pass; rows that are decoding go on beside them."""
 
@@ -185,7 +186,7 @@ class ContinuousBatch:
     def _plan(self) -> tuple[list[tuple[_Live, Span]], list[_Live]]:
         """What goes into the next pass, and which rows decide tokens in it; their masks are in place, in order."""
         masks = self._masks_for(len(self._rows))
-        price = min(0.5, 0.12 + 0.02 * len(self._rows))
+        price = min(0.5, PRICE + 0.02 * len(self._rows))
         room = _PROMPT_TOKENS
         used = 0
         spans: list[tuple[_Live, Span]] = []

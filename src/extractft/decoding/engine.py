@@ -15,6 +15,7 @@ from extractft.config import GenerationConfig
 from extractft.decoding.batch import evaluating
 from extractft.decoding.cache import weights_version
 from extractft.decoding.continuous import ContinuousBatch, Statistics, Ticket
+from extractft.decoding.linears import FewRows
 from extractft.decoding.packed import PackedModel
 from extractft.decoding.protocol import Completion, GenerationRequest
 from extractft.decoding.reference import ReferenceEngine
@@ -70,6 +71,7 @@ class TransformersEngine:
             max_tokens=max_batch_tokens,
             drafts=drafts,
         )
+        self._few_rows = FewRows(model)
         self._turn = threading.Condition()
         self._running = False
         self._waiting: deque[Ticket] = deque()
@@ -172,7 +174,7 @@ class TransformersEngine:
                 self._turn.notify_all()
 
     def _run(self) -> None:
-        with evaluating(self._model):
+        with evaluating(self._model), self._few_rows.installed():
             self._renew()
             while True:
                 with self._turn:

@@ -18,7 +18,7 @@ from extractft.evaluation.calibration import (
 from extractft.evaluation.calibrators import Calibrator
 from extractft.evaluation.counting import Failure
 from extractft.evaluation.evaluate import evaluate_records, score_records
-from extractft.evaluation.judging import judge_values
+from extractft.evaluation.judging import judge_record
 from extractft.evaluation.learning import LearningPoint, advice
 from extractft.evaluation.matching import normalize_string
 from extractft.evaluation.report import Comparison, EvaluationReport
@@ -44,7 +44,7 @@ __all__ = [
     "evaluate_records",
     "expected_calibration_error",
     "fit_calibrator",
-    "judge_values",
+    "judge_record",
     "measure_calibration",
     "normalize_string",
     "score_records",

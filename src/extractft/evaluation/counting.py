@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from extractft.evaluation.alignment import Pair, align
 from extractft.evaluation.matching import Match, normalize_string, squash
-from extractft.evaluation.places import Places, exact_places, nearest
+from extractft.evaluation.places import Lookup, Places, nearest
 from extractft.evaluation.results import Difference
 from extractft.evaluation.scores import FieldScores, Tally
 from extractft.evaluation.shape import FieldPath, Shape
-from extractft.evaluation.tree import Leaf, Tree, grow
+from extractft.evaluation.tree import Leaf, grow
 
 __all__ = ["Count", "Failure"]
 
@@ -42,9 +42,10 @@ class Count:
         differences: Every difference, if they are kept.
     """
 
-    def __init__(self, shape: Shape, *, keep_differences: bool = False) -> None:
+    def __init__(self, shape: Shape, *, keep_differences: bool = False, lookup: Lookup | None = None) -> None:
         self.shape = shape
         self.keep_differences = keep_differences
+        self._lookup = lookup
         self.fields: dict[FieldPath, Tally] = {path: Tally() for path in shape.paths()}
         self.rows: list[Tally] = []
         self.exact: list[bool] = []
@@ -65,7 +66,7 @@ class Count:
         self.exact.append(same_size and row.tp == row.support)
         self.exact_normalized.append(same_size and row.tp_normalized == row.support)
         if self.keep_differences and not failure:
-            self._keep(pairs, right, answer, text)
+            self._keep(pairs, gold, prediction, text)
         if failure:
             self.failures[failure] += 1
             if self.keep_differences:
@@ -86,12 +87,13 @@ class Count:
                 row.ungrounded += 1
         return row
 
-    def _keep(self, pairs: Iterable[Pair], gold: Tree | None, prediction: Tree | None, text: str | None) -> None:
+    def _keep(self, pairs: Iterable[Pair], gold: Any, prediction: Any, text: str | None) -> None:
         """Keep what is different in the record counted last, with its places in the text."""
         different = [pair for pair in pairs if pair.match is not Match.EXACT]
-        looked_up = different if text is not None else []
-        right = exact_places(gold, text or "", words=True) if looked_up else {}
-        found = exact_places(prediction, text or "", words=False) if looked_up else {}
+        right: Places = {}
+        found: Places = {}
+        if different and text is not None and self._lookup is not None:
+            right, found = self._lookup(gold, text, True), self._lookup(prediction, text, False)
         self.differences += [_difference(pair, right, found, row=len(self.rows)) for pair in different]
 
     def total(self) -> Tally:

@@ -8,10 +8,12 @@ from typing import Any, TypeVar, cast
 from extractft.errors import DatasetError
 from extractft.evaluation.bootstrap import bootstrap_intervals
 from extractft.evaluation.counting import Count, Failure
+from extractft.evaluation.places import Places, Range
 from extractft.evaluation.report import EvaluationReport
 from extractft.evaluation.results import FailureKind
 from extractft.evaluation.scores import FieldScores, mean_score, precision_recall_f1
 from extractft.evaluation.shape import shape_of, takes_null
+from extractft.grounding import cuts_word, ground
 from extractft.schema import Schema
 
 __all__ = ["evaluate_records", "score_records"]
@@ -106,7 +108,17 @@ def _count(
         if sequence is not None and len(sequence) != len(gold):
             raise DatasetError(f"expected as many {what} as gold records ({len(gold)}), found {len(sequence)}")
     shape, nullable = shape_of(schema), takes_null(schema)
-    count = Count(shape, keep_differences=keep_differences)
+
+    def lookup(value: Any, text: str, words: bool) -> Places:
+        places: dict[str, list[Range]] = {}
+        for path, spans in ground(schema, value, text).items():
+            # what is merely similar does not stand in the text
+            found = [(span.start, span.end) for span in spans if span.method != "fuzzy"]
+            whole = [place for place in found if not any(cuts_word(text, at) for at in place)] if words else []
+            places[path] = whole or found
+        return places
+
+    count = Count(shape, keep_differences=keep_differences, lookup=lookup)
     for index, (right, prediction) in enumerate(zip(gold, predictions, strict=True)):
         answer = _failure(prediction, strings=shape.strings, nullable=nullable) or schema.full_value(
             cast("T", prediction)

@@ -10,17 +10,18 @@ from extractft.evaluation.shape import shape_of
 from extractft.evaluation.tree import grow
 from extractft.schema import Schema
 
-__all__ = ["judge_values"]
+__all__ = ["judge_record"]
 
 T = TypeVar("T")
 
 
-def judge_values(schema: Schema[T], gold: T, prediction: T) -> dict[str, bool]:
-    """Whether each present value of a prediction is exactly right, by its path in the prediction.
+def judge_record(schema: Schema[T], gold: T, prediction: T) -> tuple[dict[str, bool], bool]:
+    """Whether each present value of a prediction is exactly right, by its path in it, and whether the whole record is.
 
     List items are paired as the scores pair them, so that an item may be right at another position than in the gold
-    record. Values that are missing from the prediction do not appear.
+    record. Values that are missing from the prediction do not appear; the record is wrong for lack of them.
     """
     shape = shape_of(schema)
-    pairs = align(grow(schema.full_value(gold), shape), grow(schema.full_value(prediction), shape))
-    return {".".join(pair.found.path): pair.match is Match.EXACT for pair in pairs if pair.prediction is not None}
+    pairs = list(align(grow(schema.full_value(gold), shape), grow(schema.full_value(prediction), shape)))
+    values = {".".join(pair.found.path): pair.match is Match.EXACT for pair in pairs if pair.prediction is not None}
+    return values, all(pair.match is Match.EXACT for pair in pairs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
@@ -9,7 +10,7 @@ from typing import Any, Self, TypeVar
 from pydantic import ValidationError
 
 from extractft.errors import ArtifactError
-from extractft.evaluation import CalibrationReport, Calibrator, fit_calibrator, judge_values, measure_calibration
+from extractft.evaluation import CalibrationReport, Calibrator, judge_record, measure_calibration
 from extractft.extractor.confidence import Confidence
 from extractft.schema import Schema
 
@@ -40,9 +41,9 @@ class Answers:
         """
         answers = cls([], [])
         for number, (gold, prediction, confidence) in enumerate(judged):
-            right = judge_values(schema, gold, prediction)
+            right, exact = judge_record(schema, gold, prediction)
             answers.values += [(confidence.fields[p], ok, number) for p, ok in right.items() if p in confidence.fields]
-            answers.records.append((confidence.record, schema.full_value(gold) == schema.full_value(prediction)))
+            answers.records.append((confidence.record, exact))
         return answers
 
     def report(self) -> dict[str, CalibrationReport]:
@@ -73,6 +74,8 @@ class Calibration:
         """Fit both curves; `None` if there are no values or no records to fit them on."""
         if not answers.values or not answers.records:
             return None
+        # scikit-learn is only needed here, and takes its time to load
+        fit_calibrator = importlib.import_module("extractft.evaluation.fitting").fit_calibrator
         confidences, right, groups = zip(*answers.values, strict=True)
         records, exact = zip(*answers.records, strict=True)
         return cls(fit_calibrator(confidences, right, groups=groups), fit_calibrator(records, exact))

@@ -3,6 +3,7 @@
 Knows schemas, records and characters; knows no tokens, no model and no torch.
 """
 
+from extractft.grounding.characters import cuts_word
 from extractft.grounding.ground import ground
 from extractft.grounding.merge import MergedRecord, ValueSource, merge, merge_records, merge_spans
 from extractft.grounding.spans import Span
@@ -13,6 +14,7 @@ __all__ = [
     "Span",
     "ValueSource",
     "Window",
+    "cuts_word",
     "ground",
     "merge",
     "merge_records",
