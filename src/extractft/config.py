@@ -66,6 +66,12 @@ class GenerationConfig(Config):
     """The computed budget is at least this; `fit` sets it to twice the longest answer it was trained on."""
     batch_size: int = Field(16, ge=1)
     """Texts that are decoded side by side."""
+    max_text_tokens: int | None = Field(None, ge=16)
+    """Longest text that is read in one piece; `None` for what fits into the model's window."""
+    split_long_texts: bool = False
+    """Read longer texts piece by piece and merge the records, instead of raising `InputTooLongError`."""
+    overlap_tokens: int = Field(64, ge=0)
+    """What neighbouring pieces of a long text have in common at most, so that no value is cut in two."""
     keep_truncated: bool = False
     """Return a record that had to be closed early (marked in `Extraction.truncated`) instead of raising."""
     num_alternatives: int = Field(5, ge=0)

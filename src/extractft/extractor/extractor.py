@@ -24,9 +24,10 @@ from extractft.errors import (
 from extractft.evaluation import EvaluationReport, evaluate_records
 from extractft.extractor.base import Base
 from extractft.extractor.calibration import Calibration
+from extractft.extractor.extraction import Extraction, Outcome
 from extractft.extractor.outcomes import Best, answers_of, certain, predictions_of
 from extractft.extractor.rows import Rows
-from extractft.extractor.runner import Extraction, Runner
+from extractft.extractor.runner import Runner
 from extractft.extractor.start import going_on, matching_manifest, require_place
 from extractft.modeling import attach_lora, load_adapter, resolve_base_model
 from extractft.prompt import ChatRenderer, render_system_prompt
@@ -251,9 +252,7 @@ class Extractor(Generic[T]):
             raise outcome
         return self._runner.explained(outcome)
 
-    def inspect_many(
-        self, texts: Iterable[str], *, batch_size: int | None = None
-    ) -> Iterator[Extraction[T] | ExtractionError]:
+    def inspect_many(self, texts: Iterable[str], *, batch_size: int | None = None) -> Iterator[Outcome[T]]:
         """`inspect` for many texts, lazily and in order; the same arguments and errors as `extract_many`."""
         outcomes = self._outcomes(texts, batch_size)
         return (o if isinstance(o, ExtractionError) else self._runner.explained(o) for o in outcomes)
@@ -284,7 +283,7 @@ class Extractor(Generic[T]):
             outcomes = (certain(outcome, min_confidence, self._runner) for outcome in outcomes)
         return (outcome if isinstance(outcome, ExtractionError) else outcome.output for outcome in outcomes)
 
-    def _outcomes(self, texts: Iterable[str], batch_size: int | None) -> Iterator[Extraction[T] | ExtractionError]:
+    def _outcomes(self, texts: Iterable[str], batch_size: int | None) -> Iterator[Outcome[T]]:
         if isinstance(texts, str | bytes):
             raise TypeError(f"expected an iterable of texts, found a single {type(texts).__name__}; see `extract`")
         if batch_size is not None and batch_size < 1:
@@ -393,5 +392,5 @@ class Extractor(Generic[T]):
             )
         return self._base
 
-    def _run(self, examples: Sequence[Example[T]]) -> list[Extraction[T] | ExtractionError]:
+    def _run(self, examples: Sequence[Example[T]]) -> list[Outcome[T]]:
         return list(self._runner.run(example.text for example in examples))

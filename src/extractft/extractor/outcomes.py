@@ -6,20 +6,20 @@ Knows outcomes; knows no model and no files.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeVar
 
 from extractft.data import Example
 from extractft.errors import ExtractionError, LowConfidenceError, OutputInvalidError, OutputTruncatedError
 from extractft.evaluation import Failure, score_records
 from extractft.extractor.calibration import Answers
 from extractft.extractor.confidence import Confidence
-from extractft.extractor.runner import Extraction, Runner
+from extractft.extractor.extraction import Extraction, Outcome
+from extractft.extractor.runner import Runner
 from extractft.schema import Schema
 
-__all__ = ["Best", "Outcome", "answers_of", "certain", "predictions_of"]
+__all__ = ["Best", "answers_of", "certain", "predictions_of"]
 
 T = TypeVar("T")
-Outcome: TypeAlias = Extraction[T] | ExtractionError
 
 
 class Best(Generic[T]):

@@ -6,8 +6,8 @@ Knows prompts, grammars and budgets by their interfaces; knows no model, no trai
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 from pydantic import ValidationError
@@ -23,11 +23,13 @@ from extractft.errors import (
 )
 from extractft.extractor.calibration import Calibration
 from extractft.extractor.confidence import Confidence, raw_confidence
-from extractft.grounding import Span, ground
+from extractft.extractor.extraction import Extraction, Outcome
+from extractft.extractor.windows import Asked, joined, joined_confidence, joined_spans, longest_window
+from extractft.grounding import Window, ground, split_text
 from extractft.prompt import ChatRenderer, normalize_text
 from extractft.schema import Schema
 
-__all__ = ["Extraction", "Runner"]
+__all__ = ["Runner"]
 
 T = TypeVar("T")
 MIN_ROOM = 64
@@ -36,30 +38,6 @@ MIN_STRING = 64
 """Characters that a free string may have at least, however short the text: not every value is copied."""
 CHARACTERS_PER_TOKEN = 6
 """More than any tokenizer averages; turns a budget into a cap on strings that does not bind before the budget."""
-
-
-@dataclass(frozen=True, slots=True)
-class Extraction(Generic[T]):
-    """A record with what is known about how it came about.
-
-    Attributes:
-        output: The validated record.
-        text: The text as it was handed in.
-        raw_output: The JSON that the model wrote.
-        completion: The decided tokens with their log-probabilities and alternatives.
-        truncated: Whether the budget ran out and the record was closed early.
-        spans: By path, where each value stands in the text, the most likely place first; empty for a value that
-            stands nowhere. Only `inspect` looks them up.
-        confidence: How far the record can be believed; `None` where nobody asked.
-    """
-
-    output: T
-    text: str
-    raw_output: str
-    completion: Completion
-    truncated: bool = False
-    spans: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
-    confidence: Confidence | None = None
 
 
 class _Source:
@@ -122,38 +100,71 @@ class Runner(Generic[T]):
         self.calibration: Calibration | None = None
         self._size = RecordSize.of(schema, lambda piece: len(chat.text_ids(piece)))
 
-    def run(self, texts: Iterable[str], *, batch_size: int | None = None) -> Iterator[Extraction[T] | ExtractionError]:
+    def run(self, texts: Iterable[str], *, batch_size: int | None = None) -> Iterator[Outcome[T]]:
         """Outcomes in order; texts that cannot even be asked wait in line between those that can.
 
         If reading `texts` fails, the texts read so far are dealt with first.
         """
         source = _Source(texts, stop_after=batch_size or self.generation.batch_size)
         while not source.exhausted:
-            line: deque[str | ExtractionError] = deque()
+            line: deque[Asked[T] | ExtractionError] = deque()
             requests = self._requests(source, line)
             for completion in self.engine.generate(requests, batch_size=batch_size):
-                while isinstance(head := line.popleft(), ExtractionError):
+                while isinstance(head := line[0], ExtractionError):
                     yield head
-                yield self.outcome(head, completion)
+                    line.popleft()
+                head.outcomes.append(self.outcome(head.next_piece, completion))
+                if head.complete:
+                    line.popleft()
+                    yield joined(self.schema, head)
             yield from (error for error in line if isinstance(error, ExtractionError))
         if source.failure is not None:
             raise source.failure
 
-    def _requests(self, source: _Source, line: deque[str | ExtractionError]) -> Iterator[GenerationRequest]:
+    def _requests(self, source: _Source, line: deque[Asked[T] | ExtractionError]) -> Iterator[GenerationRequest]:
         """Requests for the texts that can be asked; ends early if too many in a row cannot, so that those get out."""
         failures = 0
         for text in source:
             try:
-                request = self.request(text)
+                asked: Asked[T] = Asked(text, self._windows(text))
+                requests = [self.request(asked.piece(window)) for window in asked.windows]
             except ExtractionError as error:
+                error.text = text
                 line.append(error)
                 failures += 1
                 if failures == source.stop_after:
                     return
             else:
-                line.append(text)
+                line.append(asked)
                 failures = 0
-                yield request
+                yield from requests
+
+    def _windows(self, text: str) -> list[Window]:
+        """The pieces that a text is read in: one, unless it is long and may be split.
+
+        Raises:
+            InputTooLongError: The text is long and may not be split, or one character is too much.
+        """
+        most, whole = self.generation.max_text_tokens, [Window(0, len(text) if isinstance(text, str) else 0)]
+        if not isinstance(text, str) or not (most or self.generation.split_long_texts):
+            return whole
+        try:
+            longest = longest_window(self.max_window - len(self.chat.prompt_ids("")), self._budget)
+            limit = min(most or longest, longest)
+            tokens = len(self.chat.text_ids(normalize_text(text).text))
+        except PromptError:
+            return whole  # the request for it says what is wrong
+        if tokens <= limit:
+            return whole
+        if not self.generation.split_long_texts:
+            raise InputTooLongError(f"Expected at most max_text_tokens={most}, found {tokens}.", text=text).hint(
+                "Set GenerationConfig.split_long_texts to read the text piece by piece, or split it yourself."
+            )
+        overlap = min(self.generation.overlap_tokens, limit // 2)
+        return split_text(text, size=self._text_tokens, limit=limit, overlap=overlap)
+
+    def _text_tokens(self, piece: str) -> int:
+        return len(self.chat.text_ids(normalize_text(piece).text))
 
     def request(self, text: str) -> GenerationRequest:
         """What to ask the engine for one text.
@@ -181,7 +192,10 @@ class Runner(Generic[T]):
                 f"Expected at most {self.max_window - MIN_ROOM} prompt tokens (window {self.max_window}, "
                 f"{MIN_ROOM} kept for the record), found {len(prompt_ids)}.",
                 text=text,
-            ).hint("Split the text, or take a base model with a longer window.")
+            ).hint(
+                "Set GenerationConfig.split_long_texts to read it piece by piece, or take a base model with a longer "
+                "window."
+            )
         longest = max(len(normalized), MIN_STRING, CHARACTERS_PER_TOKEN * self.generation.min_budget)
         return GenerationRequest(
             prompt_ids=tuple(prompt_ids),
@@ -192,8 +206,11 @@ class Runner(Generic[T]):
 
     def explained(self, extraction: Extraction[T]) -> Extraction[T]:
         """The same with its places in the text and its confidence."""
-        spans = ground(self.schema, self.schema.canonical_value(extraction.output), extraction.text)
-        return replace(extraction, spans=spans, confidence=self.confidence(extraction))
+        confidence = self.confidence(extraction)
+        if not extraction.windows:
+            spans = ground(self.schema, self.schema.canonical_value(extraction.output), extraction.text)
+            return replace(extraction, spans=spans, confidence=confidence)
+        return replace(extraction, spans=joined_spans(self.schema, extraction), confidence=confidence)
 
     def confidence(self, extraction: Extraction[T]) -> Confidence:
         """How far a record can be believed: calibrated, if there is a calibration. A record cut short not at all."""
@@ -202,6 +219,9 @@ class Runner(Generic[T]):
 
     def raw_confidence(self, extraction: Extraction[T]) -> Confidence:
         """The model's own confidence."""
+        if extraction.windows:
+            pieces = [self.raw_confidence(window.extraction) for window in extraction.windows]
+            return joined_confidence(extraction.windows, pieces)
         raw = raw_confidence(self.schema, extraction.completion, self.grammar.spelling)
         return replace(raw, record=0.0) if extraction.truncated else raw
 
@@ -210,7 +230,7 @@ class Runner(Generic[T]):
             return self.generation.max_new_tokens
         return max(self._size.budget(text_tokens), self.generation.min_budget)
 
-    def outcome(self, text: str, completion: Completion) -> Extraction[T] | ExtractionError:
+    def outcome(self, text: str, completion: Completion) -> Outcome[T]:
         """The record that a completion spells, or why there is none."""
         raw = self.chat.decode(completion.token_ids)
         if completion.finish_reason == "error":

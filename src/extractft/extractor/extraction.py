@@ -1,0 +1,61 @@
+"""What comes out of a text: a record, and all that is known of it. Knows no engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeAlias, TypeVar
+
+from extractft.decoding import Completion
+from extractft.errors import ExtractionError
+from extractft.extractor.confidence import Confidence
+from extractft.grounding import Span
+
+__all__ = ["Extraction", "Outcome", "WindowExtraction"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction(Generic[T]):
+    """A record with what is known about how it came about.
+
+    Attributes:
+        output: The validated record.
+        text: The text as it was handed in.
+        raw_output: The JSON that the model wrote.
+        completion: The decided tokens with their log-probabilities and alternatives.
+        truncated: Whether the budget ran out and the record was closed early.
+        spans: By path, where each value stands in the text, the most likely place first; empty for a value that
+            stands nowhere. Only `inspect` looks them up.
+        confidence: How far the record can be believed; `None` where nobody asked.
+        windows: For a text that was taken apart, what came of each piece; empty for a text that was read whole.
+    """
+
+    output: T
+    text: str
+    raw_output: str
+    completion: Completion
+    truncated: bool = False
+    spans: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
+    confidence: Confidence | None = None
+    windows: tuple[WindowExtraction[T], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WindowExtraction(Generic[T]):
+    """What came of a piece of a long text.
+
+    Attributes:
+        start: First character of the piece in the whole text.
+        extraction: Its record; places are counted from the start of the piece.
+        sources: For each value of the merged record that this piece has, its path in this piece's record.
+    """
+
+    start: int
+    extraction: Extraction[T]
+    sources: Mapping[str, str]
+
+
+Outcome: TypeAlias = Extraction[T] | ExtractionError
+"""A record, or why there is none."""
