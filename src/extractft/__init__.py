@@ -38,7 +38,19 @@ _EXPORTS = {
 }
 
 _ROOMS = frozenset(
-    {"config", "data", "decoding", "errors", "evaluation", "grounding", "modeling", "prompt", "schema", "testing"}
+    {
+        "config",
+        "data",
+        "decoding",
+        "errors",
+        "evaluation",
+        "extractor",
+        "grounding",
+        "modeling",
+        "prompt",
+        "schema",
+        "testing",
+    }
 )
 """Submodules that can be named without being imported first: `extractft.errors`, `extractft.testing`."""
 

@@ -165,3 +165,23 @@ def test_commands_run_in_a_process_of_their_own(workplace: Path, arguments: tupl
     done = subprocess.run(command, cwd=workplace, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert "item" in done.stdout
+
+
+def test_learning_curve_and_the_page(workplace: Path) -> None:
+    done = run(
+        workplace, "learning-curve", "schema.py:Order", "rows.jsonl", "--eval-data", "rows.jsonl", "--fractions", "0.5,1",
+        "--output", "curve.json", "--base-model", json.loads((workplace / "out" / "manifest.json").read_text())["base_model"]["name"],
+        "--set", "num_train_epochs=2",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    points = json.loads((workplace / "curve.json").read_text())
+    assert [point["rows"] for point in points] == [2, 4]
+    assert "4 rows: field F1" in done.stdout
+    assert done.stdout.strip().splitlines()[-1].split()[0].rstrip(":") in {"Yes", "No", "Perhaps", "Probably"}
+    done = run(workplace, "evaluate", "out", "rows.jsonl", "--html", "report.html", "--curve", "curve.json")
+    assert done.exit_code == 0, done.output
+    page = (workplace / "report.html").read_text()
+    assert "Content-Security-Policy" in page
+    assert "2 rows" in page or ">2<" in page
+    wrong = run(workplace, "learning-curve", "schema.py:Order", "rows.jsonl", "--fractions", "half")
+    assert wrong.exit_code == 2

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from extractft.extractor.confidence import Confidence
-from extractft.extractor.extraction import Extraction
+from extractft.extractor.extraction import Extraction, WindowExtraction
 from extractft.extractor.extractor import Extractor
+from extractft.extractor.learning import learning_curve
 
-__all__ = ["Confidence", "Extraction", "Extractor"]
+__all__ = ["Confidence", "Extraction", "Extractor", "WindowExtraction", "learning_curve"]

@@ -129,7 +129,7 @@ class Runner(Generic[T]):
                 asked: Asked[T] = Asked(text, self._windows(text))
                 requests = [self.request(asked.piece(window)) for window in asked.windows]
             except ExtractionError as error:
-                error.text = text
+                error.text = str(text)  # of all of it, where a piece was the trouble
                 line.append(error)
                 failures += 1
                 if failures == source.stop_after:

@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import json
 import sys
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 import extractft
+from extractft.cli.inputs import load_config, load_schema, pairs, read_json
 from extractft.errors import ExtractFTError, ExtractionError
-
-if TYPE_CHECKING:
-    from extractft.config import TrainingConfig
 
 app = typer.Typer(
     name="extractft",
@@ -44,70 +41,6 @@ BaseModelOption = Annotated[
 ColumnOption = Annotated[
     list[str] | None, typer.Option("--column", help="Column mapping, `text=complaint`; may be given again.")
 ]
-
-
-def _pairs(values: Iterable[str] | None, option: str) -> dict[str, str]:
-    pairs = [value.partition("=") for value in values or ()]
-    for key, equals, _ in pairs:
-        if not equals:
-            raise typer.BadParameter(f"expected NAME=VALUE, found {key!r}", param_hint=option)
-    return {key: value for key, _, value in pairs}
-
-
-def _load_schema(spec: str) -> Any:
-    """The type that `module:Class` or `file.py:Class` names."""
-    place, colon, name = spec.rpartition(":")
-    if not colon or not place:
-        raise typer.BadParameter(f"expected module:Class or file.py:Class, found {spec!r}", param_hint="SCHEMA")
-    if not place.endswith(".py"):
-        sys.path.insert(0, "")
-        try:
-            module = importlib.import_module(place)
-        except ModuleNotFoundError as error:
-            raise typer.BadParameter(f"cannot import {place!r}: {error}", param_hint="SCHEMA") from error
-    else:
-        path = Path(place)
-        if not path.is_file():
-            raise typer.BadParameter(f"no such file: {place}", param_hint="SCHEMA")
-        module_spec = importlib.util.spec_from_file_location(f"_extractft_schema_{path.stem}", path.resolve())
-        assert module_spec is not None
-        assert module_spec.loader is not None
-        module = importlib.util.module_from_spec(module_spec)
-        sys.modules[module_spec.name] = module
-        sys.path.insert(0, str(path.resolve().parent))
-        try:
-            module_spec.loader.exec_module(module)
-        except Exception as error:  # the user's file may raise anything
-            raise typer.BadParameter(
-                f"{place} cannot be imported: {type(error).__name__}: {error}", param_hint="SCHEMA"
-            ) from error
-    value: Any = module
-    for part in name.split("."):
-        if not hasattr(value, part):
-            raise typer.BadParameter(f"{place} has no {name!r}", param_hint="SCHEMA")
-        value = getattr(value, part)
-    return value
-
-
-def _load_config(path: Path | None, changes: dict[str, str]) -> TrainingConfig:
-    """Defaults, then the file, then `--set`; dotted names reach the nested settings."""
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path else {}
-    except (OSError, ValueError) as error:
-        raise typer.BadParameter(f"cannot read {path}: {error}", param_hint="--config") from error
-    for name, text in changes.items():
-        *parents, leaf = name.split(".")
-        target = values
-        for parent in parents:
-            target = target.setdefault(parent, {})
-        try:
-            target[leaf] = json.loads(text)
-        except json.JSONDecodeError:
-            target[leaf] = text
-    try:
-        return extractft.TrainingConfig.model_validate(values)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--config / --set") from error
 
 
 @contextlib.contextmanager
@@ -143,13 +76,13 @@ def fit(
 ) -> None:
     """Fine-tune a small model to extract records of SCHEMA, and save the extractor."""
     extractor = extractft.Extractor.fit(
-        _load_schema(schema),
+        load_schema(schema),
         data,
         base_model=base_model,
         eval_data=eval_data,
-        config=_load_config(config, _pairs(setting, "--set")),
+        config=load_config(config, pairs(setting, "--set")),
         output_dir=work_dir or output.with_name(output.name + ".training"),
-        columns=_pairs(column, "--column") or None,
+        columns=pairs(column, "--column") or None,
         init_adapter=init_adapter,
         resume=resume,
     )
@@ -175,7 +108,7 @@ def extract(
 ) -> None:
     """Extract a record from each of TEXTS, as JSONL: `{"row": 1, "output": {...}}` or `{"row": 2, "error": ...}`."""
     model = extractft.Extractor.from_pretrained(
-        extractor, schema=_load_schema(schema) if schema else None, base_model=base_model
+        extractor, schema=load_schema(schema) if schema else None, base_model=base_model
     )
     rows = extractft.data.iter_text_rows(sys.stdin.buffer if texts == "-" else texts, column=column)
     done = failed = unsure = 0
@@ -252,21 +185,69 @@ def evaluate(
     column: ColumnOption = None,
     baseline: Annotated[bool, typer.Option("--baseline", help="Score the untrained model as well.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the report as JSON.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the report as a page that shows texts and wrong records: private data.")
+    ] = None,
+    curve: Annotated[Path | None, typer.Option(help="Output of learning-curve, to show on the page.")] = None,
 ) -> None:
     """Extract from the texts of DATA and compare with their records, field by field."""
     model = extractft.Extractor.from_pretrained(
-        extractor, schema=_load_schema(schema) if schema else None, base_model=base_model
+        extractor, schema=load_schema(schema) if schema else None, base_model=base_model
     )
-    columns = _pairs(column, "--column") or None
-    report = model.evaluate(data, columns=columns)
+    columns = pairs(column, "--column") or None
+    private = html is not None
+    report = model.evaluate(data, columns=columns, keep_records=private, keep_texts=private)
     _print(report)
+    before = None
     if baseline:
         untrained: extractft.Extractor[Any] = extractft.Extractor.from_base(
             model.schema, base_model=base_model or model.base_model, prompt=model.config.prompt
         )
-        _print(report.compare(untrained.evaluate(data, columns=columns)))
+        before = untrained.evaluate(data, columns=columns)
+        _print(report.compare(before))
     if output:
         output.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    if html:
+        points = [extractft.evaluation.LearningPoint.model_validate(point) for point in read_json(curve) or ()]
+        report.save_html(html, baseline=before, learning_curve=points)
+
+
+@app.command("learning-curve")
+def learning_curve(
+    schema: SchemaArgument,
+    data: DataArgument,
+    base_model: BaseModelOption = "Qwen/Qwen3-0.6B",
+    eval_data: Annotated[str | None, typer.Option(help="Examples to score on; a share of DATA if not given.")] = None,
+    column: ColumnOption = None,
+    config: Annotated[Path | None, typer.Option(help="JSON file of TrainingConfig.")] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="One setting, `learning_rate=5e-4` or `lora.r=8`.")
+    ] = None,
+    fractions: Annotated[str, typer.Option(help="Shares of the rows to fit on.")] = "0.25,0.5,1",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the points as JSON.")] = None,
+) -> None:
+    """Fit on more and more of DATA, and say whether more examples would help."""
+    try:
+        shares = [float(share) for share in fractions.split(",")]
+    except ValueError as error:
+        raise typer.BadParameter(f"expected numbers such as 0.25,0.5,1: {error}", param_hint="--fractions") from error
+    points = []
+    for point in extractft.extractor.learning_curve(
+        load_schema(schema),
+        data,
+        fractions=shares,
+        base_model=base_model,
+        eval_data=eval_data,
+        config=load_config(config, pairs(setting, "--set")),
+        columns=pairs(column, "--column") or None,
+    ):
+        points.append(point)
+        low, high = point.interval
+        sys.stdout.write(f"{point.rows} rows: field F1 {point.field_f1:.3f} (95 % interval {low:.3f} to {high:.3f})\n")
+        if output:  # after each point: the next one takes long
+            shown = json.dumps([found.model_dump(mode="json") for found in points], indent=2)
+            output.write_text(shown + "\n", encoding="utf-8")
+    sys.stdout.write(extractft.evaluation.advice(points) + "\n")
 
 
 @app.command()
@@ -278,8 +259,8 @@ def check(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the findings as JSON.")] = None,
 ) -> None:
     """Look for what would spoil training: bad rows, duplicates, contradictions, leaks, values not in their text."""
-    spec: extractft.Schema[Any] = extractft.Schema.of(_load_schema(schema))
-    columns = _pairs(column, "--column") or None
+    spec: extractft.Schema[Any] = extractft.Schema.of(load_schema(schema))
+    columns = pairs(column, "--column") or None
     rows = extractft.data.load_examples(data, spec, columns=columns)
     held_out = extractft.data.load_examples(eval_data, spec, columns=columns) if eval_data else ()
     report = extractft.data.check_examples(rows, spec, eval_examples=held_out)
@@ -301,7 +282,7 @@ def prompt(
 ) -> None:
     """Show what the model sees: the system prompt, or with --text the whole rendered prompt."""
     settings = extractft.PromptConfig(language=language)
-    spec: extractft.Schema[Any] = extractft.Schema.of(_load_schema(schema), omit_defaults=settings.omit_defaults)
+    spec: extractft.Schema[Any] = extractft.Schema.of(load_schema(schema), omit_defaults=settings.omit_defaults)
     system_prompt = extractft.prompt.render_system_prompt(spec, settings)
     if text is not None:
         modeling = importlib.import_module("extractft.modeling")
