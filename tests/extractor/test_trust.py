@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import pytest
+import torch
 from pydantic import BaseModel
+from safetensors.torch import load_file
 
 from extractft import Extractor, LoRAConfig, TrainingConfig, Verbatim
 from extractft.errors import ArtifactError, ConfigError, DatasetError, ExtractionError, LowConfidenceError
@@ -170,3 +172,26 @@ def test_a_scripted_extractor_is_held_to_copies() -> None:
     found = extractor.inspect("green tea")
     assert found.output.note == "GREEN"
     assert [(s.start, s.end, s.method) for s in found.spans["note"]] == [(0, 5, "normalized")]
+
+
+def test_the_adapter_is_merged_in_memory_and_saved_alone(fitted: tuple[Extractor[Order], Path], tmp_path: Path) -> None:
+    merged, path = fitted
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["config"]["generation"]["merge_adapter"] = False
+    for file in path.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    apart = Extractor.from_pretrained(tmp_path)
+    loaded = Extractor.from_pretrained(path)
+
+    def base_weights(extractor: Extractor[Order]) -> dict[str, torch.Tensor]:
+        return {n: p for n, p in extractor._own_base().model.named_parameters() if "base_layer" in n}
+
+    base = base_weights(apart)
+    for extractor in (merged, loaded):
+        assert any(not torch.equal(weight, base[name]) for name, weight in base_weights(extractor).items())
+    for text in ("tea", "rice now", "one 茶"):
+        assert len({extractor.inspect(text).raw_output for extractor in (merged, loaded, apart)}) == 1
+    merged.save_pretrained(tmp_path / "again")
+    first, again = (load_file(p / "adapter_model.safetensors") for p in (path, tmp_path / "again"))
+    assert all(torch.equal(first[name], again[name]) for name in first | again)

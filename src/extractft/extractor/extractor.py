@@ -29,7 +29,7 @@ from extractft.extractor.outcomes import Best, answers_of, certain, predictions_
 from extractft.extractor.rows import Rows
 from extractft.extractor.runner import Runner
 from extractft.extractor.start import going_on, matching_manifest, require_place
-from extractft.modeling import attach_lora, load_adapter, resolve_base_model
+from extractft.modeling import attach_lora, load_adapter, merge_adapter, resolve_base_model
 from extractft.prompt import ChatRenderer, render_system_prompt
 from extractft.schema import Schema
 from extractft.training import Features, TrainingResult, build_features, is_main_process, train
@@ -193,6 +193,8 @@ class Extractor(Generic[T]):
         base = Base.load(ref, device=device, dtype=dtype, tokenizer_path=path)
         if manifest.adapter:
             base = base.with_model(load_adapter(base.model, path))
+            if manifest.config.generation.merge_adapter:
+                merge_adapter(base.model)
         extractor = cls._assemble(spec, base, manifest.system_prompt, manifest.config.generation)
         extractor.config = manifest.config
         extractor.metrics = dict(manifest.metrics)
@@ -370,6 +372,8 @@ class Extractor(Generic[T]):
             eval_features=self._features(held_out) if held_out else None,
             resume=resume,
         )
+        if self.generation.merge_adapter:
+            merge_adapter(self._own_base().model)
         self.training_result = result
         self.metrics = dict(result.metrics)
         if held_out:

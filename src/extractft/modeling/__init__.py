@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from extractft.modeling.hardware import choose_device, choose_dtype
 from extractft.modeling.loading import load_model, load_tokenizer
-from extractft.modeling.lora import attach_lora, load_adapter, trainable_parameters
+from extractft.modeling.lora import attach_lora, load_adapter, merge_adapter, trainable_parameters
 from extractft.modeling.source import BaseModelRef, Source, resolve_base_model
 from extractft.modeling.weights import weights_digest
 
@@ -20,6 +20,7 @@ __all__ = [
     "load_adapter",
     "load_model",
     "load_tokenizer",
+    "merge_adapter",
     "resolve_base_model",
     "trainable_parameters",
     "weights_digest",
