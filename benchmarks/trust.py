@@ -1,0 +1,165 @@
+"""Can the records be believed: verbatim fields, ungrounded values, calibration, and what it all costs.
+
+    python benchmarks/trust.py --extractor DIR --data ../shared/data/snips_restaurant --test 400
+    python benchmarks/trust.py --extractor DIR --data complaints --test 400
+
+`DIR` is what `benchmarks/quality.py` left in `benchmarks/.cache/quality/runs/NAME/extractor`. Test rows are extracted
+twice, as the extractor was trained, and with every field verbatim whose training values are all copied from their
+texts (`--verbatim auto`, or name them). Calibration is measured three ways: the model's own confidences, those of the
+extractor's stored curves, and curves cross-fitted on the test rows, in which no row has a say in its own. Results go to
+`benchmarks/results/trust`; seconds are processor seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from extractft import Extraction, Extractor, Schema
+from extractft.data import Example, check_examples
+from extractft.errors import ExtractionError
+from extractft.evaluation import CalibrationReport, cross_fitted, evaluate_records, measure_calibration
+from extractft.extractor import Confidence
+from extractft.extractor.outcomes import answers_of, predictions_of
+from extractft.grounding import ground
+from quality import ROOT, Task, load_task
+
+Outcomes = list[Extraction[Any] | ExtractionError]
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    torch.set_num_threads(arguments.threads)
+    task = load_task(arguments.data, arguments.train, arguments.test, seed=0)
+    free: Extractor[Any] = Extractor.from_pretrained(arguments.extractor, schema=task.schema)
+    fields = verbatim_fields(task, free.schema) if arguments.verbatim == "auto" else arguments.verbatim.split(",")
+    strict: Extractor[Any] = Extractor.from_pretrained(arguments.extractor, schema=marked(free.schema, fields))
+    print(f"{task.name}: {len(task.test)} test rows; verbatim: {', '.join(fields) or 'nothing'}")
+    for name, extractor in (("free", free), ("verbatim", strict)):
+        result = measured(extractor, task)
+        path = ROOT / "results" / "trust" / f"{task.name}-{len(task.test)}-{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
+        print(name)
+        for key, value in result.items():
+            print(f"  {key:32} {value if not isinstance(value, float) else round(value, 4)}")
+
+
+def verbatim_fields(task: Task, schema: Schema[Any]) -> list[str]:
+    """The fields whose training values are all copied."""
+    examples = [Example(text, schema.parse_value(output)) for text, output in task.train]
+    return [finding.field for finding in check_examples(examples, schema).of_kind("could_be_verbatim")]
+
+
+def marked(schema: Schema[Any], fields: Sequence[str]) -> Schema[Any]:
+    """The schema with these fields, named by path with `*` for list items, verbatim."""
+
+    def mark(node: Any, path: str) -> Any:
+        if not isinstance(node, dict):
+            return node
+        if node.get("kind") == "string" and path in fields and not node.get("format"):
+            return {**node, "verbatim": "exact"}
+        if node.get("kind") == "object":
+            return {**node, "fields": [{**f, "node": mark(f["node"], join(path, f["name"]))} for f in node["fields"]]}
+        if node.get("kind") == "array":
+            return {**node, "items": mark(node.get("items"), join(path, "*"))}
+        if node.get("kind") == "union":
+            return {**node, "options": [mark(option, path) for option in node["options"]]}
+        return node
+
+    data = schema.to_dict()
+    return Schema.from_dict({**data, "tree": mark(data["tree"], "")})
+
+
+def join(path: str, step: str) -> str:
+    return f"{path}.{step}" if path else step
+
+
+def measured(extractor: Extractor[Any], task: Task) -> dict[str, Any]:
+    """Scores, groundedness, calibration and cost on the test rows."""
+    schema = extractor.schema
+    examples = [Example(text, schema.parse_value(output)) for text, output in task.test]
+    texts = [example.text for example in examples]
+    for _ in extractor.extract_many(text for text, _ in task.train[:12]):
+        pass
+    outcomes: Outcomes = []
+    decoding = seconds(lambda: outcomes.extend(extractor._runner.run(texts)))
+    records = [outcome for outcome in outcomes if isinstance(outcome, Extraction)]
+    explaining = seconds(lambda: [extractor._runner.explained(record) for record in records])
+    compiling = seconds(lambda: [extractor._runner.request(text) for text in texts])
+    gold = [example.output for example in examples]
+    report = evaluate_records(schema, gold, predictions_of(outcomes), texts=texts)
+    result: dict[str, Any] = {
+        "field_f1": report.field_f1,
+        "field_f1_interval": report.field_f1_interval,
+        "exact_rate": report.exact_rate,
+        "valid_rate": report.valid_rate,
+        "invented": report.invented,
+        "missed": report.missed,
+        "ungrounded": report.ungrounded,
+        "no_span": no_span(schema, records),
+        "decoding_cpu_seconds": decoding,
+        "prompt_and_grammar_share": compiling / decoding,
+        "spans_and_confidence_share": explaining / decoding,
+    }
+    return result | calibration(extractor, examples, outcomes)
+
+
+def no_span(schema: Schema[Any], records: Sequence[Extraction[Any]]) -> str:
+    found = [spans for r in records for spans in ground(schema, schema.canonical_value(r.output), r.text).values()]
+    return f"{sum(not spans for spans in found)} of {len(found)} values"
+
+
+def calibration(extractor: Extractor[Any], examples: Sequence[Example[Any]], outcomes: Outcomes) -> dict[str, Any]:
+    """Calibration of values and records: the model's own, by the stored curves, cross-fitted."""
+    runner, found = extractor._runner, {}
+    ways: dict[str, Callable[[Extraction[Any]], Confidence]] = {"raw": runner.raw_confidence}
+    if runner.calibration is not None:
+        ways["stored"] = runner.confidence
+    for name, confidence in ways.items():
+        answers = answers_of(extractor.schema, examples, outcomes, confidence)
+        for what, report in answers.report().items():
+            found[f"{what} {name}"] = line(report)
+    answers = answers_of(extractor.schema, examples, outcomes, runner.raw_confidence)
+    confidences, right, groups = zip(*answers.values, strict=True)
+    fitted = cross_fitted(confidences, right, groups)
+    found["values cross-fitted"] = line(measure_calibration(fitted, right, groups=groups))
+    records, exact = zip(*answers.records, strict=True)
+    found["records cross-fitted"] = line(measure_calibration(cross_fitted(records, exact), exact))
+    return found
+
+
+def line(report: CalibrationReport) -> str:
+    low, high = report.ece_interval
+    return (
+        f"ECE {report.ece:.3f} ({low:.3f} to {high:.3f}; by chance {report.ece_by_chance:.3f})  accuracy "
+        f"{report.accuracy:.3f}, at 90 % coverage {report.accuracy_at(0.9):.3f}  AUROC {report.auroc or 0:.3f}  "
+        f"n={report.count}"
+    )
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--extractor", type=Path, required=True)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--train", type=int, default=200)
+    parser.add_argument("--test", type=int, default=400)
+    parser.add_argument("--verbatim", default="auto", help="fields, separated by commas")
+    parser.add_argument("--threads", type=int, default=1)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
