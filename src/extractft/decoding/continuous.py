@@ -21,8 +21,8 @@ from extractft.errors import GrammarError
 __all__ = ["ContinuousBatch", "Statistics", "Ticket"]
 
 _DRAFT_PRICE, _ROW_PRICE, _HIGHEST_PRICE = 0.12, 0.02, 0.5
-"""Least chance to be right that makes a token worth drafting: for no row, for each row beside others, at most. A pass of
-more rows costs more for each token. On bookings, 0.12 and 0.25 for one row took the same time, 0.4 took 4 % more."""
+"""Least chance to be right that makes a token worth drafting: to begin with, more for each row, at most. A pass of many
+rows costs more for each token. On bookings, 0.12 and 0.25 to begin with took the same time, 0.4 took 4 % more."""
 _PROMPT_TOKENS = 512
 """Tokens of prompts in one pass; rows that are decoding go on beside them."""
 
