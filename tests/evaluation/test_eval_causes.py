@@ -15,6 +15,7 @@ from extractft.evaluation.causes import Cause, explain
 from extractft.evaluation.findings import find
 from extractft.evaluation.places import nearest
 from extractft.evaluation.wrong import CONTEXT, WHOLE_TEXT, wrong_records
+from extractft.grounding import ground
 from extractft.schema import Schema
 
 
@@ -111,6 +112,8 @@ def test_a_span_is_always_the_value(text: str, gold: str, prediction: str) -> No
     for found in differences(Place(city=gold), Place(city=prediction), text) if gold != prediction else ():
         for span, value in ((found.gold_span, gold), (found.span, prediction)):
             assert span is None or text[slice(*span)] == value
+            places = ground(Schema.of(Place), {"city": value}, text)["city"]
+            assert (span is None) == all(place.method == "fuzzy" for place in places)
             assert span is not None or value not in text.split()
 
 

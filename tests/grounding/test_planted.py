@@ -61,8 +61,7 @@ def test_planted_text_is_found(before: str, value: str, after: str, write: Any) 
 @settings(max_examples=300)
 @given(st.lists(st.tuples(NOISE, PLANTED), min_size=1, max_size=3), st.data())
 def test_what_a_verbatim_field_can_hold_has_a_place(parts: list[tuple[str, str]], data: st.DataObject) -> None:
-    # characters whose upper case is several, and half-width marks, which become part of the character before them
-    text = "".join(map("".join, parts)).translate({ord(char): "x" for char in "ßﬁİﾞﾟ"})
+    text = "".join(map("".join, parts)).translate({ord(char): "x" for char in "ßﬁİ"})  # upper case of more characters
     composed = unicodedata.normalize("NFC", text)
     kind = data.draw(st.sampled_from(["exact", "normalized"]))
     source = data.draw(st.sampled_from(verbatim_sources(composed, kind)))

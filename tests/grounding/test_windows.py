@@ -73,7 +73,7 @@ def test_long_runs_of_one_thing_take_no_time(part: str) -> None:
     text = part * (60_000 // len(part))
     start = time.process_time()
     windows = split_text(text, size=len, limit=5000, overlap=500)
-    assert time.process_time() - start < 4  # half a second on a quiet machine, minutes if it were quadratic
+    assert time.process_time() - start < 1
     assert windows[-1].end == len(text)
 
 

@@ -20,7 +20,7 @@ BOUNDARIES = tuple(
     for pattern in (
         r"\n[^\S\n]*\n\s*|\r\n?[^\S\r\n]*\r\n?\s*",  # paragraphs
         r"\r\n|[\n\r\x0b\x0c\x85\u2028\u2029]",  # lines
-        r"(?:[。！？；…｡]+[”’」』）】》\"')\]]*|[.!?;]+[”’\"')\]]*(?=\s))\s*",  # sentences
+        r"(?:[。！？；…｡]+[”’」』）】》\"')\]]*|[.!?;]++[”’\"')\]]*+(?=\s))\s*",  # sentences
         r"[，、：—）】」』》]+\s*|[,:)\]](?=\s)\s*|(?<=\s)[-–](?=\s)\s*",  # clauses
         r"\s+",  # words
     )
