@@ -121,6 +121,9 @@ class TrainingConfig(Config):
     """Seed of the split, the order of rows, the adapter's initialisation and dropout."""
     eval_fraction: float = Field(0.1, ge=0, lt=1)
     """Share of the rows held out when no `eval_data` is given; 0 trains on all and keeps the last weights."""
+    absence_examples: float = Field(0.0, ge=0, le=1)
+    """Rows added to train on, as a share of the rows: copies with the place of an optional field cut from the text and
+    the field absent, for data in which a field is hardly ever absent."""
     max_eval_rows: int = Field(50, ge=1)
     """Held-out rows that are really generated and scored after each epoch."""
     early_stopping_patience: int | None = Field(3, ge=1)

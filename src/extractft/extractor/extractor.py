@@ -128,7 +128,7 @@ class Extractor(Generic[T]):
         rows.check(spec, extractor._runner.chat, extractor._runner.grammar, extractor.config)
         with ExitStack() as stack:
             place = directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="extractft-")))
-            extractor._train(rows, place, resume=resume)
+            extractor._train(rows.with_absences(spec, config), place, resume=resume)
         if directory is not None and is_main_process():
             extractor.save_pretrained(directory / "extractor")
         return extractor

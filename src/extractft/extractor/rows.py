@@ -14,6 +14,7 @@ from extractft.config import TrainingConfig
 from extractft.data import CheckReport, Example, check_examples, load_examples, split_examples
 from extractft.decoding import GrammarCompiler, accepts
 from extractft.errors import DatasetError
+from extractft.grounding import absence_examples
 from extractft.prompt import ChatRenderer
 from extractft.schema import Schema
 
@@ -56,6 +57,25 @@ class Rows(Generic[T]):
         if config.eval_fraction and not held_out:
             logger.warning("nothing could be held out: all texts are the same. The last weights are kept, unscored.")
         return cls(train, held_out, _numbers(train, rows), _numbers(held_out, rows))
+
+    def with_absences(self, schema: Schema[T], config: TrainingConfig) -> Rows[T]:
+        """The rows with examples of absence among those to train on, if the config asks for them."""
+        wanted = round(config.absence_examples * len(self.train))
+        if not wanted:
+            return self
+        made = absence_examples(self.train, schema, count=wanted, seed=config.seed)
+        if len(made) < wanted:
+            logger.warning(
+                "made %d of %d examples of absence: no other row has an optional field whose place is certain",
+                len(made),
+                wanted,
+            )
+        return Rows(
+            [*self.train, *(example for _, example in made)],
+            self.held_out,
+            [*self.train_numbers, *(self.train_numbers[index] for index, _ in made)],
+            self.held_out_numbers,
+        )
 
     def check(
         self, schema: Schema[T], chat: ChatRenderer, compiler: GrammarCompiler, config: TrainingConfig

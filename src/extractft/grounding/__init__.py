@@ -3,6 +3,7 @@
 Knows schemas, records and characters; knows no tokens, no model and no torch.
 """
 
+from extractft.grounding.absence import absence_examples
 from extractft.grounding.characters import cuts_word
 from extractft.grounding.ground import ground
 from extractft.grounding.merge import MergedRecord, ValueSource, merge, merge_records, merge_spans
@@ -14,6 +15,7 @@ __all__ = [
     "Span",
     "ValueSource",
     "Window",
+    "absence_examples",
     "cuts_word",
     "ground",
     "merge",

@@ -1,0 +1,187 @@
+"""Examples of absence: the place of an optional field is cut from a text, and the field from its record.
+
+Knows examples, schemas and characters; knows no tokens and no model.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from extractft.data import Example
+from extractft.data.walk import choose_option, options_of, takes_null
+from extractft.errors import PromptError
+from extractft.grounding.ground import ground
+from extractft.grounding.spans import Span
+from extractft.schema import MISSING, ArrayNode, Field, Node, ObjectNode, Schema
+
+__all__ = ["absence_examples"]
+
+T = TypeVar("T")
+Spans = Mapping[str, tuple[Span, ...]]
+JOINING, ENDING = ",;:|/，、；：·", ".。"
+"""Signs between values, and behind them: where a cut leaves two side by side, the first goes too."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A field of a record that is filled and may be absent.
+
+    Attributes:
+        path: As the grounding names it: `lines.0.total`.
+        pattern: The same for all records, positions as `*`.
+        steps: Keys and positions that lead to it in the JSON value.
+        absent: What it is when the text has none.
+    """
+
+    path: str
+    pattern: str
+    steps: tuple[str | int, ...]
+    absent: Any
+
+
+def absence_examples(
+    examples: Sequence[Example[T]], schema: Schema[T], *, count: int, seed: int
+) -> list[tuple[int, Example[T]]]:
+    """Examples made from others by cutting the value of one optional field out of the text.
+
+    Fields that are absent least often come first, so that a field which the examples always fill gets the most. A
+    field is only cut where that is certain to be true to the text: all that it holds is found there as written,
+    apart from every other value, and afterwards it is found nowhere while all others still are.
+
+    Args:
+        examples: Examples to make others from.
+        schema: What their outputs are.
+        count: How many to make; fewer are made when there are no more places to cut.
+        seed: Chooses among the rows.
+
+    Returns:
+        The examples made, each with the index of the one that it was made from.
+    """
+    values = [schema.full_value(example.output) for example in examples]
+    total: dict[str, int] = {}
+    waiting: dict[str, list[tuple[int, _Place]]] = {}
+    for index, value in enumerate(values):
+        for place, filled in _optional_fields(value, schema):
+            total[place.pattern] = total.get(place.pattern, 0) + 1
+            if filled:
+                waiting.setdefault(place.pattern, []).append((index, place))
+    filled_share = {pattern: (len(found), total[pattern]) for pattern, found in waiting.items()}
+    shuffled = random.Random(seed)
+    for found in waiting.values():
+        shuffled.shuffle(found)
+    made: list[tuple[int, Example[T]]] = []
+    while len(made) < count and waiting:
+        pattern = max(waiting, key=lambda name: filled_share[name][0] / filled_share[name][1])
+        index, place = waiting[pattern].pop()
+        if not waiting[pattern]:
+            del waiting[pattern]
+        example = _without(examples[index], values[index], place, schema)
+        if example is not None:
+            made.append((index, example))
+            count_filled, rows = filled_share[pattern]
+            filled_share[pattern] = count_filled, rows + 1
+    return made
+
+
+def _optional_fields(value: Any, schema: Schema[Any]) -> Iterator[tuple[_Place, bool]]:
+    """The fields of a full value that may be absent, and whether each is filled."""
+
+    def visit(value: Any, node: Node, path: str, pattern: str, steps: tuple[str | int, ...]) -> Iterator[Any]:
+        node = choose_option(node, value, schema)
+        if isinstance(node, ObjectNode) and isinstance(value, dict):
+            for field in node.fields:
+                if field.key not in value:
+                    continue
+                inner = _join(path, field.name), _join(pattern, field.name), (*steps, field.key)
+                absent = _absent(field, schema)
+                if absent is not MISSING:
+                    yield _Place(*inner, absent), value[field.key] not in (absent, None, "", [], {})
+                yield from visit(value[field.key], field.node, *inner)
+        elif isinstance(node, ArrayNode) and isinstance(value, list) and node.items is not None:
+            for index, item in enumerate(value[len(node.prefix) :], len(node.prefix)):
+                yield from visit(item, node.items, _join(path, str(index)), _join(pattern, "*"), (*steps, index))
+
+    return visit(value, schema.tree, "", "", ())
+
+
+def _join(path: str, step: str) -> str:
+    return f"{path}.{step}" if path else step
+
+
+def _absent(field: Field, schema: Schema[Any]) -> Any:
+    if field.default is not MISSING:
+        return field.default
+    if takes_null(field.node, schema):
+        return None
+    lists = [node for node in options_of(field.node, schema) if isinstance(node, ArrayNode)]
+    return [] if any(not node.min_items and not node.prefix for node in lists) else MISSING
+
+
+def _without(example: Example[T], value: Any, place: _Place, schema: Schema[T]) -> Example[T] | None:
+    """The example without the field, `None` if that would not be true to the text."""
+    try:
+        before = ground(schema, value, example.text)
+    except PromptError:  # a text that no extractor reads
+        return None
+    own = {path for path in before if path == place.path or path.startswith(place.path + ".")}
+    if not own or any(not before[path] or before[path][0].method == "fuzzy" for path in own):
+        return None
+    cuts = sorted({(span.start, span.end) for path in own for span in before[path]})
+    others = [(s[0].start, s[0].end) for path, s in before.items() if s and path not in own]
+    if any(start < other_end and other_start < end for start, end in cuts for other_start, other_end in others):
+        return None
+    text = _cut(example.text, cuts)
+    if not text.strip() or not _still_true(before, ground(schema, value, text), own):
+        return None
+    output = _parsed(schema, _set(value, place.steps, place.absent))
+    return None if output is None else Example(text, output)
+
+
+def _still_true(before: Spans, after: Spans, cut: set[str]) -> bool:
+    """Whether what was cut is nowhere and everything else is found as it was."""
+    return all(not after[path] if path in cut else _method(after[path]) == _method(before[path]) for path in before)
+
+
+def _method(spans: tuple[Span, ...]) -> str | None:
+    return spans[0].method if spans else None
+
+
+def _parsed(schema: Schema[T], value: Any) -> T | None:
+    """The record that a value spells, `None` if a validator wants the field or says something else in its place."""
+    try:
+        output = schema.parse_value(value)
+    except ValidationError:
+        return None
+    return output if schema.full_value(output) == value else None
+
+
+def _set(value: Any, steps: Sequence[str | int], new: Any) -> Any:
+    value = copy.deepcopy(value)
+    target = value
+    for step in steps[:-1]:
+        target = target[step]
+    target[steps[-1]] = copy.deepcopy(new)
+    return value
+
+
+def _cut(text: str, cuts: Sequence[tuple[int, int]]) -> str:
+    """The text without these places, from the last to the first, and without signs that then have nothing to part."""
+    for start, end in reversed(cuts):
+        before, after = text[:start], text[end:]
+        left, right = before.rstrip(), after.lstrip()
+        if not left:
+            before, after = "", right.lstrip(JOINING + ENDING).lstrip()
+        elif not right:
+            before, after = left.rstrip(JOINING), ""
+        elif left[-1] in JOINING + ENDING and right[0] in JOINING + ENDING:
+            before = left[:-1]
+        elif before[-1].isspace() and after[0].isspace():
+            after = after[1:]
+        text = before + after
+    return text
