@@ -1,6 +1,9 @@
 """How long a record takes: `generate` as people use it, and the engine, on the same weights in one process.
 
-    python benchmarks/decoding.py --extractor DIR --texts test.jsonl --limit 40 --batch-size 32
+    python benchmarks/decoding.py --extractor DIR --data ../shared/data/snips_restaurant --limit 40 --batch-size 32
+    python benchmarks/decoding.py --extractor DIR --texts test.jsonl
+
+`--data` names a set as `quality.py` does, and takes the test rows that it takes; `--texts` is any file of texts.
 
 Five ways, in turns text by text and then batch by batch, so that a busy machine slows all of them alike:
 
@@ -12,7 +15,8 @@ Five ways, in turns text by text and then batch by batch, so that a busy machine
 
 Prompts are tokenised beforehand and grammars compiled beforehand, for all alike. `generate` knows no grammar, so its
 answer can differ from the engine's: times are compared over the texts on which all ways gave the same tokens, and their
-share is printed. The engine drafts from records that it has made before, so it first makes `--warm-up` others;
+share is printed. Where answers differ the reason is looked up (decoding_ties.py) and counted: the grammar refuses
+`generate`'s token, the two best tokens lie within 1e-4, or it is a fault. The engine drafts from records that it has made before, so it first makes `--warm-up` others;
 `engine` and `engine-batch` are two engines, which do not learn from each other. Each time is given in wall and in
 processor milliseconds a record: on a machine with other work the second is the fairer one.
 """
@@ -23,19 +27,24 @@ import argparse
 import json
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from decoding_ties import Answer, compare, describe, summary
 from extractft import Extractor
-from extractft.decoding import GenerationRequest, TransformersEngine
+from extractft.decoding import Completion, GenerationRequest, TransformersEngine
+from quality import load_task
 
-Answer = tuple[int, ...]
+TRAIN, TEST = 200, 60
+"""The sample that quality.py measures on; a trained extractor has not seen its test rows."""
 SINGLE = ("generate", "lookup", "engine")
 BATCHED = ("generate-batch", "engine-batch")
+PAIRS = (("generate", "engine"), ("generate-batch", "engine-batch"), ("engine", "engine-batch"))
 
 
 @dataclass(slots=True)
@@ -101,7 +110,33 @@ class Bench:
         return [self._until_end(row) for row in out[:, width:].tolist()]
 
     def _until_end(self, ids: list[int]) -> Answer:
-        return tuple(ids[: ids.index(self.end)] if self.end in ids else ids)
+        ended = self.end in ids
+        return Answer(tuple(ids[: ids.index(self.end)] if ended else ids), ended)
+
+    def next_logits(self, token_ids: Sequence[int]) -> Tensor:
+        """Logits of the token behind these, by one plain pass over all of them."""
+        with torch.no_grad():
+            ids = torch.tensor([token_ids], device=self.model.device)
+            logits: Tensor = self.model(input_ids=ids, use_cache=False, logits_to_keep=1).logits[0, -1].float()
+        return logits
+
+    def differences(
+        self, requests: Sequence[GenerationRequest], timings: dict[str, Timing], pairs: Sequence[tuple[str, str]]
+    ) -> dict[str, Any]:
+        """Why the second way of each pair, an engine, answers otherwise than the first; printed as well."""
+        found = {}
+        for other, ours in pairs:
+            if other in timings and ours in timings:
+                differences = compare(
+                    requests,
+                    timings[other].answers,
+                    timings[ours].answers,
+                    next_logits=self.next_logits,
+                    end_token_id=self.end,
+                )
+                print(describe(f"{ours} against {other}, {len(requests)} texts", differences))
+                found[f"{ours} against {other}"] = summary(differences)
+        return found
 
     def single(self, requests: Sequence[GenerationRequest], engine: TransformersEngine) -> dict[str, Timing]:
         """The three ways of one text after the other, in turns."""
@@ -109,7 +144,7 @@ class Bench:
         for i, request in enumerate(requests):
             timings["generate"].run([i], lambda r=request: self.generate([r]))
             timings["lookup"].run([i], lambda r=request: self.generate([r], prompt_lookup_num_tokens=self.lookup))
-            timings["engine"].run([i], lambda r=request: [c.token_ids for c in engine.generate([r], batch_size=1)])
+            timings["engine"].run([i], lambda r=request: _answers(engine.generate([r], batch_size=1)))
         return timings
 
     def batched(
@@ -122,10 +157,12 @@ class Bench:
             part = order[start : start + batch_size]
             batch = [requests[i] for i in part]
             timings["generate-batch"].run(part, lambda b=batch: self.generate(b))
-            timings["engine-batch"].run(
-                part, lambda b=batch: [c.token_ids for c in engine.generate(b, batch_size=batch_size)]
-            )
+            timings["engine-batch"].run(part, lambda b=batch: _answers(engine.generate(b, batch_size=batch_size)))
         return timings
+
+
+def _answers(completions: Iterable[Completion]) -> list[Answer]:
+    return [Answer(completion.token_ids, completion.finish_reason == "stop") for completion in completions]
 
 
 def report(timings: dict[str, Timing], count: int) -> list[dict[str, Any]]:
@@ -167,28 +204,19 @@ def _print(rows: list[dict[str, Any]]) -> None:
         )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--extractor", required=True, help="directory that save_pretrained wrote")
-    parser.add_argument("--texts", required=True, type=Path, help="JSON lines with a `text`")
-    parser.add_argument("--limit", type=int, default=40, help="texts that are measured")
-    parser.add_argument("--warm-up", type=int, default=8, help="other texts that each engine sees first")
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--max-new-tokens", type=int, default=512, help="for generate; the engine has its own budget")
-    parser.add_argument("--lookup", type=int, default=10, help="prompt_lookup_num_tokens")
-    parser.add_argument("--threads", type=int, default=None, help="torch threads")
-    parser.add_argument("--only", choices=["single", "batched"], default=None)
-    parser.add_argument("--output", type=Path, default=None, help="write the numbers there as JSON")
-    args = parser.parse_args()
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    bench = Bench(Extractor.from_pretrained(args.extractor), max_new_tokens=args.max_new_tokens, lookup=args.lookup)
-    lines = args.texts.read_text(encoding="utf-8").splitlines()[: args.limit + args.warm_up]
-    requests = [bench.runner.request(json.loads(line)["text"]) for line in lines]
+def read_texts(args: argparse.Namespace) -> list[str]:
+    """The texts to measure on and, behind them, those to warm up on."""
+    count = args.limit + args.warm_up
+    if args.data is not None:
+        return [text for text, _ in load_task(args.data, TRAIN, max(TEST, count), seed=0).test[:count]]
+    return [json.loads(line)["text"] for line in args.texts.read_text(encoding="utf-8").splitlines()[:count]]
+
+
+def measure(bench: Bench, requests: Sequence[GenerationRequest], args: argparse.Namespace) -> dict[str, Any]:
+    """All ways on the first texts, the engines warmed up on the others."""
     measured, warm_up = requests[: args.limit], requests[args.limit :]
-    result: dict[str, Any] = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__}
-    result |= {"threads": torch.get_num_threads(), "texts": len(measured), "warm_up": len(warm_up)}
-    print(f"{result}; dtype {bench.model.dtype}, device {bench.model.device}")
+    result: dict[str, Any] = {"texts": len(measured), "warm_up": len(warm_up)}
+    everything: dict[str, Timing] = {}
     bench.generate(measured[:1])
     for kind in ("single", "batched"):
         if args.only not in (None, kind):
@@ -203,9 +231,40 @@ def main() -> None:
         rows = report(timings, len(measured))
         _print(rows)
         own = timings["engine" if kind == "single" else "engine-batch"]
-        summary = engine_report(engine, before, seconds, sum(own.wall.values()), len(measured))
-        print(summary + "\n")
-        result[kind] = {"ways": rows, "engine": summary}
+        line = engine_report(engine, before, seconds, sum(own.wall.values()), len(measured))
+        print(line + "\n")
+        result[kind] = {"ways": rows, "engine": line}
+        everything |= timings
+    return result | {"differences": bench.differences(measured, everything, PAIRS)}
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--extractor", required=True, help="directory that save_pretrained wrote")
+    texts = parser.add_mutually_exclusive_group(required=True)
+    texts.add_argument("--data", help="folder of a set, complaints or orders, as for quality.py")
+    texts.add_argument("--texts", type=Path, help="JSON lines with a `text`")
+    parser.add_argument("--limit", type=int, default=40, help="texts that are measured")
+    parser.add_argument("--warm-up", type=int, default=8, help="other texts that each engine sees first")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--max-new-tokens", type=int, default=512, help="for generate; the engine has its own budget")
+    parser.add_argument("--lookup", type=int, default=10, help="prompt_lookup_num_tokens")
+    parser.add_argument("--threads", type=int, default=None, help="torch threads")
+    parser.add_argument("--only", choices=["single", "batched"], default=None)
+    parser.add_argument("--output", type=Path, default=None, help="write the numbers there as JSON")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_arguments()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    bench = Bench(Extractor.from_pretrained(args.extractor), max_new_tokens=args.max_new_tokens, lookup=args.lookup)
+    requests = [bench.runner.request(text) for text in read_texts(args)]
+    result: dict[str, Any] = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__}
+    result |= {"threads": torch.get_num_threads()}
+    print(f"{result}; dtype {bench.model.dtype}, device {bench.model.device}")
+    result |= measure(bench, requests, args)
     if args.output is not None:
         args.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 

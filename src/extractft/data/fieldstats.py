@@ -142,8 +142,8 @@ def _filling(path: str, found: FieldStats) -> Iterator[Finding]:
         yield Finding("never_filled", "warning", f"{what}: the model cannot learn when to fill it", field=path)
     elif found.nullable and found.filled == found.total:
         message = (
-            "may be absent but never is: the model will invent it where the text has none. Add rows without it, or have "
-            "some made (absence_examples)"
+            "may be absent but never is: the model will invent it where the text has none. Add rows without it, or "
+            "have some made (absence_examples)"
         )
         yield Finding("never_absent", "info", message, field=path)
     if found.blank:
