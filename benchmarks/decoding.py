@@ -15,10 +15,11 @@ Five ways, in turns text by text and then batch by batch, so that a busy machine
 
 Prompts are tokenised beforehand and grammars compiled beforehand, for all alike. `generate` knows no grammar, so its
 answer can differ from the engine's: times are compared over the texts on which all ways gave the same tokens, and their
-share is printed. Where answers differ the reason is looked up (decoding_ties.py) and counted: the grammar refuses
-`generate`'s token, the two best tokens lie within 1e-4, or it is a fault. The engine drafts from records that it has made before, so it first makes `--warm-up` others;
-`engine` and `engine-batch` are two engines, which do not learn from each other. Each time is given in wall and in
-processor milliseconds a record: on a machine with other work the second is the fairer one.
+share is printed. Where answers differ the reason is looked up and counted (decoding_ties.py): the grammar refuses
+`generate`'s token, the two best tokens lie within 1e-4, or it is a fault. The engine drafts from records that it has
+made before, so it first makes `--warm-up` others; `engine` and `engine-batch` are two engines, which do not learn from
+each other. Each time is given in wall and in processor milliseconds a record: on a machine with other work the second
+is the fairer one.
 """
 
 from __future__ import annotations
