@@ -89,6 +89,35 @@ def test_fit_calibrates_on_the_held_out_rows_and_the_artifact_keeps_it(
     assert again.confidence.calibrated
 
 
+def test_calibrating_on_more_rows_replaces_the_curves_and_is_kept(
+    fitted: tuple[Extractor[Order], Path], tmp_path: Path
+) -> None:
+    extractor = Extractor.from_pretrained(fitted[1])
+    before = extractor.inspect("tea").confidence
+    wrong = [(text, Order(item="milk")) for text, _ in ROWS]
+    reports = extractor.calibrate(wrong * 3)
+    after = extractor.inspect("tea").confidence
+    assert before is not None
+    assert after is not None
+    assert after.calibrated
+    assert after.record < min(before.record, 0.3)  # every answer to learn from was wrong
+    assert reports["records"].count == 12
+    assert reports["records"].accuracy == 0
+    extractor.save_pretrained(tmp_path / "again")
+    again = Extractor.from_pretrained(tmp_path / "again").inspect("tea").confidence
+    assert again is not None
+    assert again.record == pytest.approx(after.record, abs=1e-4)
+
+
+def test_calibrating_on_nothing_keeps_the_curves(fitted: tuple[Extractor[Order], Path]) -> None:
+    extractor = Extractor.from_pretrained(fitted[1])
+    with pytest.raises(DatasetError, match="at least two"):
+        extractor.calibrate(ROWS[:1])
+    confidence = extractor.inspect("tea").confidence
+    assert confidence is not None
+    assert confidence.calibrated
+
+
 def test_a_damaged_calibration_is_refused(fitted: tuple[Extractor[Order], Path], tmp_path: Path) -> None:
     _, path = fitted
     copy = tmp_path / "copy"

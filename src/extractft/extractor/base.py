@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from extractft.config import GenerationConfig
+from extractft.artifact import Manifest
+from extractft.config import GenerationConfig, TrainingConfig
 from extractft.decoding import Engine, GrammarCompiler, TransformersEngine
-from extractft.modeling import BaseModelRef, load_model, load_tokenizer
+from extractft.modeling import BaseModelRef, attach_lora, load_adapter, load_model, load_tokenizer, merge_adapter
 from extractft.prompt import ChatRenderer
 
 __all__ = ["Base"]
@@ -43,9 +44,24 @@ class Base:
         own = ref if tokenizer_path is None else replace(ref, source="local", name=place, path=place)
         return cls(ref, load_tokenizer(own), load_model(ref, device=device, dtype=dtype))
 
-    def with_model(self, model: Any) -> Self:
-        """The same with an adapter around the weights."""
-        return replace(self, model=model)
+    @classmethod
+    def restored(cls, ref: BaseModelRef, path: Path, manifest: Manifest, *, device: str, dtype: str) -> Self:
+        """The model of a saved extractor, its adapter merged if its settings say so."""
+        base = cls.load(ref, device=device, dtype=dtype, tokenizer_path=path)
+        if not manifest.adapter:
+            return base
+        base = replace(base, model=load_adapter(base.model, path))
+        if manifest.config.generation.merge_adapter:
+            merge_adapter(base.model)
+        return base
+
+    @classmethod
+    def trainable(cls, ref: BaseModelRef, config: TrainingConfig, adapter: Path | None) -> Self:
+        """The model with an adapter to train: a fresh one, or a saved one to go on with."""
+        base = cls.load(ref, device=config.device, dtype=config.dtype, tokenizer_path=adapter)
+        if adapter is None:
+            return replace(base, model=attach_lora(base.model, config.lora, seed=config.seed))
+        return replace(base, model=load_adapter(base.model, adapter, trainable=True))
 
     @property
     def window(self) -> int:

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 
 from pydantic import ValidationError
 
-from extractft.errors import ArtifactError
+from extractft.errors import ArtifactError, DatasetError
 from extractft.evaluation import CalibrationReport, Calibrator, judge_record, measure_calibration
 from extractft.extractor.confidence import Confidence
 from extractft.schema import Schema
@@ -17,6 +17,8 @@ from extractft.schema import Schema
 __all__ = ["Answers", "Calibration"]
 
 T = TypeVar("T")
+FITTING = "extractft.evaluation.fitting"
+"""Loads scikit-learn, which takes its time: imported where it is needed."""
 
 
 @dataclass(slots=True)
@@ -46,6 +48,22 @@ class Answers:
             answers.records.append((confidence.record, exact))
         return answers
 
+    def cross_fitted(self) -> Self:
+        """The same answers with calibrated confidences, each by curves that were fitted on other records.
+
+        Raises:
+            DatasetError: There are values of less than two records.
+        """
+        if len({number for _, _, number in self.values}) < 2:
+            raise DatasetError("expected records with values from at least two examples, found fewer").hint(
+                "Confidence is calibrated on right and wrong answers; give more examples."
+            )
+        cross_fitted = importlib.import_module(FITTING).cross_fitted
+        confidences, right, groups = zip(*self.values, strict=True)
+        records, exact = zip(*self.records, strict=True)
+        values = zip(cross_fitted(confidences, right, groups), right, groups, strict=True)
+        return type(self)(list(values), list(zip(cross_fitted(records, exact), exact, strict=True)))
+
     def report(self) -> dict[str, CalibrationReport]:
         """How far the confidences can be believed; nothing on what there is none of."""
         found = {}
@@ -74,8 +92,7 @@ class Calibration:
         """Fit both curves; `None` if there are no values or no records to fit them on."""
         if not answers.values or not answers.records:
             return None
-        # scikit-learn is only needed here, and takes its time to load
-        fit_calibrator = importlib.import_module("extractft.evaluation.fitting").fit_calibrator
+        fit_calibrator = importlib.import_module(FITTING).fit_calibrator
         confidences, right, groups = zip(*answers.values, strict=True)
         records, exact = zip(*answers.records, strict=True)
         return cls(fit_calibrator(confidences, right, groups=groups), fit_calibrator(records, exact))

@@ -15,13 +15,8 @@ from extractft.artifact import Manifest, load_manifest, save_artifact
 from extractft.config import GenerationConfig, PromptConfig, TrainingConfig
 from extractft.data import Example, load_examples
 from extractft.decoding import Engine, GrammarCompiler
-from extractft.errors import (
-    ArtifactError,
-    ConfigError,
-    ExtractionError,
-    TrainingError,
-)
-from extractft.evaluation import EvaluationReport, evaluate_records
+from extractft.errors import ArtifactError, ConfigError, ExtractionError, TrainingError
+from extractft.evaluation import CalibrationReport, EvaluationReport, evaluate_records
 from extractft.extractor.base import Base
 from extractft.extractor.calibration import Calibration
 from extractft.extractor.extraction import Extraction, Outcome
@@ -29,7 +24,7 @@ from extractft.extractor.outcomes import Best, answers_of, certain, predictions_
 from extractft.extractor.rows import Rows
 from extractft.extractor.runner import Runner
 from extractft.extractor.start import going_on, matching_manifest, require_place
-from extractft.modeling import attach_lora, load_adapter, merge_adapter, resolve_base_model
+from extractft.modeling import merge_adapter, resolve_base_model
 from extractft.prompt import ChatRenderer, render_system_prompt
 from extractft.schema import Schema
 from extractft.training import Features, TrainingResult, build_features, is_main_process, train
@@ -126,9 +121,10 @@ class Extractor(Generic[T]):
         rows = Rows.load(data, eval_data, spec, columns, config)
         extractor = cls._to_train(spec, base_model, config, init_adapter)
         rows.check(spec, extractor._runner.chat, extractor._runner.grammar, extractor.config)
+        rows = rows.with_absences(spec, config)
         with ExitStack() as stack:
             place = directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="extractft-")))
-            extractor._train(rows.with_absences(spec, config), place, resume=resume)
+            extractor._train(rows, place, resume=resume)
         if directory is not None and is_main_process():
             extractor.save_pretrained(directory / "extractor")
         return extractor
@@ -152,8 +148,7 @@ class Extractor(Generic[T]):
         """
         prompt = prompt or PromptConfig()
         spec: Schema[T] = Schema.of(schema, omit_defaults=prompt.omit_defaults)
-        ref = resolve_base_model(base_model)
-        base = Base.load(ref, device=device, dtype=dtype)
+        base = Base.load(resolve_base_model(base_model), device=device, dtype=dtype)
         extractor = cls._assemble(spec, base, render_system_prompt(spec, prompt), generation or GenerationConfig())
         extractor.config = TrainingConfig(prompt=prompt, generation=extractor.generation)
         return extractor
@@ -190,11 +185,7 @@ class Extractor(Generic[T]):
         own = manifest.base_model
         ref = resolve_base_model(base_model) if base_model else resolve_base_model(own.name, revision=own.revision)
         manifest.require_base_model(ref)
-        base = Base.load(ref, device=device, dtype=dtype, tokenizer_path=path)
-        if manifest.adapter:
-            base = base.with_model(load_adapter(base.model, path))
-            if manifest.config.generation.merge_adapter:
-                merge_adapter(base.model)
+        base = Base.restored(ref, path, manifest, device=device, dtype=dtype)
         extractor = cls._assemble(spec, base, manifest.system_prompt, manifest.config.generation)
         extractor.config = manifest.config
         extractor.metrics = dict(manifest.metrics)
@@ -256,7 +247,7 @@ class Extractor(Generic[T]):
 
     def inspect_many(self, texts: Iterable[str], *, batch_size: int | None = None) -> Iterator[Outcome[T]]:
         """`inspect` for many texts, lazily and in order; the same arguments and errors as `extract_many`."""
-        outcomes = self._outcomes(texts, batch_size)
+        outcomes = self._runner.outcomes(texts, batch_size)
         return (o if isinstance(o, ExtractionError) else self._runner.explained(o) for o in outcomes)
 
     def extract_many(
@@ -280,17 +271,10 @@ class Extractor(Generic[T]):
         """
         if min_confidence is not None and not 0 <= min_confidence <= 1:
             raise ConfigError(f"expected a min_confidence between 0 and 1, found {min_confidence}")
-        outcomes = self._outcomes(texts, batch_size)
+        outcomes = self._runner.outcomes(texts, batch_size)
         if min_confidence is not None:
             outcomes = (certain(outcome, min_confidence, self._runner) for outcome in outcomes)
         return (outcome if isinstance(outcome, ExtractionError) else outcome.output for outcome in outcomes)
-
-    def _outcomes(self, texts: Iterable[str], batch_size: int | None) -> Iterator[Outcome[T]]:
-        if isinstance(texts, str | bytes):
-            raise TypeError(f"expected an iterable of texts, found a single {type(texts).__name__}; see `extract`")
-        if batch_size is not None and batch_size < 1:
-            raise ConfigError(f"expected a batch_size of at least 1, found {batch_size}")
-        return self._runner.run(iter(texts), batch_size=batch_size)
 
     def evaluate(
         self,
@@ -326,6 +310,27 @@ class Extractor(Generic[T]):
         answers = answers_of(self.schema, examples, outcomes, self._runner.confidence)
         return report.with_calibration(answers.report())
 
+    def calibrate(self, data: Any, *, columns: Mapping[str, str] | None = None) -> dict[str, CalibrationReport]:
+        """Learn anew how far confidences can be believed, from examples that the model was not trained on.
+
+        `fit` does so on the held-out rows, which are few; a hundred more make a better curve.
+
+        Args:
+            data: Examples, as `fit` takes them.
+            columns: Column mapping, ours to theirs.
+
+        Returns:
+            How good the new confidences of `"values"` and `"records"` are, each example's made from the others alone.
+
+        Raises:
+            DatasetError: Rows are bad, or there is no record to learn from.
+        """
+        examples = load_examples(data, self.schema, columns=columns)
+        answers = answers_of(self.schema, examples, self._run(examples), self._runner.raw_confidence)
+        reports = answers.cross_fitted().report()
+        self._runner.calibration = Calibration.fit(answers)
+        return reports
+
     # ------------------------------------------------------------------------------------------------- inside
 
     @classmethod
@@ -342,18 +347,13 @@ class Extractor(Generic[T]):
     ) -> Extractor[T]:
         """An extractor whose adapter is trainable: a fresh one, or a saved one with the prompt it was trained with."""
         ref = resolve_base_model(base_model)
-        init_adapter = None if init_adapter is None else Path(init_adapter).expanduser()
-        manifest = None if init_adapter is None else matching_manifest(init_adapter, schema, ref)
+        adapter = None if init_adapter is None else Path(init_adapter).expanduser()
+        manifest = None if adapter is None else matching_manifest(adapter, schema, ref)
         if manifest is not None:
             config = going_on(config, manifest)
-        base = Base.load(ref, device=config.device, dtype=config.dtype, tokenizer_path=init_adapter)
-        if manifest is None or init_adapter is None:
-            prompt = render_system_prompt(schema, config.prompt)
-            model = attach_lora(base.model, config.lora, seed=config.seed)
-        else:
-            prompt = manifest.system_prompt
-            model = load_adapter(base.model, init_adapter, trainable=True)
-        extractor = cls._assemble(schema, base.with_model(model), prompt, config.generation)
+        prompt = render_system_prompt(schema, config.prompt) if manifest is None else manifest.system_prompt
+        base = Base.trainable(ref, config, adapter)
+        extractor = cls._assemble(schema, base, prompt, config.generation)
         extractor.config = config.replace(max_length=min(config.max_length, base.window))
         return extractor
 

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from extractft.config import GenerationConfig
 from extractft.decoding import Completion, Engine, GenerationRequest, GrammarCompiler, RecordSize
 from extractft.errors import (
+    ConfigError,
     ExtractionError,
     InputTooLongError,
     OutputInvalidError,
@@ -99,6 +100,19 @@ class Runner(Generic[T]):
         self.max_window = max_window
         self.calibration: Calibration | None = None
         self._size = RecordSize.of(schema, lambda piece: len(chat.text_ids(piece)))
+
+    def outcomes(self, texts: Iterable[str], batch_size: int | None) -> Iterator[Outcome[T]]:
+        """`run` for what a caller hands over.
+
+        Raises:
+            TypeError: `texts` is one text, or no iterable.
+            ConfigError: `batch_size` is less than 1.
+        """
+        if isinstance(texts, str | bytes):
+            raise TypeError(f"expected an iterable of texts, found a single {type(texts).__name__}; see `extract`")
+        if batch_size is not None and batch_size < 1:
+            raise ConfigError(f"expected a batch_size of at least 1, found {batch_size}")
+        return self.run(iter(texts), batch_size=batch_size)
 
     def run(self, texts: Iterable[str], *, batch_size: int | None = None) -> Iterator[Outcome[T]]:
         """Outcomes in order; texts that cannot even be asked wait in line between those that can.
