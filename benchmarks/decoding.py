@@ -3,7 +3,11 @@
     python benchmarks/decoding.py --extractor DIR --data ../shared/data/snips_restaurant --limit 40 --batch-size 32
     python benchmarks/decoding.py --extractor DIR --texts test.jsonl
 
+    python benchmarks/decoding.py --shape qwen3-0.6b --data ../shared/data/snips_restaurant --limit 8 --batch-size 8
+
 `--data` names a set as `quality.py` does, and takes the test rows that it takes; `--texts` is any file of texts.
+`--shape` is a random model of a size for which there are no tuned weights: it is made to answer with the set's gold
+records, which shows time and nothing else (decoding_shape.py).
 
 Five ways, in turns text by text and then batch by batch, so that a busy machine slows all of them alike:
 
@@ -36,6 +40,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from decoding_shape import NOTICE, SHAPES, Targets, build_extractor, overrule
 from decoding_ties import Answer, compare, describe, summary
 from extractft import Extractor
 from extractft.decoding import Completion, GenerationRequest, TransformersEngine
@@ -67,7 +72,11 @@ class Timing:
 
 
 class Bench:
-    """One extractor's weights, run in different ways."""
+    """One extractor's weights, run in different ways.
+
+    Attributes:
+        targets: What the model is made to answer, if it is a random one.
+    """
 
     def __init__(self, extractor: Extractor[Any], *, max_new_tokens: int, lookup: int) -> None:
         runner, base = extractor._runner, extractor._own_base()
@@ -75,16 +84,20 @@ class Bench:
         self.end = runner.chat.end_token_id
         self.pad = self.end if base.tokenizer.pad_token_id is None else base.tokenizer.pad_token_id
         self.max_new_tokens, self.lookup = max_new_tokens, lookup
+        self.targets: Targets | None = None
 
     def engine(self) -> TransformersEngine:
         """An engine that has seen nothing yet."""
-        return TransformersEngine(
+        engine = TransformersEngine(
             self.model,
             end_token_id=self.end,
             pad_token_id=self.pad,
             config=self.runner.generation,
             prefix_ids=self.runner.chat.prefix_ids,
         )
+        if self.targets is not None:
+            self.targets.dictate(engine)
+        return engine
 
     def generate(self, requests: Sequence[GenerationRequest], **options: Any) -> list[Answer]:
         """`model.generate`, left-padded."""
@@ -95,6 +108,8 @@ class Bench:
             ids[row, width - len(request.prompt_ids) :] = torch.tensor(request.prompt_ids)
             mask[row, width - len(request.prompt_ids) :] = 1
         device = self.model.device
+        if self.targets is not None:
+            options["logits_processor"] = [self.targets.processor(requests, width)]
         with torch.no_grad():
             out = self.model.generate(
                 input_ids=ids.to(device),
@@ -119,7 +134,7 @@ class Bench:
         with torch.no_grad():
             ids = torch.tensor([token_ids], device=self.model.device)
             logits: Tensor = self.model(input_ids=ids, use_cache=False, logits_to_keep=1).logits[0, -1].float()
-        return logits
+        return logits if self.targets is None else overrule(logits[None], [self.targets.next_token(token_ids)])[0]
 
     def differences(
         self, requests: Sequence[GenerationRequest], timings: dict[str, Timing], pairs: Sequence[tuple[str, str]]
@@ -205,12 +220,35 @@ def _print(rows: list[dict[str, Any]]) -> None:
         )
 
 
-def read_texts(args: argparse.Namespace) -> list[str]:
-    """The texts to measure on and, behind them, those to warm up on."""
+def read_rows(args: argparse.Namespace) -> tuple[Any, list[tuple[str, Any]]]:
+    """The schema where it is known, and texts with their gold output: those to measure on, then those to warm up on."""
     count = args.limit + args.warm_up
     if args.data is not None:
-        return [text for text, _ in load_task(args.data, TRAIN, max(TEST, count), seed=0).test[:count]]
-    return [json.loads(line)["text"] for line in args.texts.read_text(encoding="utf-8").splitlines()[:count]]
+        task = load_task(args.data, TRAIN, max(TEST, count), seed=0)
+        return task.schema, task.test[:count]
+    lines = args.texts.read_text(encoding="utf-8").splitlines()[:count]
+    return None, [(json.loads(line)["text"], None) for line in lines]
+
+
+def prepare(args: argparse.Namespace) -> tuple[Bench, list[GenerationRequest]]:
+    """The model, and what to ask it."""
+    schema, rows = read_rows(args)
+    if args.shape is None:
+        extractor: Extractor[Any] = Extractor.from_pretrained(args.extractor)
+    else:
+        extractor = build_extractor(schema, layers=args.layers)
+    bench = Bench(extractor, max_new_tokens=args.max_new_tokens, lookup=args.lookup)
+    requests = [bench.runner.request(text) for text, _ in rows]
+    if args.shape is None:
+        return bench, requests
+    print(NOTICE)
+    targets, spec, chat = Targets(bench.end), extractor.schema, bench.runner.chat
+    answers = [chat.completion_ids(spec.canonical_json(spec.parse_value(gold))) for _, gold in rows]
+    pairs = zip(requests, answers, strict=True)
+    kept = [request for request, answer in pairs if targets.add(request, answer, limit=args.max_new_tokens)]
+    print(f"{len(requests) - len(kept)} of {len(requests)} gold records are too long or not in the grammar: left out")
+    bench.targets = targets
+    return bench, kept
 
 
 def measure(bench: Bench, requests: Sequence[GenerationRequest], args: argparse.Namespace) -> dict[str, Any]:
@@ -241,7 +279,10 @@ def measure(bench: Bench, requests: Sequence[GenerationRequest], args: argparse.
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--extractor", required=True, help="directory that save_pretrained wrote")
+    model = parser.add_mutually_exclusive_group(required=True)
+    model.add_argument("--extractor", help="directory that save_pretrained wrote")
+    model.add_argument("--shape", choices=SHAPES, help="random weights and the answers of --data: shows time alone")
+    parser.add_argument("--layers", type=int, default=None, help="fewer layers for --shape, for a quick look")
     texts = parser.add_mutually_exclusive_group(required=True)
     texts.add_argument("--data", help="folder of a set, complaints or orders, as for quality.py")
     texts.add_argument("--texts", type=Path, help="JSON lines with a `text`")
@@ -253,17 +294,20 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=None, help="torch threads")
     parser.add_argument("--only", choices=["single", "batched"], default=None)
     parser.add_argument("--output", type=Path, default=None, help="write the numbers there as JSON")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.shape is not None and args.data is None:
+        parser.error("--shape takes its answers from --data")
+    return args
 
 
 def main() -> None:
     args = parse_arguments()
     if args.threads:
         torch.set_num_threads(args.threads)
-    bench = Bench(Extractor.from_pretrained(args.extractor), max_new_tokens=args.max_new_tokens, lookup=args.lookup)
-    requests = [bench.runner.request(text) for text in read_texts(args)]
+    bench, requests = prepare(args)
     result: dict[str, Any] = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__}
-    result |= {"threads": torch.get_num_threads()}
+    result |= {"threads": torch.get_num_threads(), "data": args.data, "shape": args.shape, "layers": args.layers}
+    result |= {"notice": NOTICE} if args.shape else {}
     print(f"{result}; dtype {bench.model.dtype}, device {bench.model.device}")
     result |= measure(bench, requests, args)
     if args.output is not None:

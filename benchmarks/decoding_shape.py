@@ -1,0 +1,139 @@
+"""A stand-in for a tuned Qwen3-0.6B: a random model of exactly its shape whose answers are dictated.
+
+The real tokenizer writes the prompts, and every pass really runs through all weights. Only then are the logits
+overruled: the next token of the text's gold record becomes the best one, for `generate` and for the engine alike. So
+the passes, their widths and their costs are those of a model that answers with the gold records.
+
+It shows time. It does not show answers: there is nothing to learn of quality. Drafts, prompt lookup's as well, are
+right as often as they are for a model that is never wrong; a tuned one errs, mostly towards what is usual. Logits are
+never close, so that there are no near ties.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoTokenizer, LogitsProcessor
+
+from extractft import Extractor, GenerationConfig, PromptConfig, Schema, TrainingConfig
+from extractft.decoding import GenerationRequest, TransformersEngine, accepts
+from extractft.decoding.packed import PackedModel, Span
+from extractft.extractor.base import Base
+from extractft.modeling import BaseModelRef
+from extractft.prompt import render_system_prompt
+from training import QWEN3_SHAPE, build_model
+
+SHAPES = ("qwen3-0.6b",)
+TOKENIZER = Path(
+    os.environ.get("EXTRACTFT_QWEN3_TOKENIZER", Path(__file__).resolve().parent.parent / ".cache" / "qwen3-tokenizer")
+)
+NOTICE = (
+    "Random weights, answers dictated: the times are those of a model that is always right. They say nothing of "
+    "answers, and drafts are right more often than with a tuned model."
+)
+HIGH = 1e4
+"""A logit that no random model comes near."""
+
+
+def build_extractor(schema: Any, *, layers: int | None) -> Extractor[Any]:
+    """An extractor on random weights in float32; `layers` makes it smaller, for a quick look."""
+    if not (TOKENIZER / "tokenizer.json").exists():
+        raise SystemExit(f"expected Qwen3's tokenizer in {TOKENIZER}; `make setup` puts it there")
+    config = TrainingConfig(device="cpu", dtype="float32")
+    model = build_model(QWEN3_SHAPE, layers=layers, config=config).merge_and_unload()
+    ref = BaseModelRef(QWEN3_SHAPE, "local", str(TOKENIZER))
+    base = Base(ref, AutoTokenizer.from_pretrained(TOKENIZER), model.requires_grad_(False))
+    prompt = PromptConfig()
+    spec: Schema[Any] = Schema.of(schema, omit_defaults=prompt.omit_defaults)
+    return Extractor._assemble(spec, base, render_system_prompt(spec, prompt), GenerationConfig())
+
+
+class Targets:
+    """What each prompt is to be answered with."""
+
+    def __init__(self, end_token_id: int) -> None:
+        self._end = end_token_id
+        self._answers: dict[tuple[int, ...], tuple[int, ...]] = {}
+
+    def add(self, request: GenerationRequest, token_ids: Sequence[int], *, limit: int) -> bool:
+        """Take note of an answer, end token included, unless it does not fit or the grammar refuses it."""
+        if len(token_ids) > min(limit, request.max_new_tokens) or not accepts(request.grammar, token_ids):
+            return False
+        self._answers[request.prompt_ids] = tuple(token_ids)
+        return True
+
+    def token(self, prompt_ids: tuple[int, ...], place: int) -> int:
+        """The token at a place of a prompt's answer; behind it the end token, again and again.
+
+        What stands before that place does not matter: where it is no part of the answer, it was a wrong draft, and
+        what follows is thrown away.
+        """
+        answer = self._answers[prompt_ids]
+        return answer[place] if place < len(answer) else self._end
+
+    def next_token(self, token_ids: Sequence[int]) -> int:
+        """The token behind a prompt and the beginning of its answer."""
+        ids = tuple(token_ids)
+        prompt = next(prompt for prompt in self._answers if ids[: len(prompt)] == prompt)
+        return self.token(prompt, len(ids) - len(prompt))
+
+    def processor(self, requests: Sequence[GenerationRequest], width: int) -> LogitsProcessor:
+        """What overrules the logits of `generate`, for prompts padded on the left to `width` tokens."""
+        return _Overruled(self, [request.prompt_ids for request in requests], width)
+
+    def dictate(self, engine: TransformersEngine) -> None:
+        """Overrule the logits of an engine that has done nothing yet."""
+        if not engine.packed:
+            raise SystemExit("expected a model whose layers can be packed")
+        batch = engine._batch
+        batch.model = _OverruledModel(batch.model.model, batch.model.prefix_ids, self)
+
+
+class _Overruled(LogitsProcessor):
+    """For `generate`, whose tokens stand at the same place in all rows."""
+
+    def __init__(self, targets: Targets, prompts: Sequence[tuple[int, ...]], width: int) -> None:
+        self._targets, self._prompts, self._width = targets, prompts, width
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        place = input_ids.shape[1] - self._width
+        return overrule(scores, [self._targets.token(prompt, place) for prompt in self._prompts])
+
+
+class _OverruledModel(PackedModel):
+    """For the engine, whose rows stand at different places: the prompt is read from the row's own spans."""
+
+    def __init__(self, model: Any, prefix_ids: Sequence[int], targets: Targets) -> None:
+        super().__init__(model, prefix_ids)
+        self._targets = targets
+        self._rows: dict[int, list[int]] = {}
+        self._prompts: dict[int, tuple[int, ...]] = {}
+
+    def forward(self, spans: Sequence[Span]) -> Tensor:
+        logits = super().forward(spans)
+        return overrule(logits, [token for span in spans for token in self._wanted(span)])
+
+    def _wanted(self, span: Span) -> list[int]:
+        begin = len(self.prefix_ids) if span.shared else 0
+        if span.start == begin:  # another row has taken the slot
+            self._rows[span.slot] = list(self.prefix_ids[:begin])
+            self._prompts.pop(span.slot, None)
+        end = span.start + len(span.token_ids)
+        if span.slot not in self._prompts:
+            self._rows[span.slot] += span.token_ids
+            if span.wanted:  # the first logits that are wanted of a row are those behind its prompt
+                self._prompts[span.slot] = tuple(self._rows.pop(span.slot)[: end - span.wanted + 1])
+        prompt = self._prompts.get(span.slot, ())
+        return [self._targets.token(prompt, place + 1 - len(prompt)) for place in range(end - span.wanted, end)]
+
+
+def overrule(logits: Tensor, token_ids: Sequence[int]) -> Tensor:
+    """Make one token of each row, shape `[rows, vocab_size]`, by far the best."""
+    rows = torch.arange(len(token_ids), device=logits.device)
+    logits[rows, torch.tensor(token_ids, dtype=torch.long, device=logits.device)] = HIGH
+    return logits
