@@ -1,0 +1,258 @@
+"""Whether memory stays bounded over a long stream of texts, and what a bad text among them costs.
+
+    python benchmarks/memory.py --extractor DIR --data ../shared/data/snips_restaurant --threads 1
+    python benchmarks/memory.py --tiny                  # a random model of a few thousand weights: the machinery alone
+
+10,000 texts go through `extract_many`: pieces of the set's texts, no two alike, and among them long ones, ones beyond
+the window, empty ones, ones of control tokens only, and ones with lone surrogates. A tenth are texts whose record is
+known from before, extracted alone: where they come out in another order, or spoiled by a neighbour, it shows.
+
+Every 1,000 texts the peak of resident memory since the last line is printed (Linux). The verdict is `held` if
+
+- no peak is above the bound, which is fixed before the first text: what the process has after loading and a first
+  record, twice the memory of the engine's slots, the tensors of its widest pass, and 256 MiB for everything else;
+- the peaks do not grow: none of the second half is 5 %, and 64 MiB, above the highest of the first half;
+- each text beyond the window or with a surrogate gave its own error, and no other text gave one that is not about its
+  own record;
+- errors carry the text that they are about, and known texts gave their known records.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import itertools
+import json
+import random
+import tempfile
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import BaseModel, Field
+
+from extractft import Extractor, GenerationConfig
+from extractft.decoding.drafts import MAX_DRAFT
+from extractft.errors import ExtractionError, InputTooLongError, OutputInvalidError, OutputTruncatedError
+from extractft.testing import byte_tokenizer, tiny_model
+from quality import load_task
+
+SHARES = {"plain": 68, "known": 10, "long": 8, "huge": 4, "empty": 4, "controls": 4, "surrogate": 2}
+"""Texts of each kind in a hundred."""
+EXPECTED: dict[str, type[ExtractionError]] = {"huge": InputTooLongError, "surrogate": ExtractionError}
+OWN = (OutputTruncatedError, OutputInvalidError)
+"""Errors that are about the record that was written."""
+CONTROLS = ("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<think>", "</think>")
+KNOWN = 20
+MIB = 1 << 20
+REST, SLACK, GROWTH = 256 * MIB, 64 * MIB, 0.05
+
+
+class Note(BaseModel):
+    """What the tiny model writes; a random one would fill longer records to the end of their budget."""
+
+    kind: Literal["question", "order", "complaint", "thanks"]
+    code: Annotated[str, Field(max_length=6)]
+    urgent: bool
+
+
+def build_tiny() -> Extractor[Any]:
+    """A random model behind the tokenizer with one token a byte."""
+    with tempfile.TemporaryDirectory() as directory:
+        tiny_model(num_hidden_layers=2).save_pretrained(directory)
+        byte_tokenizer().save_pretrained(directory)
+        return Extractor.from_base(Note, base_model=directory, generation=GenerationConfig(max_new_tokens=96))
+
+
+class Texts:
+    """The stream; its texts depend on their number alone."""
+
+    def __init__(self, pool: Sequence[str], count: int, *, longest: int, huge: int) -> None:
+        self.known = [text for text in dict.fromkeys(pool) if len(text) >= 8][:KNOWN]
+        self.waiting: deque[tuple[str, str]] = deque()
+        self.ahead = 0
+        self._pool, self._count, self._longest, self._huge = pool, count, longest, huge
+
+    def __iter__(self) -> Iterator[str]:
+        for number in range(self._count):
+            kind, text = self._make(number)
+            self.waiting.append((kind, text))
+            self.ahead = max(self.ahead, len(self.waiting))
+            yield text
+
+    def _make(self, number: int) -> tuple[str, str]:
+        rng = random.Random(number)
+        (kind,) = rng.choices(list(SHARES), weights=list(SHARES.values()))
+        base = rng.choice(self._pool)
+        match kind:
+            case "plain":
+                start = rng.randrange(1 + len(base) // 2)
+                return kind, f"{base[start : start + rng.randrange(1, 1 + len(base))]} {number}"
+            case "known":
+                return kind, rng.choice(self.known)
+            case "long" | "huge":
+                low, high = (self._longest // 4, self._longest) if kind == "long" else (self._huge, 4 * self._huge)
+                return kind, self._repeated(rng, rng.randrange(low, high))
+            case "empty":
+                return kind, rng.choice(["", " ", "\n\n"])
+            case "controls":
+                return kind, "".join(rng.choices(CONTROLS, k=rng.randrange(1, 40)))
+        place = rng.randrange(1 + len(base))
+        return kind, base[:place] + rng.choice("\ud800\udfff") + base[place:]
+
+    def _repeated(self, rng: random.Random, length: int) -> str:
+        parts, total = [], 0
+        while total < length:
+            parts.append(rng.choice(self._pool))
+            total += len(parts[-1]) + 1
+        return " ".join(parts)[:length]
+
+
+@dataclass(slots=True)
+class Findings:
+    """What came out.
+
+    Attributes:
+        outcomes: How often each kind of text gave what.
+        wrong: What should not have been, by what it is.
+    """
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    wrong: Counter[str] = field(default_factory=Counter)
+
+    def check(self, kind: str, text: str, outcome: Any, known: dict[str, Any]) -> None:
+        failed = isinstance(outcome, ExtractionError)
+        self.outcomes[f"{kind}: {type(outcome).__name__ if failed else 'record'}"] += 1
+        if kind in EXPECTED:
+            self.wrong["a bad text did not give its error"] += type(outcome) is not EXPECTED[kind]
+        elif failed:
+            self.wrong["a good text gave an error of another kind"] += not isinstance(outcome, OWN)
+        if failed:
+            self.wrong["an error was about another text"] += outcome.text != text
+        if kind == "known":
+            self.wrong["a known text gave another record"] += comparable(outcome) != known[text]
+
+
+def comparable(outcome: Any) -> Any:
+    return type(outcome).__name__ if isinstance(outcome, ExtractionError) else outcome
+
+
+def memory_bound(extractor: Extractor[Any], rows: int) -> int:
+    """What resident memory must not exceed, counted from what it is now, in bytes."""
+    model, batch = extractor._own_base().model, extractor._runner.engine._batch  # type: ignore[attr-defined]
+    config = model.config.get_text_config()
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    width = next(model.parameters()).element_size()
+    token = 2 * config.num_hidden_layers * config.num_key_value_heads * size * width
+    slots = 2 * batch._max_tokens * token  # the old ones and the new ones while they are made larger
+    logits = rows * (MAX_DRAFT + 1) * batch._vocab_size * 4 * 4
+    scores = 512 * config.num_attention_heads * min(batch._max_tokens, extractor._runner.max_window) * 4 * 3
+    return status("VmRSS") + slots + logits + scores + REST
+
+
+def status(name: str) -> int:
+    """`VmRSS`, what is resident now, or `VmHWM`, the most since the last reset; in bytes."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
+
+
+def reset_peak() -> None:
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def held(extractor: Extractor[Any]) -> dict[str, int]:
+    """What the engine keeps from text to text."""
+    batch = extractor._runner.engine._batch  # type: ignore[attr-defined]
+    prefix, masks = batch.model._prefix, batch._masks
+    return {
+        "rows": len(batch),
+        "slot_bytes": batch.model.store.nbytes,
+        "prefix_bytes": 0 if prefix is None else prefix.nbytes,
+        "mask_bytes": 0 if masks is None else len(masks._memory),
+        "phrases": len(batch._memory._phrases),
+    }
+
+
+def run(extractor: Extractor[Any], texts: Texts, *, rows: int, every: int) -> dict[str, Any]:
+    """All texts through `extract_many`, a line for every so many."""
+    known = {text: comparable(next(extractor.extract_many([text]))) for text in texts.known}
+    gc.collect()
+    bound, findings, peaks = memory_bound(extractor, rows), Findings(), []
+    print(f"bound {bound / MIB:.0f} MiB, now {status('VmRSS') / MIB:.0f} MiB; {held(extractor)}", flush=True)
+    reset_peak()
+    started, cpu = time.perf_counter(), time.process_time()
+    outcomes = extractor.extract_many(texts, batch_size=rows)
+    for done in itertools.count(1):
+        outcome = next(outcomes, None)
+        if outcome is not None:
+            findings.check(*texts.waiting.popleft(), outcome, known)
+        if done % every == 0 if outcome is not None else (done - 1) % every:
+            peaks.append(status("VmHWM"))
+            reset_peak()
+            failed = sum(n for name, n in findings.outcomes.items() if not name.endswith("record"))
+            print(
+                f"{findings.outcomes.total():6d} texts, peak {peaks[-1] / MIB:.0f} MiB, "
+                f"{failed} errors, {time.process_time() - cpu:.0f} s of processor",
+                flush=True,
+            )
+        if outcome is None:
+            break
+    seconds = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu}
+    return verdict(bound, peaks, findings, texts) | seconds | {"held": held(extractor)}
+
+
+def verdict(bound: int, peaks: Sequence[int], findings: Findings, texts: Texts) -> dict[str, Any]:
+    """What was found, and whether it is as it should be."""
+    half = max(1, len(peaks) // 2)
+    growth = max(peaks[half:], default=0) - max(peaks[:half])
+    wrong = {name: count for name, count in findings.wrong.items() if count}
+    if missing := texts._count - findings.outcomes.total() + len(texts.waiting):
+        wrong["texts without an outcome"] = missing
+    if max(peaks) > bound:
+        wrong["peaks above the bound"] = sum(peak > bound for peak in peaks)
+    if growth > max(GROWTH * max(peaks[:half]), SLACK):
+        wrong["MiB that the second half is above the first"] = growth // MIB
+    return {
+        "verdict": "broken" if wrong else "held",
+        "wrong": wrong,
+        "bound": bound,
+        "peaks": list(peaks),
+        "growth": growth,
+        "outcomes": dict(sorted(findings.outcomes.items())),
+        "most_texts_ahead": texts.ahead,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    model = parser.add_mutually_exclusive_group(required=True)
+    model.add_argument("--extractor", help="directory that save_pretrained wrote")
+    model.add_argument("--tiny", action="store_true", help="a tiny random model")
+    parser.add_argument("--data", default="complaints", help="whose texts to cut up: a folder, complaints or orders")
+    parser.add_argument("--texts", type=int, default=10_000)
+    parser.add_argument("--every", type=int, default=1000, help="texts between two lines")
+    parser.add_argument("--longest", type=int, default=None, help="characters of the longest text that fits")
+    parser.add_argument("--huge", type=int, default=100_000, help="characters of the shortest that does not")
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--output", type=Path, default=None, help="write what was found there as JSON")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    pool = [text for text, _ in load_task(args.data, 200, 60, seed=0).test]
+    extractor = build_tiny() if args.tiny else Extractor.from_pretrained(args.extractor)
+    texts = Texts(pool, args.texts, longest=args.longest or (700 if args.tiny else 2000), huge=args.huge)
+    result = run(extractor, texts, rows=args.batch_size, every=args.every)
+    print("\n".join(f"{name:40} {value}" for name, value in result["outcomes"].items()))
+    print({name: result[name] for name in ("held", "most_texts_ahead", "seconds", "cpu_seconds")})
+    print(f"{result['verdict']}: {result['wrong'] or 'bounded, in order, each error its own'}")
+    if args.output is not None:
+        args.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    raise SystemExit(result["verdict"] != "held")
+
+
+if __name__ == "__main__":
+    main()
