@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import itertools
 import json
 import random
 import tempfile
@@ -75,10 +74,11 @@ class Texts:
         self.known = [text for text in dict.fromkeys(pool) if len(text) >= 8][:KNOWN]
         self.waiting: deque[tuple[str, str]] = deque()
         self.ahead = 0
-        self._pool, self._count, self._longest, self._huge = pool, count, longest, huge
+        self.count = count
+        self._pool, self._longest, self._huge = pool, longest, huge
 
     def __iter__(self) -> Iterator[str]:
-        for number in range(self._count):
+        for number in range(self.count):
             kind, text = self._make(number)
             self.waiting.append((kind, text))
             self.ahead = max(self.ahead, len(self.waiting))
@@ -136,6 +136,11 @@ class Findings:
         if kind == "known":
             self.wrong["a known text gave another record"] += comparable(outcome) != known[text]
 
+    @property
+    def errors(self) -> int:
+        """How many texts gave one."""
+        return sum(count for name, count in self.outcomes.items() if not name.endswith(": record"))
+
 
 def comparable(outcome: Any) -> Any:
     return type(outcome).__name__ if isinstance(outcome, ExtractionError) else outcome
@@ -182,25 +187,22 @@ def run(extractor: Extractor[Any], texts: Texts, *, rows: int, every: int) -> di
     known = {text: comparable(next(extractor.extract_many([text]))) for text in texts.known}
     gc.collect()
     bound, findings, peaks = memory_bound(extractor, rows), Findings(), []
-    print(f"bound {bound / MIB:.0f} MiB, now {status('VmRSS') / MIB:.0f} MiB; {held(extractor)}", flush=True)
+    distinct = len({repr(record) for record in known.values()})
+    print(f"bound {bound / MIB:.0f} MiB, now {status('VmRSS') / MIB:.0f} MiB; {held(extractor)}")
+    print(f"{len(known)} known texts with {distinct} different records", flush=True)
     reset_peak()
     started, cpu = time.perf_counter(), time.process_time()
-    outcomes = extractor.extract_many(texts, batch_size=rows)
-    for done in itertools.count(1):
-        outcome = next(outcomes, None)
-        if outcome is not None:
-            findings.check(*texts.waiting.popleft(), outcome, known)
-        if done % every == 0 if outcome is not None else (done - 1) % every:
+    for done, outcome in enumerate(extractor.extract_many(texts, batch_size=rows), start=1):
+        findings.check(*texts.waiting.popleft(), outcome, known)
+        if done % every == 0:
             peaks.append(status("VmHWM"))
             reset_peak()
-            failed = sum(n for name, n in findings.outcomes.items() if not name.endswith("record"))
             print(
-                f"{findings.outcomes.total():6d} texts, peak {peaks[-1] / MIB:.0f} MiB, "
-                f"{failed} errors, {time.process_time() - cpu:.0f} s of processor",
+                f"{done:6d} texts, peak {peaks[-1] / MIB:.0f} MiB, now {status('VmRSS') / MIB:.0f} MiB, "
+                f"{findings.errors} errors, {time.process_time() - cpu:.0f} s of processor",
                 flush=True,
             )
-        if outcome is None:
-            break
+    peaks.append(status("VmHWM"))
     seconds = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu}
     return verdict(bound, peaks, findings, texts) | seconds | {"held": held(extractor)}
 
@@ -210,7 +212,7 @@ def verdict(bound: int, peaks: Sequence[int], findings: Findings, texts: Texts) 
     half = max(1, len(peaks) // 2)
     growth = max(peaks[half:], default=0) - max(peaks[:half])
     wrong = {name: count for name, count in findings.wrong.items() if count}
-    if missing := texts._count - findings.outcomes.total() + len(texts.waiting):
+    if missing := texts.count - findings.outcomes.total():
         wrong["texts without an outcome"] = missing
     if max(peaks) > bound:
         wrong["peaks above the bound"] = sum(peak > bound for peak in peaks)
