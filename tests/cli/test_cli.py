@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -106,6 +107,19 @@ def test_evaluate_with_the_class_and_the_baseline(workplace: Path) -> None:
     assert done.exit_code == 0, done.output
     assert json.loads((workplace / "r.json").read_text())["exact_rate"] == 1
     assert "baseline" in done.stdout
+
+
+def test_calibrate_says_what_it_found_and_keeps_it(workplace: Path) -> None:
+    shutil.copytree(workplace / "out", workplace / "calibrated", dirs_exist_ok=True)
+    assert json.loads((workplace / "calibrated" / "manifest.json").read_text())["calibration"] is None
+    done = run(workplace, "calibrate", "calibrated", "rows.jsonl")
+    assert done.exit_code == 0, done.output
+    values, records = done.stdout.splitlines()
+    assert values.startswith("values: 5, 1.000 right")
+    assert records.startswith("records: 4, 1.000 right")
+    assert json.loads((workplace / "calibrated" / "manifest.json").read_text())["calibration"]["records"]
+    explained = run(workplace, "extract", "calibrated", "texts.jsonl", "--explain").stdout.splitlines()[0]
+    assert json.loads(explained)["confidence"]["calibrated"]
 
 
 def test_check_is_content_or_not(workplace: Path) -> None:

@@ -212,6 +212,27 @@ def evaluate(
         report.save_html(html, baseline=before, learning_curve=points)
 
 
+@app.command()
+def calibrate(
+    extractor: ArtifactArgument,
+    data: DataArgument,
+    schema: Annotated[str | None, typer.Option(help="The class, to run its validators: module:Class.")] = None,
+    base_model: Annotated[str | None, typer.Option(help="Where the base model is now, if it has moved.")] = None,
+    column: ColumnOption = None,
+) -> None:
+    """Learn from DATA, which the model was not trained on, how far confidences can be believed; kept in EXTRACTOR."""
+    model = extractft.Extractor.from_pretrained(
+        extractor, schema=load_schema(schema) if schema else None, base_model=base_model
+    )
+    for what, report in model.calibrate(data, columns=pairs(column, "--column") or None).items():
+        low, high = report.ece_interval
+        sys.stdout.write(
+            f"{what}: {report.count}, {report.accuracy:.3f} right ({report.accuracy_at(0.9):.3f} of the surest 90 %); "
+            f"confidence is off by {report.ece:.3f} on average (95 % interval {low:.3f} to {high:.3f})\n"
+        )
+    model.save_pretrained(extractor)
+
+
 @app.command("learning-curve")
 def learning_curve(
     schema: SchemaArgument,
