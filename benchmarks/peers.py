@@ -149,6 +149,7 @@ class Bench:
     extractor: Extractor[Any]
     prompts: list[Prompt]
     warm_up: list[Prompt]
+    about: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def makers(self, mode: str) -> dict[str, Maker]:
         """One for each way of this mode. Ways with the same weights share no server, or one would warm the other."""
@@ -218,6 +219,7 @@ class Bench:
         try:
             peer = make(stack)
             print(f"{name}, {size} side by side: {peer.ready}", flush=True)
+            self.about[name] = {key: value for key, value in peer.ready.items() if key != "address"}
             if isinstance(peer, Outlines) and peer.tokenize(self.prompts) != [list(p.ids) for p in self.prompts]:
                 print(f"{name}: its tokenizer cuts some prompts otherwise")
             self._warm(peer, size)
@@ -281,9 +283,10 @@ def main() -> None:
     result = {
         "set": task.name,
         "texts": len(texts),
-        "settings": {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items() if k != "extractor"},
+        "settings": {k: v.name if isinstance(v, Path) else v for k, v in vars(args).items() if k != "extractor"},
         "machine": platform.processor() or platform.machine(),
         "date": datetime.now(UTC).date().isoformat(),
+        "engines": bench.about,
         "ways": rows,
     }
     path = RESULTS / f"peers-{args.name or task.name}.json"
