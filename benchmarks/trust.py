@@ -4,8 +4,8 @@
     python benchmarks/trust.py --extractor DIR --data complaints --test 400
 
 `DIR` is what `benchmarks/quality.py` left in `benchmarks/.cache/quality/runs/NAME/extractor`. Test rows are extracted
-twice, as the extractor was trained, and with every field verbatim whose training values are all copied from their
-texts (`--verbatim auto`, or name them). Calibration is measured three ways: the model's own confidences, the curves
+twice, as the extractor was trained, and with every text field verbatim but those with a training value that is not in
+its text. Calibration is measured three ways: the model's own confidences, the curves
 that `fit` makes on its few held-out rows, and curves cross-fitted on the test rows, in which no row has a say in its
 own: what `calibrate` gives with as many rows. Results are kept in `benchmarks/results/trust` and not measured again
 while they are there; seconds are processor seconds.
@@ -22,7 +22,8 @@ from typing import Any
 import torch
 
 from extractft import Extraction, Extractor, Schema
-from extractft.data import Example, check_examples, split_examples
+from extractft.data import Example, split_examples
+from extractft.data.fieldstats import collect_stats
 from extractft.errors import ExtractionError
 from extractft.evaluation import CalibrationReport, evaluate_records
 from extractft.extractor.calibration import Calibration
@@ -38,9 +39,10 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     task = load_task(arguments.data, arguments.train, arguments.test, seed=0)
     free: Extractor[Any] = Extractor.from_pretrained(arguments.extractor, schema=task.schema)
-    fields = verbatim_fields(task, free.schema) if arguments.verbatim == "auto" else arguments.verbatim.split(",")
-    strict: Extractor[Any] = Extractor.from_pretrained(arguments.extractor, schema=marked(free.schema, fields))
-    print(f"{task.name}: {len(task.test)} test rows; verbatim: {', '.join(fields) or 'nothing'}")
+    rewritten = rewritten_fields(task, free.schema)
+    schema = verbatim(free.schema, free=rewritten)
+    strict: Extractor[Any] = Extractor.from_pretrained(arguments.extractor, schema=schema)
+    print(f"{task.name}: {len(task.test)} test rows; verbatim: all text fields but {', '.join(rewritten) or 'none'}")
     for name, extractor in (("free", free), ("verbatim", strict)):
         path = ROOT / "results" / "trust" / f"{task.name}-{len(task.test)}-{arguments.label}{name}.json"
         result = cached(path, lambda extractor=extractor: measured(extractor, task))
@@ -49,22 +51,22 @@ def main() -> None:
             print(f"  {key:32} {value if not isinstance(value, float) else round(value, 4)}")
 
 
-def verbatim_fields(task: Task, schema: Schema[Any]) -> list[str]:
-    """The fields whose training values are all copied."""
+def rewritten_fields(task: Task, schema: Schema[Any]) -> list[str]:
+    """The text fields with a training value that is not in its text."""
     examples = [Example(text, schema.parse_value(output)) for text, output in task.train]
-    return [finding.field for finding in check_examples(examples, schema).of_kind("could_be_verbatim")]
+    return [path for path, found in collect_stats(examples, schema).items() if found.not_verbatim]
 
 
-def marked(schema: Schema[Any], fields: Sequence[str]) -> Schema[Any]:
-    """The schema with these fields, named by path with `*` for list items, verbatim."""
+def verbatim(schema: Schema[Any], *, free: Sequence[str]) -> Schema[Any]:
+    """The schema with all text fields verbatim but some, named by path with `*` for list items."""
 
     def mark(node: Any, path: str) -> Any:
         if not isinstance(node, dict):
             return node
-        if node.get("kind") == "string" and path in fields and not node.get("format"):
+        if node.get("kind") == "string" and path not in free and not node.get("format"):
             return {**node, "verbatim": "exact"}
         if node.get("kind") == "object":
-            return {**node, "fields": [{**f, "node": mark(f["node"], join(path, f["name"]))} for f in node["fields"]]}
+            return {**node, "fields": [{**f, "node": mark(f["node"], join(path, f["key"]))} for f in node["fields"]]}
         if node.get("kind") == "array":
             return {**node, "items": mark(node.get("items"), join(path, "*"))}
         if node.get("kind") == "union":
@@ -154,7 +156,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--data", required=True)
     parser.add_argument("--train", type=int, default=200)
     parser.add_argument("--test", type=int, default=400)
-    parser.add_argument("--verbatim", default="auto", help="fields, separated by commas")
     parser.add_argument("--label", default="", help="put before the names of the results, for another extractor")
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
