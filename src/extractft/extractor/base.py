@@ -23,11 +23,13 @@ class Base:
         ref: Where the base weights came from.
         tokenizer: The base model's tokenizer.
         model: The base model, or the PEFT model around it.
+        eight_bit: Whether engines multiply in 8 bits.
     """
 
     ref: BaseModelRef
     tokenizer: Any
     model: Any
+    eight_bit: bool = False
 
     @classmethod
     def load(cls, ref: BaseModelRef, *, device: str, dtype: str, tokenizer_path: str | Path | None = None) -> Self:
@@ -36,13 +38,16 @@ class Base:
         Args:
             ref: The base model.
             device: Device to load it on.
-            dtype: Type of its weights.
+            dtype: Type of its weights; `int8` for float32 on the processor and products in 8 bits.
             tokenizer_path: A saved extractor whose tokenizer and chat template to take: they are what it was trained
                 with, whatever has become of those of the base model.
         """
         place = str(tokenizer_path or ref.path)
         own = ref if tokenizer_path is None else replace(ref, source="local", name=place, path=place)
-        return cls(ref, load_tokenizer(own), load_model(ref, device=device, dtype=dtype))
+        eight_bit = dtype == "int8"
+        if eight_bit:
+            device, dtype = "cpu" if device == "auto" else device, "float32"
+        return cls(ref, load_tokenizer(own), load_model(ref, device=device, dtype=dtype), eight_bit)
 
     @classmethod
     def restored(cls, ref: BaseModelRef, path: Path, manifest: Manifest, *, device: str, dtype: str) -> Self:
@@ -77,6 +82,7 @@ class Base:
             pad_token_id=chat.end_token_id if pad is None else pad,
             config=generation,
             prefix_ids=chat.prefix_ids,
+            eight_bit=self.eight_bit,
         )
 
     def grammar(self, chat: ChatRenderer) -> GrammarCompiler:

@@ -1,0 +1,142 @@
+"""Linear layers in 8 bits on a processor: a third to a fifth of the time of float32, for nearly the same products.
+
+Weights are rounded to 8 bits for each output, activations for each token, and summed as integers, exactly. A token's
+product depends on that token alone, so that rows of a batch come out as they do alone. Single channels of a language
+model's activations are far larger than the others and would take all the steps: what they are larger by is moved into
+the weights beforehand, as seen on the tokens of the prompt (SmoothQuant, Xiao et al., 2023, with its alpha of one
+half). Knows modules and tensors; knows nothing of decoding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from extractft.errors import ConfigError
+
+__all__ = ["EightBit"]
+
+_LEAST_WEIGHTS = 1 << 16
+"""Smaller layers, such as those of an adapter, stay as they are: there is nothing to gain."""
+_LEVELS = 127
+"""Steps from zero to the largest number."""
+_TINY = torch.finfo(torch.float32).tiny
+_FLOOR = 1e-5
+"""Channels that are silent on the sample are taken to be this loud."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rounded:
+    """A layer in 8 bits.
+
+    Attributes:
+        weight: Whole numbers, shape `[out, in]`.
+        step: The size of one step for each output, shape `[out]`.
+        smoothing: What activations are multiplied by, and weights were divided by, shape `[in]`.
+        bias: The layer's own.
+    """
+
+    weight: Tensor
+    step: Tensor
+    smoothing: Tensor
+    bias: Tensor | None
+
+    @classmethod
+    def of(cls, layer: nn.Linear, loudest: Tensor | None) -> _Rounded:
+        weight = layer.weight.detach()
+        smoothing = torch.ones(weight.shape[1])
+        if loudest is not None:
+            smoothing = (weight.abs().amax(dim=0).clamp_min(_FLOOR) / loudest.clamp_min(_FLOOR)).sqrt_()
+            weight = weight / smoothing
+        step = weight.abs().amax(dim=1).clamp_min(_TINY) / _LEVELS
+        return cls((weight / step[:, None]).round_().to(torch.int8), step, smoothing, layer.bias)
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """What `F.linear` gives, nearly."""
+        smooth = rows.reshape(-1, len(self.smoothing)) * self.smoothing
+        step = smooth.abs().amax(dim=1, keepdim=True).clamp_min_(_TINY).div_(_LEVELS)
+        sums = torch._int_mm(smooth.div_(step).round_().to(torch.int8), self.weight.t())
+        product = sums * step * self.step
+        product = product if self.bias is None else product + self.bias
+        return product.reshape(*rows.shape[:-1], len(self.step))
+
+
+class EightBit:
+    """The linear layers of one model.
+
+    The weights themselves stay, for training and saving; their 8-bit copies take a quarter as much memory again.
+
+    Args:
+        model: A causal language model in float32 on a processor. It is as it was outside of `installed`.
+        sample_ids: Token ids to see the activations on, best those of the prompt; without any, nothing is smoothed.
+
+    Raises:
+        ConfigError: The model is of another type or elsewhere, or this processor has no 8-bit products.
+    """
+
+    def __init__(self, model: nn.Module, sample_ids: Sequence[int] = ()) -> None:
+        self._model = model
+        self._sample = tuple(sample_ids)
+        self._layers = [m for m in model.modules() if type(m) is nn.Linear and m.weight.numel() >= _LEAST_WEIGHTS]
+        if any(layer.weight.device.type != "cpu" or layer.weight.dtype != torch.float32 for layer in self._layers):
+            raise ConfigError("expected a model in float32 on a processor for 8-bit products, found another")
+        require_exact_sums()
+        self._version: Any = None
+        self._rounded: list[_Rounded] = []
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Let the layers multiply in 8 bits inside. To be run without gradients, and by one thread at a time."""
+        version = [(layer.weight.data_ptr(), layer.weight._version) for layer in self._layers]
+        if version != self._version:
+            loudest = self._seen()
+            self._rounded = [_Rounded.of(layer, loudest.get(layer)) for layer in self._layers]
+            self._version = version
+        for layer, rounded in zip(self._layers, self._rounded, strict=True):
+            layer.forward = rounded  # type: ignore[method-assign, assignment]
+        try:
+            yield
+        finally:
+            for layer in self._layers:
+                del layer.forward
+
+    def _seen(self) -> dict[nn.Module, Tensor]:
+        """The largest activation of every channel of every layer's input, on the sample."""
+        seen: dict[nn.Module, Tensor] = {}
+        if not self._sample:
+            return seen
+
+        def look(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            loudest = inputs[0].reshape(-1, inputs[0].shape[-1]).abs().amax(dim=0)
+            seen[layer] = torch.maximum(seen[layer], loudest) if layer in seen else loudest
+
+        hooks = [layer.register_forward_pre_hook(look) for layer in self._layers]
+        try:
+            with torch.no_grad():
+                self._model(input_ids=torch.tensor([self._sample]), use_cache=False)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return seen
+
+
+@lru_cache(maxsize=1)
+def require_exact_sums() -> None:
+    """Try whether this processor and this build of torch add up 8-bit products without overflow.
+
+    Raises:
+        ConfigError: They do not.
+    """
+    rows, weights = torch.full((2, 64), _LEVELS, dtype=torch.int8), torch.full((32, 64), _LEVELS, dtype=torch.int8)
+    try:
+        exact = bool((torch._int_mm(rows, weights.t()) == 64 * _LEVELS**2).all())
+    except (RuntimeError, NotImplementedError, AttributeError) as error:
+        raise ConfigError(f"expected a processor with 8-bit products, found: {error}") from error
+    if not exact:
+        raise ConfigError("expected a processor with exact 8-bit products, found one on which they overflow")
