@@ -38,6 +38,8 @@ ArtifactArgument = Annotated[str, typer.Argument(metavar="EXTRACTOR", help="Dire
 BaseModelOption = Annotated[
     str, typer.Option("--base-model", help="Hub id, local directory, .gguf file or short name (smollm2-135m).")
 ]
+ClassOption = Annotated[str | None, typer.Option(help="The class, to run its validators: module:Class.")]
+MovedOption = Annotated[str | None, typer.Option(help="Where the base model is now, if it has moved.")]
 ColumnOption = Annotated[
     list[str] | None, typer.Option("--column", help="Column mapping, `text=complaint`; may be given again.")
 ]
@@ -99,17 +101,15 @@ def extract(
     texts: Annotated[str, typer.Argument(metavar="TEXTS", help="JSONL, CSV or text file (a text a line); - is stdin.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="JSONL file; stdout if not given.")] = None,
     column: Annotated[str, typer.Option("--column", help="Name of the text column.")] = "text",
-    schema: Annotated[str | None, typer.Option(help="The class, to run its validators: module:Class.")] = None,
-    base_model: Annotated[str | None, typer.Option(help="Where the base model is now, if it has moved.")] = None,
+    schema: ClassOption = None,
+    base_model: MovedOption = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Texts decoded side by side.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Add confidence and spans to each record.")] = False,
     review: Annotated[Path | None, typer.Option(help="JSONL file for records below --min-confidence.")] = None,
     min_confidence: Annotated[float, typer.Option(min=0, max=1, help="Less certain records go to --review.")] = 0.9,
 ) -> None:
     """Extract a record from each of TEXTS, as JSONL: `{"row": 1, "output": {...}}` or `{"row": 2, "error": ...}`."""
-    model = extractft.Extractor.from_pretrained(
-        extractor, schema=load_schema(schema) if schema else None, base_model=base_model
-    )
+    model = _loaded(extractor, schema, base_model)
     rows = extractft.data.iter_text_rows(sys.stdin.buffer if texts == "-" else texts, column=column)
     done = failed = unsure = 0
     with _lines_out(output) as out, _lines_out(review) if review else contextlib.nullcontext(None) as aside:
@@ -180,8 +180,8 @@ def _explanation(extraction: Any) -> dict[str, Any]:
 def evaluate(
     extractor: ArtifactArgument,
     data: DataArgument,
-    schema: Annotated[str | None, typer.Option(help="The class, to run its validators: module:Class.")] = None,
-    base_model: Annotated[str | None, typer.Option(help="Where the base model is now, if it has moved.")] = None,
+    schema: ClassOption = None,
+    base_model: MovedOption = None,
     column: ColumnOption = None,
     baseline: Annotated[bool, typer.Option("--baseline", help="Score the untrained model as well.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the report as JSON.")] = None,
@@ -191,9 +191,7 @@ def evaluate(
     curve: Annotated[Path | None, typer.Option(help="Output of learning-curve, to show on the page.")] = None,
 ) -> None:
     """Extract from the texts of DATA and compare with their records, field by field."""
-    model = extractft.Extractor.from_pretrained(
-        extractor, schema=load_schema(schema) if schema else None, base_model=base_model
-    )
+    model = _loaded(extractor, schema, base_model)
     columns = pairs(column, "--column") or None
     private = html is not None
     report = model.evaluate(data, columns=columns, keep_records=private, keep_texts=private)
@@ -216,14 +214,12 @@ def evaluate(
 def calibrate(
     extractor: ArtifactArgument,
     data: DataArgument,
-    schema: Annotated[str | None, typer.Option(help="The class, to run its validators: module:Class.")] = None,
-    base_model: Annotated[str | None, typer.Option(help="Where the base model is now, if it has moved.")] = None,
+    schema: ClassOption = None,
+    base_model: MovedOption = None,
     column: ColumnOption = None,
 ) -> None:
     """Learn from DATA, which the model was not trained on, how far confidences can be believed; kept in EXTRACTOR."""
-    model = extractft.Extractor.from_pretrained(
-        extractor, schema=load_schema(schema) if schema else None, base_model=base_model
-    )
+    model = _loaded(extractor, schema, base_model)
     for what, report in model.calibrate(data, columns=pairs(column, "--column") or None).items():
         low, high = report.ece_interval
         sys.stdout.write(
@@ -323,6 +319,12 @@ def demo(
     """Generate complaints, score the untrained model, train, score again, extract one record."""
     importlib.import_module("extractft.demo.run").run_demo(
         base_model=base_model, train=train, test=test, output=output, seed=seed
+    )
+
+
+def _loaded(extractor: Path | str, schema: str | None, base_model: str | None) -> Any:
+    return extractft.Extractor.from_pretrained(
+        extractor, schema=load_schema(schema) if schema else None, base_model=base_model
     )
 
 

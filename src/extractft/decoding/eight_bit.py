@@ -1,4 +1,4 @@
-"""Linear layers in 8 bits on a processor: a third to a fifth of the time of float32, for nearly the same products.
+"""Linear layers in 8 bits on a processor: from eight rows on half the time of float32, for nearly the same products.
 
 Weights are rounded to 8 bits for each output, activations for each token, and summed as integers, exactly. A token's
 product depends on that token alone, so that rows of a batch come out as they do alone. Single channels of a language

@@ -121,10 +121,9 @@ class Extractor(Generic[T]):
         rows = Rows.load(data, eval_data, spec, columns, config)
         extractor = cls._to_train(spec, base_model, config, init_adapter)
         rows.check(spec, extractor._runner.chat, extractor._runner.grammar, extractor.config)
-        rows = rows.with_absences(spec, config)
         with ExitStack() as stack:
             place = directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="extractft-")))
-            extractor._train(rows, place, resume=resume)
+            extractor._train(rows.with_absences(spec, config), place, resume=resume)
         if directory is not None and is_main_process():
             extractor.save_pretrained(directory / "extractor")
         return extractor
