@@ -19,6 +19,7 @@ from extractft.decoding.continuous import ContinuousBatch, Statistics, Ticket
 from extractft.decoding.eight_bit import EightBit
 from extractft.decoding.linears import FewRows
 from extractft.decoding.packed import PackedModel
+from extractft.decoding.prepacked import Prepacked
 from extractft.decoding.protocol import Completion, GenerationRequest
 from extractft.decoding.reference import ReferenceEngine
 
@@ -80,7 +81,8 @@ class TransformersEngine:
             max_tokens=max_batch_tokens,
             drafts=drafts,
         )
-        self._linears = EightBit(model, prefix_ids) if eight_bit else FewRows(model)
+        self._eight_bit = EightBit(model, prefix_ids) if eight_bit else None
+        self._prepacked, self._few_rows = Prepacked(model), FewRows(model)
         self._turn = threading.Condition()
         self._running = False
         self._waiting: deque[Ticket] = deque()
@@ -111,7 +113,7 @@ class TransformersEngine:
             batch_size: Most rows side by side; the config's if `None`.
         """
         if not self.packed:
-            if isinstance(self._linears, EightBit):
+            if self._eight_bit is not None:
                 logger.warning(
                     "the layers of %s cannot be packed: products stay in float32", type(self._model).__name__
                 )
@@ -120,11 +122,13 @@ class TransformersEngine:
         yield from self._stream(iter(requests), batch_size or self._config.batch_size)
 
     def reset(self) -> None:
-        """Forget what was computed with the present weights."""
+        """Forget what was computed with the present weights, and give the memory back that it takes."""
         with self._turn:
             self._turn.wait_for(lambda: not self._running)
             self._weights = None
             self._packed = None
+            self._prepacked.release()
+            self._batch.model.reset()
             self._reference.reset()
 
     def _stream(self, requests: Iterator[GenerationRequest], rows: int) -> Iterator[Completion]:
@@ -187,7 +191,7 @@ class TransformersEngine:
                 self._turn.notify_all()
 
     def _run(self) -> None:
-        with evaluating(self._model), self._linears.installed():
+        with evaluating(self._model), self._linears().installed():
             self._renew()
             while True:
                 with self._turn:
@@ -198,6 +202,13 @@ class TransformersEngine:
                     ticket.completion = completion
                 if ended or not len(self._batch):
                     return
+
+    def _linears(self) -> EightBit | Prepacked | FewRows:
+        """How to multiply: the fastest way that the config, the processor and its memory allow."""
+        if self._eight_bit is not None:
+            return self._eight_bit
+        prepack = self._config.prepack_weights and self._prepacked.worthwhile()
+        return self._prepacked if prepack else self._few_rows
 
     def _renew(self) -> None:
         """After a change of the weights, begin again with all that was computed with the old ones."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from extractft.modeling.hardware import choose_device, choose_dtype
 from extractft.modeling.loading import load_model, load_tokenizer
 from extractft.modeling.lora import attach_lora, load_adapter, merge_adapter, trainable_parameters
+from extractft.modeling.memory import available_memory
 from extractft.modeling.source import BaseModelRef, Source, resolve_base_model
 from extractft.modeling.weights import weights_digest
 
@@ -15,6 +16,7 @@ __all__ = [
     "BaseModelRef",
     "Source",
     "attach_lora",
+    "available_memory",
     "choose_device",
     "choose_dtype",
     "load_adapter",

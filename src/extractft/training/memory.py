@@ -1,4 +1,4 @@
-"""How much memory a step needs and how much there is.
+"""How much memory a step needs.
 
 What a token costs is measured on the model at hand, by counting what one small forward pass keeps for its backward
 pass, since it depends on the architecture, the adapter and its dropout. Knows bytes, not rows.
@@ -7,10 +7,8 @@ pass, since it depends on the architecture, the adapter and its dropout. Knows b
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
@@ -22,7 +20,6 @@ from extractft.training.engine import model_device, unwrapped
 __all__ = [
     "RECOMPUTE",
     "Recompute",
-    "available_memory",
     "can_recompute_cheap",
     "decoder_weights",
     "is_out_of_memory",
@@ -39,10 +36,6 @@ PROBE_TOKENS = 32
 PRODUCTS = frozenset({"aten.mm.default", "aten.addmm.default"})
 NARROW = 64
 """Products that sum over no more numbers than this are made again rather than kept."""
-CGROUP_LIMITS = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-)
 
 
 def saved_bytes_per_token(model: nn.Module) -> int:
@@ -100,16 +93,6 @@ def decoder_weights(model: nn.Module) -> int:
     """Weights of the decoder's linear layers, the multiplications that a token takes in a forward pass."""
     linears = (module for module in unwrapped(model).get_decoder().modules() if isinstance(module, nn.Linear))
     return max(1, sum(module.weight.numel() for module in linears))
-
-
-def available_memory(device: torch.device) -> int:
-    """Bytes that can still be allocated on `device`, as far as the system says."""
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return int(free) + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    if device.type == "mps":
-        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
-    return min(_system_memory(), *_cgroup_memory())
 
 
 @contextmanager
@@ -187,27 +170,3 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(
         words in str(error) for words in ("out of memory", "can't allocate memory", "not enough memory")
     )
-
-
-def _system_memory() -> int:
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    except (AttributeError, ValueError, OSError):
-        return 4 << 30
-
-
-def _cgroup_memory() -> list[int]:
-    """What the container's limits leave; empty without limits."""
-    left = [1 << 62]
-    for limit, usage in CGROUP_LIMITS:
-        try:
-            left.append(int(Path(limit).read_text()) - int(Path(usage).read_text()))
-        except (OSError, ValueError):
-            continue
-    return left

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from extractft.config import TrainingConfig
 from extractft.errors import TrainingError
+from extractft.modeling import available_memory
 from extractft.training.engine import StepEngine, model_device, unwrapped
 from extractft.training.features import Features, Row
 from extractft.training.memory import (
     RECOMPUTE,
     Recompute,
-    available_memory,
     can_recompute_cheap,
     decoder_weights,
     is_out_of_memory,
