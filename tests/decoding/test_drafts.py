@@ -1,128 +1,143 @@
+"""Trees of guesses: what is in them, what they leave as it was, and which of them were right."""
+
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
 import torch
+from pydantic import BaseModel
 
 from extractft.decoding import GenerationRequest, GrammarCompiler
-from extractft.decoding.drafts import CopySource, Drafter, DraftMemory
+from extractft.decoding.draft_memory import DraftMemory
+from extractft.decoding.drafts import Draft, Drafter
 from extractft.decoding.scoring import MaskBuffer
 from extractft.decoding.slots import SlotStore
 from extractft.schema import Schema
 
-WORDS = {1: b" Tre", 2: b"mont", 3: b" Av", 4: b" the", 5: b" area", 6: b"Tre", 7: b'":"', 8: b" ", 9: b" time"}
+VOCAB = 264
 
 
-def follow(source: list[int], record: list[int]) -> Any:
-    return CopySource(source, WORDS.__getitem__).follow(record)
+class Pair(BaseModel):
+    name: str
+    place: str | None = None
 
 
-def test_a_value_is_found_though_its_first_word_has_no_space_in_front() -> None:
-    assert follow([4, 1, 2, 3], [7, 6]) == (2, "copy1")
-    assert follow([4, 1, 2, 3], [7, 6, 2]) == (3, "copy2")
-    assert follow([4, 1, 2, 3, 9], [7, 6, 2, 3]) == (9, "copy3")
-    assert follow([8, 4, 8, 5], [8]) == (4, "copy1")
+class Case:
+    """A row that is at some place of its record."""
+
+    def __init__(self, tokenizer: Any, schema: Any, text: str, record: str, memory: DraftMemory | None = None) -> None:
+        self.tokenizer = tokenizer
+        compiler = GrammarCompiler(tokenizer, vocab_size=VOCAB, end_token_id=tokenizer.eos_token_id)
+        self.grammar = compiler.compile(Schema.of(schema))
+        request = GenerationRequest((1,), self.grammar, 50, draft_ids=tuple(tokenizer.encode(text)))
+        self.memory = memory or DraftMemory()
+        self.drafter = Drafter(request, self.memory, tokenizer.eos_token_id)
+        self.masks = MaskBuffer(30, VOCAB, torch.device("cpu"))
+        self.matcher = self.grammar.matcher()
+        self.go_on(record)
+
+    def go_on(self, record: str, path: tuple[int, ...] = ()) -> None:
+        ids = self.tokenizer.encode(record)
+        for token_id in ids:
+            self.matcher.consume(token_id)
+        self.drafter.observe(ids, path)
+
+    def draft(self, *, limit: int = 24, price: float = 0.01) -> Draft:
+        self.masks.fill(0, self.matcher)
+        return self.drafter.draft(self.matcher, self.masks, 0, limit=limit, price=price)
+
+    def branches(self, draft: Draft) -> list[str]:
+        """What each leaf and all before it spell."""
+        spelled: list[str] = []
+        for token_id, parent in zip(draft.token_ids, draft.parents, strict=True):
+            spelled.append((spelled[parent] if parent >= 0 else "") + self.tokenizer.decode([token_id]))
+        return [text for index, text in enumerate(spelled) if index not in draft.parents]
 
 
-def test_nothing_is_found_where_nothing_follows() -> None:
-    assert follow([4, 1, 2, 3], [3]) is None
-    assert follow([4, 1], [7]) is None
-    assert follow([4, 1], []) is None
+def test_a_value_is_copied_from_the_text(tokenizer: Any) -> None:
+    case = Case(tokenizer, str, "hello world", '"hel')
+    draft = case.draft()
+    assert case.branches(draft) == ["lo world"]
+    assert draft.parents == list(range(-1, 7))
 
 
-def test_the_longest_match_wins_and_then_the_one_behind_the_last_copy() -> None:
-    assert follow([4, 5, 1, 4, 9], [1, 4]) == (9, "copy2")
-    source = CopySource([4, 5, 1, 4, 9, 2], WORDS.__getitem__)
-    assert source.follow([4]) == (5, "copy1")
-    source.advance([1])
-    assert source.follow([4]) == (9, "copy1")
-
-
-def test_memory_knows_what_mostly_followed() -> None:
+def test_the_grammar_is_where_it_was_and_masks_are_those_behind_each_token(tokenizer: Any) -> None:
     memory = DraftMemory()
-    assert memory.phrases([]) == []
-    for record in ([1, 2, 3], [1, 2, 3], [1, 2, 4], [1, 2, 3]):
-        memory.learn(record)
-    assert memory.phrases([1, 2]) == [(3, "phrase4"), (3, "phrase2")]
-    memory.learn([1, 2, 3])
-    assert memory.phrases([1, 2])[0] == (3, "phrase4+")
-    assert memory.phrases([]) == [(1, "phrase4+"), (1, "phrase2+")]
-    assert memory.phrases([5, 1, 2]) == [(3, "phrase2+")]
+    known = Case(tokenizer, Pair, "", "", memory)
+    for record in ('{"name":"ab","place":"x"}', '{"name":"ac"}', '{"name":"ad","place":"y"}'):
+        known.drafter.learn(tokenizer.encode(record))
+    case = Case(tokenizer, Pair, "", '{"name":"', memory)
+    draft = case.draft()
+    assert len(set(draft.parents)) < len(draft.parents)  # there are branches
+    fresh = bytearray(4 * -(-VOCAB // 32))
+    matchers = [case.matcher.copy()]
+    for index, (token_id, parent) in enumerate(zip(draft.token_ids, draft.parents, strict=True)):
+        assert case.masks.allows(parent + 1, token_id)
+        matchers.append(matchers[parent + 1].copy())
+        matchers[-1].consume(token_id)
+        if not matchers[-1].is_finished():
+            matchers[-1].fill_mask(fresh)
+            for i in range(VOCAB):
+                assert case.masks.allows(index + 1, i) == bool(fresh[i >> 3] >> (i & 7) & 1)
+    case.matcher.consume(tokenizer.encode("a")[0])  # still at the beginning of the name
 
 
-def test_memory_changes_its_mind() -> None:
+def test_both_likely_ways_on_are_tried(tokenizer: Any) -> None:
     memory = DraftMemory()
-    for record in ([1, 2], *[[1, 3]] * 2):
-        memory.learn(record)
-    assert memory.phrases([1])[0][0] == 3
+    known = Case(tokenizer, Pair, "", "", memory)
+    for record in ('{"name":"ab","place":"x"}', '{"name":"ac"}') * 3:
+        known.drafter.learn(tokenizer.encode(record))
+    case = Case(tokenizer, Pair, "I am Tre and live here", '{"name":"Tre', memory)
+    ways = case.branches(case.draft(price=0.05))
+    assert any(way.startswith('","place":"') for way in ways)
+    assert any(way.startswith('"}') for way in ways)
+    assert any(way.startswith(" and") for way in ways)
 
 
-def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("extractft.decoding.drafts._PHRASES", 10)
+def test_a_value_is_guessed_where_words_stand_that_stood_before_others(tokenizer: Any) -> None:
     memory = DraftMemory()
-    memory.learn(range(100))
-    assert len(memory._phrases) == 10
-    assert memory.phrases([95, 96, 97, 98]) == [(99, "phrase4"), (99, "phrase2")]
+    for name in ("Ab", "Cd", "Ef"):
+        known = Case(tokenizer, Pair, f"i={name};", "", memory)
+        known.drafter.learn(tokenizer.encode(f'{{"name":"{name}"}}'))
+    case = Case(tokenizer, Pair, "i=Xyz;", '{"name":"', memory)
+    assert any(way.startswith('Xyz"}') for way in case.branches(case.draft()))
 
 
-def test_rates_follow_what_is_observed() -> None:
-    memory = DraftMemory()
-    before = memory.rate("copy1")
-    for _ in range(40):
-        memory.observe("copy1", False)
-    assert memory.rate("copy1") < before / 3
-    for _ in range(200):
-        memory.observe("copy1", True)
-    assert memory.rate("copy1") > 0.9
+def test_a_draft_ends_where_it_is_no_longer_worth_it(tokenizer: Any) -> None:
+    case = Case(tokenizer, str, "hello world", '"hel')
+    assert len(case.draft(limit=3)) == 3
+    assert len(case.draft(limit=0)) == 0
+    assert 0 < len(case.draft(price=0.4)) < 8
+    for _ in range(30):
+        case.draft()
+        case.drafter.observe(tokenizer.encode("z"), [])
+        case.drafter._standing = case.drafter._standing.after(b'"').__class__("value", True, b"hel")
+    assert len(case.draft(price=0.2)) == 0
+
+
+def test_what_is_right_is_found_along_the_tree() -> None:
+    #   -1 -> 5 -> 6 -> 7
+    #      -> 8 -> 6
+    draft = Draft([5, 8, 6, 6, 7], [-1, -1, 0, 1, 2])
+    assert draft.path([5, 6, 0, 7, 0, 9]) == [0, 2, 4]
+    assert draft.path([8, 0, 6, 1, 2, 3]) == [1, 3]
+    assert draft.path([5, 9, 0, 0, 0, 0]) == [0]
+    assert draft.path([9, 0, 0, 0, 0, 0]) == []
+    assert Draft().path([3]) == []
 
 
 @pytest.fixture
-def case(tokenizer: Any) -> Any:
-    """A drafter whose source is `hello world`, at the start of a record that is a string."""
-    vocab = 264
-    compiler = GrammarCompiler(tokenizer, vocab_size=vocab, end_token_id=tokenizer.eos_token_id)
-    grammar = compiler.compile(Schema.of(str))
-    request = GenerationRequest((1,), grammar, 50, draft_ids=tuple(tokenizer.encode("hello world")))
-    masks = MaskBuffer(30, vocab, torch.device("cpu"))
-    matcher = grammar.matcher()
-    record = tokenizer.encode('"hel')
-    for token_id in record:
-        matcher.consume(token_id)
-    masks.fill(0, matcher)
-    return Drafter(request, DraftMemory(), tokenizer.eos_token_id), matcher, record, masks
-
-
-def test_a_draft_copies_and_leaves_everything_as_it_was(case: Any, tokenizer: Any) -> None:
-    drafter, matcher, record, masks = case
-    draft = drafter.draft(matcher, record, masks, 0, limit=24, price=0.01)
-    assert tokenizer.decode(draft) == "lo world"
-    assert record == tokenizer.encode('"hel')
-    fresh = bytearray(4 * -(-264 // 32))
-    for index, token_id in enumerate([*draft, *tokenizer.encode('"')]):
-        matcher.fill_mask(fresh)
-        assert [i for i in range(264) if masks.allows(index, i)] == [
-            i for i in range(264) if fresh[i >> 3] >> (i & 7) & 1
-        ]
-        matcher.consume(token_id)
-
-
-def test_a_draft_ends_where_it_is_no_longer_worth_it(case: Any) -> None:
-    drafter, matcher, record, masks = case
-    assert len(drafter.draft(matcher, record, masks, 0, limit=3, price=0.01)) == 3
-    assert drafter.draft(matcher, record, masks, 0, limit=0, price=0.01) == []
-    assert len(drafter.draft(matcher, record, masks, 0, limit=24, price=0.6)) == 2
-    for _ in range(30):
-        drafter.draft(matcher, record, masks, 0, limit=24, price=0.01)
-        drafter.observe(record, 0)
-    assert drafter.draft(matcher, record, masks, 0, limit=24, price=0.2) == []
-
-
-def test_slots_grow_shrink_and_keep_what_was_written() -> None:
+def store() -> SlotStore:
     store = SlotStore()
     store.reserve(1, 5)
     keys = torch.arange(2 * 3 * 4.0).view(2, 3, 4)
     store.write(0, keys, keys + 100, torch.tensor([0, 0]), torch.tensor([0, 1]))
+    return store
+
+
+def test_slots_grow_shrink_and_keep_what_was_written(store: SlotStore) -> None:
+    keys = torch.arange(2 * 3 * 4.0).view(2, 3, 4)
     store.reserve(4, 100)
     assert (store.slots, store.places) == (4, 128)
     kept_keys, kept_values = store.read(0, 0, 1, 2)
@@ -137,3 +152,12 @@ def test_slots_grow_shrink_and_keep_what_was_written() -> None:
     assert store.nbytes == 2 * 64 * 3 * 4 * 4
     store.clear()
     assert store.nbytes == 0
+
+
+def test_what_is_moved_within_a_slot_is_read_before_it_is_overwritten(store: SlotStore) -> None:
+    keys = torch.arange(2 * 3 * 4.0).view(2, 3, 4)
+    slots = torch.tensor([0, 0])
+    store.move(slots, torch.tensor([1, 0]), torch.tensor([0, 2]))
+    found, values = store.read(0, 0, 1, 3)
+    assert torch.equal(found[0].transpose(0, 1), keys[[1, 1, 0]])
+    assert torch.equal(values[0].transpose(0, 1), keys[[1, 1, 0]] + 100)

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from extractft import Extractor, GenerationConfig
 from extractft.decoding import Completion, GenerationRequest, GuidanceMatcher
 from extractft.decoding.continuous import Ticket
-from extractft.decoding.drafts import Drafter
+from extractft.decoding.drafts import MAX_DRAFT, Drafter
 from extractft.decoding.rows import Row
 from extractft.errors import ExtractionError, InputTooLongError
 
@@ -75,7 +75,6 @@ def held(extractor: Any) -> dict[str, int]:
         "slots": batch.model.store.nbytes,
         "prefix": batch.model._prefix.nbytes,
         "masks": len(batch._masks._memory),
-        "rates": len(batch._memory._rates),
         "grammars": len(compiler._grammars) + len(compiler._verbatim),
     }
 
@@ -87,8 +86,9 @@ def alive() -> dict[str, int]:
 
 
 def test_what_is_kept_does_not_grow_with_the_texts(extractor: Extractor[Note], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("extractft.decoding.drafts._PHRASES", 40)
-    phrases = extractor._runner.engine._batch._memory._phrases  # type: ignore[attr-defined]
+    monkeypatch.setattr("extractft.decoding.draft_memory._KEPT", 40)
+    memory = extractor._runner.engine._batch._memory  # type: ignore[attr-defined]
+    tables = (memory._followers, memory._starts, memory._stops)
     taken = 0
 
     def texts(seed: int) -> Iterator[str]:
@@ -101,9 +101,12 @@ def test_what_is_kept_does_not_grow_with_the_texts(extractor: Extractor[Note], m
     for seed in range(3):
         for count, _ in enumerate(extractor.extract_many(texts(seed)), start=1):
             assert taken - 100 * seed - count <= 4 * ROWS
-            assert len(phrases) <= 40
+            assert max(map(len, tables)) <= 40
+            assert len(memory._rates) < 2500  # as many kinds as there can be, about
         assert alive() == before
         kept.append(held(extractor))
     assert kept[0]["rows"] == kept[0]["waiting"] == kept[0]["slots"] == 0
+    # Masks are kept for as many rows as the last passes had.
+    assert max(sizes.pop("masks") for sizes in kept) <= ROWS * (MAX_DRAFT + 1) * 4 * -(-264 // 32)
     assert kept[0] == kept[1] == kept[2]
-    assert len(phrases) == 40
+    assert len(memory._followers) == 40

@@ -14,6 +14,9 @@ from test_engine import MODELS, PREFIX, SCHEMA, VOCAB, Flags, assert_same, build
 
 from extractft.config import GenerationConfig
 from extractft.decoding import GenerationRequest, GrammarCompiler, ReferenceEngine
+from extractft.decoding.batch import evaluating
+from extractft.decoding.packed import PackedModel, Span
+from extractft.decoding.slots import SlotStore
 from extractft.schema import Schema
 
 PACKED = [name for name in MODELS if name != "lfm2"]
@@ -70,6 +73,52 @@ def test_drafted_is_undrafted_is_batched_is_the_plain_way(tokenizer: Any, gramma
             assert 0 < engine.statistics.accepted < engine.statistics.drafted
         elif name in PACKED:
             assert engine.statistics.drafted == 0
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_each_branch_of_a_tree_sees_itself_alone(name: str) -> None:
+    model = build(name)
+    #        2 3 4 | 5 -> 6 -> 7
+    #              |   -> 8
+    #              | 9 -> 5
+    tree, parents = [5, 9, 6, 5, 8, 7], [4, 4, 5, 6, 5, 7]
+    branches = [[0, 2, 5], [0, 4], [1, 3]]
+    packed = PackedModel(model, [11, 12, 13, 14])
+    packed.store.reserve(3, 40)
+    with evaluating(model):
+        packed.forward([Span(1, 4, [2, 3], 0, shared=True), Span(0, 0, [1, 2], 0)])
+        spans = [Span(0, 2, [7], 1), Span(1, 6, [4, *tree], 7, shared=True, parents=[p - 4 for p in parents])]
+        alone, found = packed.forward(spans).split([1, 7])
+        for branch in branches:
+            ids = [11, 12, 13, 14, 2, 3, 4, *(tree[i] for i in branch)]
+            expected = model(torch.tensor([ids])).logits[0, 6:]
+            torch.testing.assert_close(found[[0, *(1 + i for i in branch)]], expected, rtol=1e-4, atol=1e-4)
+        # The longest branch turns out right: its keys and values close ranks, and the row goes on behind them.
+        slots, sources, targets = torch.tensor([1, 1]), torch.tensor([5, 8]), torch.tensor([4, 5])
+        packed.store.move(slots, sources, targets)
+        after = packed.forward([Span(1, 10, [3], 1, shared=True)])
+        expected = model(torch.tensor([[11, 12, 13, 14, 2, 3, 4, 5, 6, 7, 3]])).logits[0, -1:]
+        torch.testing.assert_close(after, expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(alone, model(torch.tensor([[1, 2, 7]])).logits[0, -1:], rtol=1e-4, atol=1e-4)
+
+
+def test_branches_are_taken_and_change_nothing(tokenizer: Any, grammar: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved: list[int] = []
+    move = SlotStore.move
+
+    def counting(store: SlotStore, *columns: torch.Tensor) -> None:
+        moved.append(len(columns[0]))
+        move(store, *columns)
+
+    monkeypatch.setattr(SlotStore, "move", counting)
+    model = build("qwen3")
+    requests = make_requests(tokenizer, grammar, 120, seed=7)
+    expected = list(reference(model, tokenizer).generate(requests))
+    for batch_size in (1, 8):
+        engine = make_engine(model, tokenizer, batch_size=batch_size)
+        assert_same(list(engine.generate(with_sources(requests, expected))), expected)
+        assert sum(moved) > 10
+        moved.clear()
 
 
 def test_hundreds_of_texts_and_grammars_agree(tokenizer: Any, compiler: GrammarCompiler, grammar: Any) -> None:

@@ -1,161 +1,90 @@
-"""Guesses what comes next, so that one pass can check several tokens: copies of the source, phrases seen before.
+"""Guesses what comes next, so that one pass can check several tokens: a tree of them, the likeliest branches first.
 
-A wrong guess costs a little time and changes nothing. Knows token ids and how they are spelled; knows no model.
+What is guessed from: what followed in records before, and the text that values are copied from. A wrong guess costs a
+little time and changes nothing. Knows token ids and how they are spelled; knows no model.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+from extractft.decoding.copying import CopySource
+from extractft.decoding.draft_memory import Context, DraftMemory, Kind, contexts
 from extractft.decoding.protocol import GenerationRequest, Matcher
 from extractft.decoding.scoring import MaskBuffer
+from extractft.decoding.standing import START, Standing
 from extractft.errors import GrammarError
 
-__all__ = ["CopySource", "DraftMemory", "Drafter"]
+__all__ = ["MAX_DRAFT", "Draft", "Drafter"]
 
 MAX_DRAFT = 24
 """Most tokens of one draft."""
-_LONGEST_MATCH = 3
-_CANDIDATES = 64
-_CONTEXTS = (4, 2)
-_PHRASES = 16_384
-_START = -1
-_FADE = 0.98
+_MOST_COUNTED = 4
+"""Kinds of guesses are told apart by counts up to this."""
+_STARTS = 3
+"""Places of the text at which a value may begin that are tried at once."""
+_COPIES = 2
+"""Places of what is written that are gone on from at once."""
+
+Guess = tuple[int, Kind]
+"""A token, and what sort of guess it is."""
+_STEPS = 10
+"""Chances are told apart by so many steps when guesses of several sorts agree."""
 
 
-class _Rate:
-    """How often guesses of a kind are right, the last fifty or so counting most."""
+@dataclass(slots=True)
+class Draft:
+    """A tree of guessed tokens.
 
-    def __init__(self, first_guess: float) -> None:
-        self._right, self._all = 4 * first_guess, 4.0
-
-    @property
-    def value(self) -> float:
-        return self._right / self._all
-
-    def observe(self, right: bool) -> None:
-        self._right = self._right * _FADE + right
-        self._all = self._all * _FADE + 1
-
-
-class DraftMemory:
-    """What is learned from record to record: phrases of earlier records, and which kinds of guesses are good.
-
-    Phrases are the token that mostly followed the last few, which in records of one schema are keys, punctuation and
-    usual values. The most recent are kept, in memory only. Safe to share between threads.
+    Attributes:
+        token_ids: The tokens, each behind the one that it follows.
+        parents: Index of the token that each follows; -1 for those that may come next.
     """
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._phrases: OrderedDict[tuple[int, ...], tuple[int, int]] = OrderedDict()
-        self._rates: dict[str, _Rate] = {}
+    token_ids: list[int] = field(default_factory=list)
+    parents: list[int] = field(default_factory=list)
 
-    def rate(self, kind: str) -> float:
-        """The share of a kind's guesses that were right, lately."""
-        known = self._rates.get(kind)
-        return known.value if known is not None else _FIRST_GUESS[kind]
+    def __len__(self) -> int:
+        return len(self.token_ids)
 
-    def observe(self, kind: str, right: bool) -> None:
-        """Take note of a guess."""
-        with self._lock:
-            self._rates.setdefault(kind, _Rate(_FIRST_GUESS[kind])).observe(right)
+    def path(self, best: Sequence[int]) -> list[int]:
+        """The guesses that were right, as indices from the first on.
 
-    def learn(self, token_ids: Sequence[int]) -> None:
-        """Take note of a record."""
-        ids = (_START,) * max(_CONTEXTS) + tuple(token_ids)
-        with self._lock:
-            for end in range(max(_CONTEXTS), len(ids)):
-                for length in _CONTEXTS:
-                    self._learn(ids[end - length : end], ids[end])
-            while len(self._phrases) > _PHRASES:
-                self._phrases.popitem(last=False)
-
-    def _learn(self, context: tuple[int, ...], follower: int) -> None:
-        token_id, weight = self._phrases.pop(context, (follower, 0))
-        if token_id == follower:
-            weight = min(weight + 1, 8)
-        elif weight > 1:
-            weight -= 1
-        else:
-            token_id, weight = follower, 1
-        self._phrases[context] = (token_id, weight)
-
-    def phrases(self, token_ids: Sequence[int]) -> list[tuple[int, str]]:
-        """Guesses for what follows the tokens of a record so far, each with its kind."""
-        tail = token_ids[-max(_CONTEXTS) :]
-        tail = (_START,) * (max(_CONTEXTS) - len(tail)) + tuple(tail)
-        found = []
-        with self._lock:
-            for length in _CONTEXTS:
-                known = self._phrases.get(tail[-length:])
-                if known is not None:
-                    found.append((known[0], f"phrase{length}{'+' if known[1] >= 3 else ''}"))
+        Args:
+            best: The token decided behind the record, and behind each token of the draft: one more than those.
+        """
+        children = {pair: index for index, pair in enumerate(zip(self.parents, self.token_ids, strict=True))}
+        found: list[int] = []
+        following = children.get((-1, best[0]))
+        while following is not None:
+            found.append(following)
+            following = children.get((following, best[following + 1]))
         return found
 
 
-_FIRST_GUESS = {"forced": 0.97, "copy1": 0.5, "copy2": 0.7, "copy3": 0.8}
-_FIRST_GUESS |= {"phrase2": 0.4, "phrase2+": 0.6, "phrase4": 0.6, "phrase4+": 0.8}
+@dataclass(slots=True)
+class _Node:
+    """The record as far as one guess, or as far as it is decided.
 
-
-class CopySource:
-    """The source text's tokens, searched for what the record copies.
-
-    Tokens match if they are spelled alike but for white space in front: the first word of a value has none, and has
-    it in the text.
-
-    Args:
-        token_ids: The source.
-        spelling: The bytes of a token.
+    Attributes:
+        matcher: The state of the grammar there.
+        standing: Where in the record it is.
+        tail: The last two tokens.
+        chance: Of all guesses up to here together.
+        forced: What has to come next, as far as it is known.
+        guesses: For the next token, of every sort.
+        agreed: The same, one for each token: which sorts agree on it, and how sure the surest is.
     """
 
-    def __init__(self, token_ids: Sequence[int], spelling: Callable[[int], bytes]) -> None:
-        self._ids = token_ids
-        self._spelling = spelling
-        self._keys = [self._key(token_id) for token_id in token_ids]
-        self._places: dict[bytes, list[int]] = {}
-        for place, key in enumerate(self._keys):
-            self._places.setdefault(key, []).append(place)
-        self._last = 0
-
-    def follow(self, record: Sequence[int]) -> tuple[int, str] | None:
-        """The source's token behind the place that matches the end of the record best, with the guess's kind.
-
-        Among equals the first place behind the last copy, else the first of all.
-        """
-        if not record:
-            return None
-        keys = [self._key(token_id) for token_id in record[-_LONGEST_MATCH:]]
-        best, best_rank = None, (0, False)
-        for place in self._places.get(keys[-1], ())[:_CANDIDATES]:
-            if place + 1 == len(self._ids):
-                continue
-            rank = (self._match(keys, place), place >= self._last)
-            if rank > best_rank:
-                best, best_rank = place, rank
-        if best is None:
-            return None
-        return self._ids[best + 1], f"copy{best_rank[0]}"
-
-    def advance(self, record: Sequence[int]) -> None:
-        """Take note of where the copy stands, once tokens are decided."""
-        if not record:
-            return
-        for place in self._places.get(self._key(record[-1]), ())[:_CANDIDATES]:
-            if place >= self._last:
-                self._last = place
-                return
-
-    def _match(self, keys: Sequence[bytes], place: int) -> int:
-        length = 0
-        while length < len(keys) and place >= length and self._keys[place - length] == keys[-1 - length]:
-            length += 1
-        return length
-
-    def _key(self, token_id: int) -> bytes:
-        spelled = self._spelling(token_id)
-        return spelled.lstrip() or spelled
+    matcher: Matcher
+    standing: Standing
+    tail: tuple[int, int]
+    chance: float
+    forced: list[int]
+    guesses: list[Guess] = field(default_factory=list)
+    agreed: list[Guess] = field(default_factory=list)
 
 
 class Drafter:
@@ -168,74 +97,162 @@ class Drafter:
     """
 
     def __init__(self, request: GenerationRequest, memory: DraftMemory, end_token_id: int) -> None:
-        ids, grammar = request.draft_ids, request.grammar
-        self._source = CopySource(ids, grammar.spelling) if ids else None
+        self._spelling = request.grammar.spelling
+        ids = request.draft_ids
+        self._source = CopySource(ids, self._spelling, request.grammar.tokenize) if ids else None
         self._memory = memory
         self._end_token_id = end_token_id
-        self._kinds: list[str] = []
+        self._standing, self._tail = START, (-1, -1)
+        self._copied = 0
+        self._starts: dict[bytes, list[tuple[int, Kind]]] = {}
+        self._nodes: list[_Node] = []
 
-    def draft(
-        self, matcher: Matcher, record: list[int], masks: MaskBuffer, first_mask: int, *, limit: int, price: float
-    ) -> list[int]:
-        """Guess the next tokens, as long as all of them together are likely enough.
+    def draft(self, matcher: Matcher, masks: MaskBuffer, first_mask: int, *, limit: int, price: float) -> Draft:
+        """Guess the next tokens, those that are likeliest to be right together with all before them.
 
-        The mask of each drafted token, and of the one after the draft, are written behind `first_mask`, which is in
-        place already.
+        The mask of each drafted token is written behind `first_mask`, which is in place already: what is allowed
+        behind the token, in the order of the draft. Behind one that ends the record there is none.
 
         Args:
             matcher: The state of the row's grammar; it stays where it is.
-            record: The record's tokens so far; as it was afterwards.
             masks: Where the masks are.
             first_mask: Index of the mask of the first token.
             limit: Most tokens to guess.
             price: Least chance that a token has to have, of being right with all before it, to be worth a place.
         """
-        draft: list[int] = []
-        self._kinds = []
-        ahead: Matcher | None = None
-        forced: list[int] = []
-        chance = 1.0
-        length = len(record)
+        draft = Draft()
+        self._nodes = []
+        if limit <= 0:
+            return draft
+        waiting: list[tuple[float, int, int, int]] = []
         try:
-            while len(draft) < limit:
-                forced = forced or (ahead or matcher).forced_tokens()
-                guess = self._guess(record, forced, masks, first_mask + len(draft))
-                if guess is None:
-                    break
-                token_id, kind = guess
-                chance *= self._memory.rate(kind)
-                if chance < price:
-                    break
-                forced = forced[1:] if forced and forced[0] == token_id else []
-                ahead = ahead or matcher.copy()
-                ahead.consume(token_id)
-                if not ahead.is_finished():
-                    masks.fill(first_mask + len(draft) + 1, ahead)
-                draft.append(token_id)
-                self._kinds.append(kind)
-                record.append(token_id)
-                if ahead.is_finished():
-                    break
+            self._add(_Node(matcher, self._standing, self._tail, 1.0, []), waiting, masks, first_mask, price)
+            while waiting and len(draft) < limit:
+                chance, _, parent, token_id = heapq.heappop(waiting)
+                node = self._grown(self._nodes[parent], token_id, -chance)
+                if node.matcher.is_finished():
+                    self._nodes.append(node)
+                else:
+                    masks.fill(first_mask + len(self._nodes), node.matcher)
+                    self._add(node, waiting, masks, first_mask + len(self._nodes), price)
+                draft.token_ids.append(token_id)
+                draft.parents.append(parent - 1)
         except GrammarError:
             # The grammar fails ahead, if anywhere: the row finds out when it gets there.
             pass
-        finally:
-            del record[length:]
         return draft
 
-    def observe(self, record: Sequence[int], accepted: int) -> None:
-        """Take note of how many of the last draft's tokens were right."""
-        for index, kind in enumerate(self._kinds[: accepted + 1]):
-            self._memory.observe(kind, index < accepted)
-        if self._source is not None:
-            self._source.advance(record)
+    def observe(self, token_ids: Sequence[int], path: Sequence[int]) -> None:
+        """Take note of the tokens that were decided, and of which guesses were among them.
 
-    def _guess(
-        self, record: Sequence[int], forced: Sequence[int], masks: MaskBuffer, mask: int
-    ) -> tuple[int, str] | None:
-        """The most trusted guess that the grammar allows."""
-        guesses = [(forced[0], "forced")] if forced else self._memory.phrases(record)
-        if not forced and self._source is not None and (copy := self._source.follow(record)) is not None:
-            guesses.append(copy)
-        allowed = [g for g in guesses if g[0] != self._end_token_id and masks.allows(mask, g[0])]
-        return max(allowed, key=lambda guess: self._memory.rate(guess[1]), default=None)
+        Args:
+            token_ids: The tokens since the last call.
+            path: Indices in the last draft of those that were guessed.
+        """
+        if self._nodes:
+            seen = [self._nodes[0], *(self._nodes[index + 1] for index in path)]
+            self._memory.observe(
+                (kind, guess == token_id)
+                for node, token_id in zip(seen, token_ids, strict=False)
+                for guess, kind in (*node.guesses, *node.agreed)
+            )
+            self._nodes = []
+        for token_id in token_ids:
+            behind = self._standing.after(self._spelling(token_id))
+            if self._source is not None and behind.values > self._standing.values and behind.last:
+                self._copied = max(0, next(iter(self._source.find(behind.last, behind=self._copied)), self._copied))
+            self._standing, self._tail = behind, (self._tail[1], token_id)
+
+    def learn(self, record: Sequence[int]) -> None:
+        """Remember a finished record."""
+        self._memory.learn(record, self._spelling, self._source)
+
+    def _add(
+        self, node: _Node, waiting: list[tuple[float, int, int, int]], masks: MaskBuffer, mask: int, price: float
+    ) -> None:
+        """Guess behind a node, and put in line what is worth it."""
+        index = len(self._nodes)
+        node.forced = node.forced or node.matcher.forced_tokens()
+        node.guesses = [
+            guess for guess in self._guesses(node) if guess[0] != self._end_token_id and masks.allows(mask, guess[0])
+        ]
+        self._nodes.append(node)
+        sorts: dict[int, list[Kind]] = {}
+        for token_id, kind in node.guesses:
+            sorts.setdefault(token_id, []).append(kind)
+        chances = {token_id: self._chance(token_id, kinds, node) for token_id, kinds in sorts.items()}
+        scale = node.chance / max(1.0, sum(chances.values()))
+        for token_id, chance in chances.items():
+            if chance * scale >= price:
+                heapq.heappush(waiting, (-chance * scale, index, index, token_id))
+
+    def _chance(self, token_id: int, kinds: Sequence[Kind], node: _Node) -> float:
+        """How likely a token is, given all guesses for it: what came of it when the same sorts agreed, as sure."""
+        surest = max(map(self._memory.rate, kinds))
+        agreed = ("agreed", *sorted({kind[0] for kind in kinds}), int(_STEPS * surest))
+        node.agreed.append((token_id, agreed))
+        return self._memory.rate(agreed)
+
+    def _grown(self, node: _Node, token_id: int, chance: float) -> _Node:
+        matcher = node.matcher.copy()
+        matcher.consume(token_id)
+        forced = node.forced[1:] if node.forced and node.forced[0] == token_id else []
+        standing = node.standing.after(self._spelling(token_id))
+        return _Node(matcher, standing, (node.tail[1], token_id), chance, forced)
+
+    def _guesses(self, node: _Node) -> list[Guess]:
+        if node.forced:
+            return [(node.forced[0], ("forced",))]
+        standing = node.standing
+        names = ("pair", "place", "close")
+        known = contexts(standing, node.tail, closing=False)
+        guesses = [guess for name, context in zip(names, known, strict=False) for guess in self._known(name, context)]
+        if self._source is None or standing.part != "value":
+            return guesses
+        if not standing.written:
+            return guesses + self._beginnings(standing.field)
+        return guesses + self._going_on(standing, self._source)
+
+    def _known(self, name: str, context: Context, *details: int) -> list[Guess]:
+        return [
+            (token_id, (name, *details, min(count, _MOST_COUNTED), min(others, _MOST_COUNTED)))
+            for token_id, count, others in self._memory.followers(context)
+        ]
+
+    def _beginnings(self, field: bytes) -> list[Guess]:
+        """First tokens of the text's words that stand where values of the field began before."""
+        source = self._source
+        assert source is not None
+        if field not in self._starts:
+            places = []
+            for offset, first, second in source.starts():
+                words, count, others = self._memory.start(field, first, second)
+                if words:
+                    kind = ("start", words, min(count, _MOST_COUNTED), min(others, _MOST_COUNTED))
+                    places.append((offset, kind))
+            self._starts[field] = places
+        places = sorted(self._starts[field], key=lambda place: (-self._memory.rate(place[1]), place[0] < self._copied))
+        guesses = []
+        for offset, kind in places[:_STARTS]:
+            token_id = source.follow(offset, 0)
+            if token_id is not None:
+                guesses.append((token_id, kind))
+        return guesses
+
+    def _going_on(self, standing: Standing, source: CopySource) -> list[Guess]:
+        """What stands behind what is written of a value, and how values of the field end."""
+        written, field = standing.written, standing.field
+        likely = [offset for offset, _ in self._starts.get(field, ()) if source.text.startswith(written, offset)]
+        places = list(dict.fromkeys([*likely, *source.find(written, behind=self._copied)]))
+        guesses: list[Guess] = []
+        ends = (0, 0)
+        for rank, offset in enumerate(places[:_COPIES]):
+            stopped, inside = self._memory.stop(field, source.word_at(offset + len(written)))
+            seen = (min(stopped, _MOST_COUNTED), min(inside, _MOST_COUNTED))
+            ends = ends if rank else seen
+            token_id = source.follow(offset, len(written))
+            if token_id is not None:
+                guesses.append((token_id, ("copy", rank, min(len(written), 3), *seen)))
+        if standing.quoted:
+            guesses += self._known("close", ("close", field, len(standing.nesting)), min(1, len(places)), *ends)
+        return guesses

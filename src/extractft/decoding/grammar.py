@@ -176,6 +176,10 @@ class CompiledGrammar:
         """What a token spells."""
         return self._vocabulary.spelling(token_id)
 
+    def tokenize(self, spelled: bytes) -> list[int]:
+        """The tokens of some bytes."""
+        return list(self._vocabulary.tokenizer.tokenize_bytes(spelled))
+
     def matcher(self) -> GuidanceMatcher:
         """A fresh matcher at the start of the grammar."""
         with self._lock:

@@ -42,6 +42,9 @@ class Span:
         token_ids: The tokens, at least one.
         wanted: For how many of the last tokens logits are wanted.
         shared: Whether the row begins with the shared prefix, which is then not part of any span.
+        parents: For the last tokens, where they are the branches of a tree: index in the span of the token that each
+            follows, an earlier one. A token sees those that it follows, and not the other branches; its keys and
+            values are kept in the place of its index all the same.
     """
 
     slot: int
@@ -49,6 +52,23 @@ class Span:
     token_ids: Sequence[int]
     wanted: int = 0
     shared: bool = False
+    parents: Sequence[int] = ()
+
+    def depths(self) -> list[int]:
+        """How many tokens of the span each follows."""
+        depths = list(range(len(self.token_ids) - len(self.parents)))
+        for parent in self.parents:
+            depths.append(depths[parent] + 1)
+        return depths
+
+    def seen(self) -> Tensor:
+        """Which tokens of the span (columns) each (row) follows or is: booleans, shape `[tokens, tokens]`."""
+        count = len(self.token_ids)
+        seen = torch.ones(count, count, dtype=torch.bool).tril_()
+        for index, parent in enumerate(self.parents, count - len(self.parents)):
+            seen[index] = seen[parent]
+            seen[index, index] = True
+        return seen
 
 
 class PackedModel:
@@ -173,6 +193,7 @@ class _Group:
         spans = sorted(spans, key=lambda pair: pair[1].slot)
         slots = [span.slot for _, span in spans]
         self.low, self.high = min(slots), max(slots) + 1
+        self.offset = spans[0][0]
         self.rows, self.width = self.high - self.low, max(len(span.token_ids) for _, span in spans)
         source = torch.zeros(self.rows, self.width, dtype=torch.long)
         position = torch.zeros(self.rows, self.width, dtype=torch.long)
@@ -180,11 +201,16 @@ class _Group:
         inside: list[int] = []
         target: list[int] = []
         self.length = 0
+        self._trees: list[tuple[int, int, Tensor, Tensor]] = []
         for offset, span in spans:
             row, count = span.slot - self.low, len(span.token_ids)
             source[row, :count] = torch.arange(offset, offset + count)
             position[row, :count] = torch.arange(span.start, span.start + count)
             base[row] = prefix_length if span.shared else 0
+            if span.parents:
+                position[row, :count] = span.start + torch.tensor(span.depths())
+                place = span.start - int(base[row])
+                self._trees.append((row, place, position[row, :count].to(device), ~span.seen().to(device)))
             position[row, count:] = span.start
             inside.extend(range(row * self.width, row * self.width + count))
             target.extend(range(offset, offset + count))
@@ -202,11 +228,16 @@ class _Group:
             device = self._position.device
             shared = torch.arange(self.prefix_length, device=device).expand(self.rows, -1)
             own = torch.arange(self.length, device=device) + self._base
+            for row, place, positions, _ in self._trees:
+                own[row, place : place + len(positions)] = positions
             absent = (self._base == 0).expand(-1, self.prefix_length)
             keys = torch.cat([shared.masked_fill(absent, torch.iinfo(torch.long).max), own], dim=1)[:, None]
             hidden = keys > self._position[..., None]
             if window is not None:
                 hidden |= keys <= self._position[..., None] - window
+            for row, place, _, others in self._trees:
+                inside = slice(self.prefix_length + place, self.prefix_length + place + len(others))
+                hidden[row, : len(others), inside] |= others
             self._hidden[window] = hidden[:, None, None]
         return self._hidden[window]
 
@@ -225,7 +256,7 @@ class _Pass:
         counts = [len(span.token_ids) for span in spans]
         offsets = [0, *itertools.accumulate(counts)]
         flat = [token_id for span in spans for token_id in span.token_ids]
-        positions = [span.start + i for span in spans for i in range(len(span.token_ids))]
+        positions = [span.start + depth for span in spans for depth in span.depths()]
         wanted = [i for end, span in zip(offsets[1:], spans, strict=True) for i in range(end - span.wanted, end)]
         places = [span.start - (prefix_length if span.shared else 0) for span in spans]
         self.token_ids = torch.tensor([flat], device=device)
@@ -250,11 +281,32 @@ class _Pass:
         self._store.write(layer, key.transpose(0, 1), value.transpose(0, 1), self._slots, self._places)
         output = value.new_empty(query.shape[1], query.shape[0], value.shape[-1])
         for group in self._groups:
+            if group.rows == 1:
+                self._attend_row(group, layer, query, window, softcap, output)
+                continue
             attended = self._attend_group(group, layer, query, window, softcap)
             if not group.whole:
                 attended = attended.index_select(0, group.inside)
             output.index_copy_(0, group.target, attended)
         return output
+
+    def _attend_row(
+        self, group: _Group, layer: int, query: Tensor, window: int | None, softcap: float | None, output: Tensor
+    ) -> None:
+        """Attend for one row, in few operations: of a few tokens most of the time goes into calling them."""
+        keys, values = (t[0] for t in self._store.read(layer, group.low, group.high, group.length))
+        if group.prefix_length and self._prefix is not None:
+            prefix = self._prefix.read(layer, 0, 1, group.prefix_length)
+            keys, values = (torch.cat([t[0], own], dim=1) for t, own in zip(prefix, (keys, values), strict=True))
+        heads, offset, width = keys.shape[0], group.offset, group.width
+        queries = query[:, offset : offset + width].reshape(heads, -1, query.shape[-1])
+        scores = (queries @ keys.mT).view(heads, -1, width, keys.shape[1])
+        if softcap is not None:
+            scores = torch.tanh(scores / softcap) * softcap
+        scores = scores.masked_fill_(group.hidden(window)[0], float("-inf"))
+        weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(values.dtype)
+        attended = weights.view(heads, -1, keys.shape[1]) @ values
+        output[offset : offset + width] = attended.view(query.shape[0], width, -1).transpose(0, 1)
 
     def _attend_group(
         self, group: _Group, layer: int, query: Tensor, window: int | None, softcap: float | None

@@ -83,6 +83,10 @@ class Grammar(Protocol):
         """The bytes that a token spells."""
         ...
 
+    def tokenize(self, spelled: bytes) -> list[int]:
+        """The tokens that the tokenizer splits bytes into, which may begin or end within a character."""
+        ...
+
     def matcher(self) -> Matcher:
         """A fresh matcher at the start of the grammar."""
         ...

@@ -49,6 +49,12 @@ class SlotStore:
         kept_keys[slots, :, places] = keys
         kept_values[slots, :, places] = values
 
+    def move(self, slots: Tensor, sources: Tensor, targets: Tensor) -> None:
+        """Put what stands in some places of slots into other places of the same slots, shape `[tokens]` each."""
+        for pair in self._layers.values():
+            for tensor in pair:
+                tensor[slots, :, targets] = tensor[slots, :, sources]
+
     def read(self, layer: int, low: int, high: int, places: int) -> tuple[Tensor, Tensor]:
         """Views of the first places of neighbouring slots."""
         keys, values = self._layers[layer]

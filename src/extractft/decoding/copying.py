@@ -1,0 +1,92 @@
+"""The text that a record copies from: where what is written stands in it, and what goes on there.
+
+A value's first word has no white space in front, and the same bytes may be split into other tokens than in the text:
+so places are found by bytes, and what follows is split into tokens anew, from the place on. Knows bytes and tokens;
+knows no record.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+
+__all__ = ["CopySource"]
+
+_AHEAD = 64
+"""Bytes behind what is written that are split into tokens at a time."""
+_UNSURE = 2
+"""Tokens at the end of a piece that may be others when the text goes on."""
+_LOOKED_AT = 8
+"""Places of what is written that are looked at, in each direction from the last copy."""
+
+
+class CopySource:
+    """A text.
+
+    Args:
+        token_ids: The text's tokens.
+        spelling: The bytes of a token.
+        tokenize: The tokens of bytes, which need not be valid text.
+    """
+
+    def __init__(
+        self, token_ids: Sequence[int], spelling: Callable[[int], bytes], tokenize: Callable[[bytes], list[int]]
+    ) -> None:
+        self._spelling, self._tokenize = spelling, tokenize
+        spelled = [spelling(token_id) for token_id in token_ids]
+        self.text = b"".join(spelled)
+        self._offsets = list(accumulate(map(len, spelled), initial=0))
+        self.words = [word.strip() for word in spelled]
+        self._pieces: dict[int, tuple[int, list[int], dict[int, int]]] = {}
+
+    def starts(self) -> Iterator[tuple[int, bytes, bytes]]:
+        """Where a value may begin: byte, the word before it and the one before that, empty if there is none."""
+        second = first = b""
+        for offset, end, word in zip(self._offsets, self._offsets[1:], self.words, strict=False):
+            if word:
+                lead = len(self.text[offset:end]) - len(self.text[offset:end].lstrip())
+                yield offset + lead, first, second
+                second, first = first, word
+
+    def word_at(self, offset: int) -> bytes:
+        """The first word from a byte on; empty within a token, and at the end."""
+        index = bisect_right(self._offsets, offset) - 1
+        # Behind the white space in front of a token is its beginning, too.
+        if self.text[self._offsets[index] : offset].strip():
+            return b""
+        while index < len(self.words) and not self.words[index]:
+            index += 1
+        return self.words[index] if index < len(self.words) else b""
+
+    def find(self, written: bytes, *, behind: int = 0) -> list[int]:
+        """Places of some bytes, those from `behind` on first; not all of a great many."""
+        return [*self._found(written, behind, len(self.text)), *self._found(written, 0, behind + len(written) - 1)]
+
+    def follow(self, start: int, length: int) -> int | None:
+        """The token that goes on behind the first `length` bytes from `start` on; `None` at the end."""
+        if start + length >= len(self.text):
+            return None
+        covered, ids, places = self._pieces.get(start, (0, [], {}))
+        if covered < length + _AHEAD // 2 and start + covered < len(self.text):
+            covered, ids, places = self._pieces[start] = self._split(start, 2 * length + _AHEAD)
+        place = places.get(length)
+        if place is None or place == len(ids):
+            ids, place = self._tokenize(self.text[start + length : start + length + _AHEAD]), 0
+        return ids[place] if place < len(ids) else None
+
+    def _split(self, start: int, size: int) -> tuple[int, list[int], dict[int, int]]:
+        piece = self.text[start : start + size]
+        ids = self._tokenize(piece)
+        if start + size < len(self.text):
+            del ids[-_UNSURE:]
+        ends = accumulate((len(self._spelling(token_id)) for token_id in ids), initial=0)
+        return len(piece), ids, {end: place for place, end in enumerate(ends)}
+
+    def _found(self, written: bytes, low: int, high: int) -> Iterator[int]:
+        for _ in range(_LOOKED_AT):
+            place = self.text.find(written, low, high)
+            if place < 0:
+                return
+            yield place
+            low = place + 1

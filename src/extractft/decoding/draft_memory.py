@@ -1,0 +1,198 @@
+"""What drafts learn from record to record: what comes next, where in texts values stand, which guesses are right.
+
+Kept in memory only, the most recent of it. Safe to share between threads. Knows tokens and bytes; knows no model.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from extractft.decoding.copying import CopySource
+from extractft.decoding.standing import START, Standing
+
+__all__ = ["Context", "DraftMemory", "Kind", "contexts"]
+
+Context = tuple[Any, ...]
+"""What a token may be known to follow."""
+Kind = tuple[Any, ...]
+"""A sort of guess, fine enough that its rate says how likely the next guess of the sort is right."""
+_KEPT = 16_384
+"""Entries of each table."""
+_FOLLOWERS = 4
+"""Tokens remembered behind one context."""
+_FADE = 0.98
+_WEIGHT = 4.0
+"""How many observations the first estimate of a rate counts as."""
+_LONGEST_WRITTEN = 32
+"""A value of more bytes is no context of its own: it will hardly come again."""
+_SOURCE_WORDS = 512
+"""Words of a text that are learned from."""
+
+
+class _Rate:
+    """How often guesses of a kind are right, the last fifty or so counting most."""
+
+    def __init__(self, estimate: float) -> None:
+        self._right, self._all = _WEIGHT * estimate, _WEIGHT
+
+    @property
+    def value(self) -> float:
+        return self._right / self._all
+
+    def observe(self, right: bool) -> None:
+        self._right = self._right * _FADE + right
+        self._all = self._all * _FADE + 1
+
+
+class _Table:
+    """Counts by key, the most recently changed ones."""
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[Context, list[int]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: Context) -> list[int] | None:
+        return self._entries.get(key)
+
+    def touched(self, key: Context) -> list[int]:
+        """The entry, to be changed: a list that belongs to the key, empty at first."""
+        entry = self._entries.setdefault(key, [])
+        self._entries.move_to_end(key)
+        while len(self._entries) > _KEPT:
+            self._entries.popitem(last=False)
+        return entry
+
+
+class DraftMemory:
+    """Tables of what came next in records and of the words around values, and rates of guesses."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._followers = _Table()  # token, count, token, count, ...
+        self._starts = _Table()  # a value began behind this word, or did not
+        self._stops = _Table()  # a value ended before this word, or went on with it
+        self._rates: dict[Kind, _Rate] = {}
+
+    def rate(self, kind: Kind) -> float:
+        """The share of a kind's guesses that were right, lately."""
+        known = self._rates.get(kind)
+        return known.value if known is not None else _estimate(kind)
+
+    def observe(self, guesses: Iterable[tuple[Kind, bool]]) -> None:
+        """Take note of which guesses were right."""
+        with self._lock:
+            for kind, right in guesses:
+                if kind not in self._rates:
+                    self._rates[kind] = _Rate(_estimate(kind))
+                self._rates[kind].observe(right)
+
+    def followers(self, context: Context) -> list[tuple[int, int, int]]:
+        """Tokens that followed: each with its count, and that of all others."""
+        with self._lock:
+            entry = self._followers.get(context) or []
+            tokens, counts = entry[::2], entry[1::2]
+        total = sum(counts)
+        return [(token, count, total - count) for token, count in zip(tokens, counts, strict=True)]
+
+    def start(self, field: bytes, first: bytes, second: bytes) -> tuple[int, int, int]:
+        """Whether values of a field began behind these words: how many words tell, how often they did and did not."""
+        for words in ((first, second), (first,)):
+            entry = self._starts.get((field, *words))
+            if entry is not None and entry[0]:
+                return len(words), entry[0], entry[1]
+        return 0, 0, 0
+
+    def stop(self, field: bytes, word: bytes) -> tuple[int, int]:
+        """How often a value of a field ended before this word, and how often it went on with it."""
+        entry = self._stops.get((field, word))
+        return (0, 0) if entry is None else (entry[0], entry[1])
+
+    def learn(self, record: Sequence[int], spelling: Callable[[int], bytes], source: CopySource | None) -> None:
+        """Take note of a record."""
+        standing, tail = START, (-1, -1)
+        with self._lock:
+            for token_id in record:
+                spelled = spelling(token_id)
+                for context in contexts(standing, tail, closing=spelled.startswith(b'"')):
+                    _count(self._followers.touched(context), token_id)
+                behind = standing.after(spelled)
+                if source is not None and behind.values > standing.values:
+                    self._learn_place(standing.field, behind.last, source)
+                standing, tail = behind, (tail[1], token_id)
+
+    def _learn_place(self, field: bytes, value: bytes, source: CopySource) -> None:
+        """Which words stand around the first place of a value, and in it."""
+        if not value or value not in source.text:
+            return
+        starts = list(source.starts())[:_SOURCE_WORDS]
+        begin = next((offset for offset, _, _ in starts if source.text.startswith(value, offset)), None)
+        if begin is None:
+            return
+        end = begin + len(value)
+        for offset, first, second in starts:
+            for words in ((first,), (first, second)):
+                key = (field, *words)
+                if offset == begin or self._starts.get(key) is not None:
+                    _tell(self._starts.touched(key), offset == begin)
+            if begin < offset < end:
+                _tell(self._stops.touched((field, source.word_at(offset))), False)
+        _tell(self._stops.touched((field, source.word_at(end))), True)
+
+
+def contexts(standing: Standing, tail: tuple[int, int], *, closing: bool) -> list[Context]:
+    """What the next token may be known to follow: the place in the record, the last two tokens, and a string's field.
+
+    The last says how strings of the field go on behind their end; it is for tokens that begin with a quote.
+    """
+    known: list[Context] = [tail]
+    if len(standing.written) <= _LONGEST_WRITTEN:
+        place = (standing.part, standing.quoted, standing.field, len(standing.nesting), standing.written)
+        known.append(place)
+    if closing and standing.quoted and standing.part == "value":
+        known.append(("close", standing.field, len(standing.nesting)))
+    return known
+
+
+def _count(entry: list[int], token_id: int) -> None:
+    """One more of a token; the most frequent ones stay, and old counts fade."""
+    for place in range(0, len(entry), 2):
+        if entry[place] == token_id:
+            entry[place + 1] += 1
+            if entry[place + 1] > 16:
+                entry[1::2] = [max(1, count // 2) for count in entry[1::2]]
+            return
+    if len(entry) == 2 * _FOLLOWERS:
+        rarest = min(range(0, len(entry), 2), key=lambda place: entry[place + 1])
+        del entry[rarest : rarest + 2]
+    entry.extend((token_id, 1))
+
+
+def _tell(entry: list[int], yes: bool) -> None:
+    if not entry:
+        entry.extend((0, 0))
+    entry[0 if yes else 1] += 1
+    if sum(entry) > 64:
+        entry[:] = [count // 2 for count in entry]
+
+
+def _estimate(kind: Kind) -> float:
+    """What to think of a kind that has not been seen yet, by the counts in it."""
+    name, *details = kind
+    if name == "forced":
+        return 0.97
+    if name == "agreed":
+        return float(details[-1] + 0.5) / 10
+    if name == "copy":
+        rank, _, stopped, inside = details
+        return float((2 + inside) / (3 + inside + stopped) / (1 + rank))
+    count, others = details[-2:]
+    share = float((count + 0.5) / (count + others + 1.5))
+    if name == "close":
+        found, stopped, inside = details[:3]
+        return share * (stopped + 0.5) / (stopped + inside + 1.5) if found else 0.3 * share
+    return share if name == "place" else 0.6 * share
