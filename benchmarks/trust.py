@@ -103,6 +103,7 @@ def measured(extractor: Extractor[Any], task: Task) -> dict[str, Any]:
         "invented": report.invented,
         "missed": report.missed,
         "ungrounded": report.ungrounded,
+        "ungrounded_fields": {path: field.ungrounded for path, field in report.fields.items() if field.ungrounded},
         "no_span": no_span(schema, records),
         "decoding_cpu_seconds": decoding,
         "prompt_and_grammar_share": compiling / decoding,

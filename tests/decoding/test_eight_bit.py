@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -108,15 +110,39 @@ def test_changed_weights_are_rounded_again() -> None:
 def test_what_cannot_be_done_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="float32"):
         EightBit(nn.Linear(96, 64, dtype=torch.bfloat16))
-    eight_bit.require_exact_sums.cache_clear()
+    monkeypatch.setattr(eight_bit, "_pack", missing)
     monkeypatch.setattr(torch, "_int_mm", lambda a, b: torch.zeros(len(a), b.shape[1], dtype=torch.int32))
-    with pytest.raises(ConfigError, match="overflow"):
+    with other_sums(), pytest.raises(ConfigError, match="overflow"):
         EightBit(nn.Linear(96, 64))
-    monkeypatch.delattr(torch, "_int_mm")
-    with pytest.raises(ConfigError, match="8-bit products"):
+    monkeypatch.setattr(torch, "_int_mm", missing)
+    with other_sums(), pytest.raises(ConfigError, match="8-bit products"):
         EightBit(nn.Linear(96, 64))
-    monkeypatch.undo()
-    eight_bit.require_exact_sums.cache_clear()
+
+
+def test_both_ways_to_add_up_are_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(1)
+    net, rows = nn.Linear(96, 64), torch.randn(7, 96)
+    with torch.no_grad():
+        with EightBit(net).installed():
+            found = net(rows)
+        monkeypatch.setattr(eight_bit, "_pack", missing)
+        with other_sums(), EightBit(net).installed():
+            assert eight_bit.sums() is eight_bit._plain_sums
+            torch.testing.assert_close(net(rows), found, rtol=1e-6, atol=1e-6)
+
+
+def missing(*_: Any) -> Any:
+    raise NotImplementedError("no such thing")
+
+
+@contextmanager
+def other_sums() -> Iterator[None]:
+    """The choice is made anew, inside and afterwards."""
+    eight_bit.sums.cache_clear()
+    try:
+        yield
+    finally:
+        eight_bit.sums.cache_clear()
 
 
 def test_drafted_and_batched_answers_are_those_of_one_at_a_time(tokenizer: Any) -> None:

@@ -1,4 +1,4 @@
-"""Linear layers in 8 bits on a processor: from eight rows on half the time of float32, for nearly the same products.
+"""Linear layers in 8 bits on a processor: a third to a half of the time of float32, for nearly the same products.
 
 Weights are rounded to 8 bits for each output, activations for each token, and summed as integers, exactly. A token's
 product depends on that token alone, so that rows of a batch come out as they do alone. Single channels of a language
@@ -9,7 +9,7 @@ half). Knows modules and tensors; knows nothing of decoding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,6 +26,8 @@ _LEAST_WEIGHTS = 1 << 16
 """Smaller layers, such as those of an adapter, stay as they are: there is nothing to gain."""
 _LEVELS = 127
 """Steps from zero to the largest number."""
+_ZERO = 128
+"""What activations are raised by where the library wants them without a sign."""
 _TINY = torch.finfo(torch.float32).tiny
 _FLOOR = 1e-5
 """Channels that are silent on the sample are taken to be this loud."""
@@ -36,7 +38,7 @@ class _Rounded:
     """A layer in 8 bits.
 
     Attributes:
-        weight: Whole numbers, shape `[out, in]`.
+        weight: Whole numbers, shape `[out, in]`; laid out beforehand as the library multiplies them fastest, if it can.
         step: The size of one step for each output, shape `[out]`.
         smoothing: What activations are multiplied by, and weights were divided by, shape `[in]`.
         bias: The layer's own.
@@ -55,14 +57,14 @@ class _Rounded:
             smoothing = (weight.abs().amax(dim=0).clamp_min(_FLOOR) / loudest.clamp_min(_FLOOR)).sqrt_()
             weight = weight / smoothing
         step = weight.abs().amax(dim=1).clamp_min(_TINY) / _LEVELS
-        return cls((weight / step[:, None]).round_().to(torch.int8), step, smoothing, layer.bias)
+        whole = (weight / step[:, None]).round_().to(torch.int8)
+        return cls(_pack(whole) if sums() is _packed_sums else whole, step, smoothing, layer.bias)
 
     def __call__(self, rows: Tensor) -> Tensor:
         """What `F.linear` gives, nearly."""
         smooth = rows.reshape(-1, len(self.smoothing)) * self.smoothing
         step = smooth.abs().amax(dim=1, keepdim=True).clamp_min_(_TINY).div_(_LEVELS)
-        sums = torch._int_mm(smooth.div_(step).round_().to(torch.int8), self.weight.t())
-        product = sums * step * self.step
+        product = sums()(smooth.div_(step).round_(), self.weight, self.step) * step
         product = product if self.bias is None else product + self.bias
         return product.reshape(*rows.shape[:-1], len(self.step))
 
@@ -86,7 +88,7 @@ class EightBit:
         self._layers = [m for m in model.modules() if type(m) is nn.Linear and m.weight.numel() >= _LEAST_WEIGHTS]
         if any(layer.weight.device.type != "cpu" or layer.weight.dtype != torch.float32 for layer in self._layers):
             raise ConfigError("expected a model in float32 on a processor for 8-bit products, found another")
-        require_exact_sums()
+        sums()
         self._version: Any = None
         self._rounded: list[_Rounded] = []
 
@@ -126,17 +128,42 @@ class EightBit:
         return seen
 
 
+Sums = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Products of whole rows `[rows, in]`, held as floats, with whole weights, times the weights' steps: `[rows, out]`."""
+
+
+def _packed_sums(rows: Tensor, packed: Tensor, step: Tensor) -> Tensor:
+    raised = rows.add(_ZERO).to(torch.uint8)
+    zeros = torch.zeros(len(step), dtype=torch.int32)
+    product: Tensor = torch.ops.onednn.qlinear_pointwise(
+        raised, 1.0, _ZERO, packed, step, zeros, None, 1.0, 0, torch.float32, "none", [], ""
+    )
+    return product
+
+
+def _plain_sums(rows: Tensor, weight: Tensor, step: Tensor) -> Tensor:
+    return torch._int_mm(rows.to(torch.int8), weight.t()) * step
+
+
+def _pack(weight: Tensor) -> Tensor:
+    packed: Tensor = torch.ops.onednn.qlinear_prepack(weight, None)
+    return packed
+
+
 @lru_cache(maxsize=1)
-def require_exact_sums() -> None:
-    """Try whether this processor and this build of torch add up 8-bit products without overflow.
+def sums() -> Sums:
+    """The faster way that this processor and this build of torch add up without overflow: tried out once.
 
     Raises:
-        ConfigError: They do not.
+        ConfigError: There is none.
     """
-    rows, weights = torch.full((2, 64), _LEVELS, dtype=torch.int8), torch.full((32, 64), _LEVELS, dtype=torch.int8)
-    try:
-        exact = bool((torch._int_mm(rows, weights.t()) == 64 * _LEVELS**2).all())
-    except (RuntimeError, NotImplementedError, AttributeError) as error:
-        raise ConfigError(f"expected a processor with 8-bit products, found: {error}") from error
-    if not exact:
-        raise ConfigError("expected a processor with exact 8-bit products, found one on which they overflow")
+    rows, weight, step = torch.full((2, 64), float(_LEVELS)), torch.full((32, 64), _LEVELS), torch.ones(32)
+    found = ""
+    for way, made in ((_packed_sums, _pack), (_plain_sums, torch.Tensor.contiguous)):
+        try:
+            if bool((way(rows, made(weight.to(torch.int8)), step) == 64 * _LEVELS**2).all()):
+                return way
+            found = "products that overflow"
+        except (RuntimeError, NotImplementedError, AttributeError) as error:
+            found = str(error)
+    raise ConfigError(f"expected a processor with exact 8-bit products, found: {found}")
