@@ -4,7 +4,8 @@
     python -m pip --python benchmarks/.cache/peers-venv/bin/python install -r benchmarks/peers-requirements.txt
     python benchmarks/peers.py --extractor DIR --data ../shared/data/snips_restaurant --limit 40 --threads 1
 
-    ours         the engine of this package
+    ours         the engine of this package, float32
+    ours-q8      the same with products in 8 bits
     outlines     Outlines with transformers, JSON schema, float32
     llama-f32    llama.cpp's server, float32 weights, keys and values
     llama-q8     the same with weights in 8 bits (Q8_0), and keys and values in 16 bits, its default
@@ -30,7 +31,7 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ from peers_gbnf import UnsupportedSchemaError, gbnf
 from peers_processes import Llama, Outlines, Peer, Prompt
 from quality import RESULTS, load_task
 
-ENGINES = ("ours", "outlines", "llama-f32", "llama-q8")
+ENGINES = ("ours", "ours-q8", "outlines", "llama-f32", "llama-q8")
 MODES = ("single", "batched")
 Maker = Callable[[ExitStack], Peer]
 
@@ -57,8 +58,8 @@ Maker = Callable[[ExitStack], Peer]
 class Ours:
     """The engine of this package, in this process, with nothing learned yet."""
 
-    def __init__(self, extractor: Extractor[Any]) -> None:
-        base, old = extractor._own_base(), extractor._runner
+    def __init__(self, extractor: Extractor[Any], *, eight_bit: bool = False) -> None:
+        base, old = replace(extractor._own_base(), eight_bit=eight_bit), extractor._runner
         engine = base.engine(old.chat, old.generation)
         self.runner = Runner(old.schema, old.chat, engine, old.grammar, old.generation, old.max_window)
         self.ready: dict[str, Any] = {"seconds": 0.0, "version": torch.__version__}
@@ -160,8 +161,8 @@ class Bench:
         found: dict[str, Maker] = {}
         for name in self.args.engines:
             kind = name.removeprefix("llama-")
-            if name == "ours":
-                found[name] = lambda _: Ours(self.extractor)
+            if name in ("ours", "ours-q8"):
+                found[name] = lambda _, eight_bit=name == "ours-q8": Ours(self.extractor, eight_bit=eight_bit)
             elif name == "outlines":
                 found[name] = lambda stack: Outlines(stack, exported.transformers, schema, self.args.threads)
             else:
