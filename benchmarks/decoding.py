@@ -86,7 +86,7 @@ class Bench:
         self.max_new_tokens, self.lookup = max_new_tokens, lookup
         self.targets: Targets | None = None
 
-    def engine(self) -> TransformersEngine:
+    def engine(self, *, drafts: bool = True) -> TransformersEngine:
         """An engine that has seen nothing yet."""
         engine = TransformersEngine(
             self.model,
@@ -94,6 +94,7 @@ class Bench:
             pad_token_id=self.pad,
             config=self.runner.generation,
             prefix_ids=self.runner.chat.prefix_ids,
+            drafts=drafts,
         )
         if self.targets is not None:
             self.targets.dictate(engine)
