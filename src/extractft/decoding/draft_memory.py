@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 from extractft.decoding.copying import CopySource
@@ -129,7 +130,7 @@ class DraftMemory:
         """Which words stand around the first place of a value, and in it."""
         if not value or value not in source.text:
             return
-        starts = list(source.starts())[:_SOURCE_WORDS]
+        starts = list(islice(source.starts(), _SOURCE_WORDS))
         begin = next((offset for offset, _, _ in starts if source.text.startswith(value, offset)), None)
         if begin is None:
             return

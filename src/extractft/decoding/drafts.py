@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from extractft.decoding.copying import CopySource
 from extractft.decoding.draft_memory import Context, DraftMemory, Kind, contexts
@@ -25,6 +26,8 @@ _MOST_COUNTED = 4
 """Kinds of guesses are told apart by counts up to this."""
 _STARTS = 3
 """Places of the text at which a value may begin that are tried at once."""
+_SEARCHED = 4096
+"""Words of the text among which those places are looked for."""
 _COPIES = 2
 """Places of what is written that are gone on from at once."""
 
@@ -225,7 +228,7 @@ class Drafter:
         assert source is not None
         if field not in self._starts:
             places = []
-            for offset, first, second in source.starts():
+            for offset, first, second in islice(source.starts(), _SEARCHED):
                 words, count, others = self._memory.start(field, first, second)
                 if words:
                     kind = ("start", words, min(count, _MOST_COUNTED), min(others, _MOST_COUNTED))
