@@ -129,7 +129,8 @@ class _OverruledModel(PackedModel):
             if span.wanted:  # the first logits that are wanted of a row are those behind its prompt
                 self._prompts[span.slot] = tuple(self._rows.pop(span.slot)[: end - span.wanted + 1])
         prompt = self._prompts.get(span.slot, ())
-        return [self._targets.token(prompt, place + 1 - len(prompt)) for place in range(end - span.wanted, end)]
+        depths = span.depths()[len(span.token_ids) - span.wanted :]
+        return [self._targets.token(prompt, span.start + depth + 1 - len(prompt)) for depth in depths]
 
 
 def overrule(logits: Tensor, token_ids: Sequence[int]) -> Tensor:
