@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 import torch
 from pydantic import BaseModel
 from torch import nn
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import Lfm2Config, Lfm2ForCausalLM
 
 from extractft import Extractor, LoRAConfig, TrainingConfig
 from extractft.config import GenerationConfig
@@ -168,19 +167,38 @@ def test_drafted_and_batched_answers_are_those_of_one_at_a_time(tokenizer: Any) 
     assert answers(drafts=True, batch_size=7) == plain
 
 
-def test_a_model_that_cannot_be_packed_says_so(tokenizer: Any, caplog: pytest.LogCaptureFixture) -> None:
-    model = GPT2LMHeadModel(GPT2Config(vocab_size=264, n_embd=32, n_layer=1, n_head=2, n_positions=256)).eval()
-    grammar = GrammarCompiler(tokenizer, vocab_size=264, end_token_id=tokenizer.eos_token_id).compile(
-        Schema.of(Item), max_string_length=10
-    )
+def test_a_model_that_cannot_be_packed_is_refused(tokenizer: Any) -> None:
+    shape = {"vocab_size": 264, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "pad_token_id": 256}
+    kinds = ["conv", "full_attention"]
+    config = Lfm2Config(**shape, num_attention_heads=4, num_key_value_heads=2, layer_types=kinds)
+    grammar = GrammarCompiler(tokenizer, vocab_size=264, end_token_id=tokenizer.eos_token_id).compile(Schema.of(Item))
     engine = TransformersEngine(
-        model, end_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.eos_token_id, config=GenerationConfig(),
-        eight_bit=True,
+        Lfm2ForCausalLM(config).eval(), end_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.eos_token_id,
+        config=GenerationConfig(), eight_bit=True,
     )  # fmt: skip
-    ids = tuple(tokenizer.encode("tea", add_special_tokens=False))
-    with caplog.at_level(logging.WARNING):
-        assert len(list(engine.generate([GenerationRequest(ids, grammar, 40, ids)]))) == 1
-    assert ("cannot be packed" in caplog.text) is not engine.packed
+    with pytest.raises(ConfigError, match="packed"):
+        list(engine.generate([GenerationRequest((1, 2), grammar, 40)]))
+
+
+def test_copies_are_made_anew_after_a_reset_and_of_weights_that_know_no_version(tokenizer: Any) -> None:
+    with torch.inference_mode():
+        net = nn.Linear(96, 64)
+    small, rows = EightBit(net), torch.randn(3, 96)
+    with torch.no_grad():
+        for _ in range(2):
+            with small.installed():
+                found = net(rows)
+            assert distance(found, net(rows)) < 0.02
+    end = tokenizer.eos_token_id
+    engine = TransformersEngine(
+        tiny_model(), end_token_id=end, pad_token_id=end, config=GenerationConfig(), eight_bit=True
+    )
+    with engine._linears().installed():
+        pass
+    assert engine._eight_bit is not None
+    assert engine._eight_bit._rounded
+    engine.reset()
+    assert not engine._eight_bit._rounded
 
 
 def test_an_extractor_in_8_bits_gives_its_records(tiny_base: Path, tmp_path: Path) -> None:

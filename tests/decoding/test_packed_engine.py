@@ -15,8 +15,10 @@ from test_engine import MODELS, PREFIX, SCHEMA, VOCAB, Flags, assert_same, build
 from extractft.config import GenerationConfig
 from extractft.decoding import GenerationRequest, GrammarCompiler, ReferenceEngine
 from extractft.decoding.batch import evaluating
+from extractft.decoding.drafts import Drafter
 from extractft.decoding.packed import PackedModel, Span
 from extractft.decoding.slots import SlotStore
+from extractft.errors import GrammarError
 from extractft.schema import Schema
 
 PACKED = [name for name in MODELS if name != "lfm2"]
@@ -137,6 +139,50 @@ def test_hundreds_of_texts_and_grammars_agree(tokenizer: Any, compiler: GrammarC
     assert_same(found, expected)
     assert {completion.finish_reason for completion in found} == {"stop", "closed"}
     assert engine.statistics.passes < sum(len(completion.steps) for completion in found) / 13
+
+
+def test_what_fails_outside_a_row_reaches_the_caller(
+    tokenizer: Any, grammar: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = make_requests(tokenizer, grammar, 3)
+    engine = make_engine(build("qwen3"), tokenizer)
+    expected = list(engine.generate(requests))
+    poisoned = [replace(requests[0], prompt_ids=()), replace(requests[0], draft_ids=(-1,))]
+    for request in poisoned:
+        with pytest.raises((ValueError, OverflowError)):
+            list(engine.generate([request]))
+    assert_same(list(engine.generate(requests)), expected)
+
+    def no_memory() -> Any:
+        raise MemoryError("no room for a copy of the weights")
+
+    monkeypatch.setattr(engine, "_linears", no_memory)
+    with pytest.raises(MemoryError, match="no room"):
+        list(engine.generate(requests))
+    monkeypatch.undo()
+    assert_same(list(engine.generate(requests)), expected)
+
+
+def test_a_grammar_that_fails_on_a_guess_does_not_fail_for_the_row(
+    tokenizer: Any, grammar: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, end = build("qwen3"), tokenizer.eos_token_id
+    requests = make_requests(tokenizer, grammar, 6, seed=2)
+    expected = list(reference(model, tokenizer).generate(requests))
+    spoilt: list[Any] = []
+    grown = Drafter._grown
+
+    def failing(drafter: Drafter, node: Any, *others: Any) -> Any:
+        if len(spoilt) < 3 and node.standing.written:
+            spoilt.append(node.matcher._matcher)
+            node.matcher._matcher.consume_token(end)  # never allowed there: the matcher is in error from now on
+            raise GrammarError("too complex")
+        return grown(drafter, node, *others)
+
+    monkeypatch.setattr(Drafter, "_grown", failing)
+    engine = make_engine(model, tokenizer, batch_size=3)
+    assert_same(list(engine.generate(with_sources(requests, expected))), expected)
+    assert len(spoilt) == 3
 
 
 def test_prompts_longer_than_a_pass_are_run_in_pieces(tokenizer: Any, grammar: Any) -> None:

@@ -19,7 +19,6 @@ from extractft.decoding.packed import PackedModel, Span
 from extractft.decoding.protocol import Completion, GenerationRequest
 from extractft.decoding.rows import Row
 from extractft.decoding.scoring import Decisions, MaskBuffer
-from extractft.errors import GrammarError
 
 __all__ = ["ContinuousBatch", "Statistics", "Ticket"]
 
@@ -27,6 +26,8 @@ _DRAFT_PRICE, _ROW_PRICE, _HIGHEST_PRICE = 0.12, 0.02, 0.5
 """Least chance to be right that makes a token worth drafting: to begin with, more for each row, at most. A pass of many
 rows costs more for each token. To begin with, 0.08 to 0.2 took the same time within a seventh on three sets, and 0.3 a
 quarter more on bookings."""
+_DRAFTED_TOKENS = 256
+"""Drafted tokens in one pass at most: each takes memory for the logits of a whole vocabulary."""
 _PROMPT_TOKENS = 512
 """Tokens of prompts in one pass; rows that are decoding go on beside them."""
 
@@ -80,11 +81,13 @@ class _Live:
         draft: What was guessed for the present pass.
     """
 
-    def __init__(self, ticket: Ticket, slot: int, shared: int, memory: DraftMemory, end_token_id: int) -> None:
+    def __init__(self, ticket: Ticket, slot: int, shared: int, memory: DraftMemory | None, end_token_id: int) -> None:
+        if not ticket.request.prompt_ids:
+            raise ValueError("Expected a prompt, found no token.")
         self.ticket = ticket
         self.slot = slot
         self.row = Row(ticket.request, end_token_id)
-        self.drafter = Drafter(ticket.request, memory, end_token_id)
+        self.drafter = None if memory is None else Drafter(ticket.request, memory, end_token_id)
         self.record: list[int] = []
         self.done = shared
         self.shared = shared
@@ -105,6 +108,11 @@ class _Live:
             parents = []  # a draft without branches
         ids = (*decided, *self.draft.token_ids)
         return Span(self.slot, self.done, ids, 1 + len(self.draft), self.shared > 0, parents)
+
+    def learn(self) -> None:
+        """Let later drafts know of this record."""
+        if self.drafter is not None:
+            self.drafter.learn(self.record)
 
     def places(self) -> int:
         """How many places of its slot it may come to need."""
@@ -135,8 +143,7 @@ class ContinuousBatch:
         self._end_token_id = end_token_id
         self._config = config
         self._max_tokens = max_tokens
-        self._limit = MAX_DRAFT if drafts else 0
-        self._memory = DraftMemory()
+        self._memory = DraftMemory() if drafts else None
         self._rows: list[_Live] = []
         self._vocab_size: int = model.model.get_output_embeddings().weight.shape[0]  # type: ignore[no-untyped-call]
         self._masks: MaskBuffer | None = None
@@ -154,7 +161,10 @@ class ContinuousBatch:
             if not self._fits(ticket, shared, slots=max(slot, *taken, 0) + 1):
                 break
             waiting.popleft()
-            self._rows.append(_Live(ticket, slot, shared, self._memory, self._end_token_id))
+            try:
+                self._rows.append(_Live(ticket, slot, shared, self._memory, self._end_token_id))
+            except Exception as error:
+                ticket.error = error
 
     def _fits(self, ticket: Ticket, shared: int, *, slots: int) -> bool:
         if not self._rows:
@@ -194,7 +204,7 @@ class ContinuousBatch:
         ended = [live for live in self._rows if live.row.completion is not None]
         for live in ended:
             if live.row.finished().finish_reason == "stop":
-                live.drafter.learn(live.record)
+                live.learn()
         self._leave(ended, wipe=False)
         return [(live.ticket, live.row.finished()) for live in ended]
 
@@ -202,7 +212,7 @@ class ContinuousBatch:
         """What goes into the next pass, and which rows decide tokens in it; their masks are in place, in order."""
         masks = self._masks_for(len(self._rows))
         price = min(_HIGHEST_PRICE, _DRAFT_PRICE + _ROW_PRICE * len(self._rows))
-        room = _PROMPT_TOKENS
+        room, drafted = _PROMPT_TOKENS, _DRAFTED_TOKENS
         used = 0
         spans: list[tuple[_Live, Span]] = []
         deciding: list[_Live] = []
@@ -217,13 +227,12 @@ class ContinuousBatch:
             if len(chunk) < len(pending):
                 spans.append((live, Span(live.slot, live.done, chunk, 0, live.shared > 0)))
                 continue
-            try:
-                masks.fill(used, live.row.matcher)
-            except GrammarError as error:
-                live.row.fail(str(error))
+            if not live.row.fill(masks, used):
                 continue
-            limit = min(self._limit, live.row.tokens_left - 1)
-            live.draft = live.drafter.draft(live.row.matcher, masks, used, limit=limit, price=price)
+            if live.drafter is not None:
+                limit = min(MAX_DRAFT, live.row.tokens_left - 1, drafted)
+                live.draft = live.drafter.draft(live.row.matcher, masks, used, limit=limit, price=price)
+                drafted -= len(live.draft)
             used += 1 + len(live.draft)
             spans.append((live, live.span(chunk)))
             deciding.append(live)
@@ -256,7 +265,8 @@ class ContinuousBatch:
                     live.row.take(step)
                     live.record.extend([step.token_id] if step is not None else [])
             live.done += len(path)
-            live.drafter.observe(live.record[before:], path)
+            if live.drafter is not None:
+                live.drafter.observe(live.record[before:], path)
             self.statistics.drafted += len(live.draft)
             self.statistics.accepted += len(path)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, islice
 
 __all__ = ["CopySource"]
 
@@ -17,6 +17,8 @@ _AHEAD = 64
 """Bytes behind what is written that are split into tokens at a time."""
 _UNSURE = 2
 """Tokens at the end of a piece that may be others when the text goes on."""
+_STARTS = 4096
+"""Words at which values may begin: the first ones of a longer text."""
 _LOOKED_AT = 8
 """Places of what is written that are looked at, in each direction from the last copy."""
 
@@ -39,9 +41,15 @@ class CopySource:
         self._offsets = list(accumulate(map(len, spelled), initial=0))
         self.words = [word.strip() for word in spelled]
         self._pieces: dict[int, tuple[int, list[int], dict[int, int]]] = {}
+        self._starts: list[tuple[int, bytes, bytes]] | None = None
 
-    def starts(self) -> Iterator[tuple[int, bytes, bytes]]:
+    def starts(self) -> list[tuple[int, bytes, bytes]]:
         """Where a value may begin: byte, the word before it and the one before that, empty if there is none."""
+        if self._starts is None:
+            self._starts = list(islice(self._all_starts(), _STARTS))
+        return self._starts
+
+    def _all_starts(self) -> Iterator[tuple[int, bytes, bytes]]:
         second = first = b""
         for offset, end, word in zip(self._offsets, self._offsets[1:], self.words, strict=False):
             if word:

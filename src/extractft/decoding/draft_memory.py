@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
 from typing import Any
 
 from extractft.decoding.copying import CopySource
@@ -29,8 +28,8 @@ _WEIGHT = 4.0
 """How many observations the first estimate of a rate counts as."""
 _LONGEST_WRITTEN = 32
 """A value of more bytes is no context of its own: it will hardly come again."""
-_SOURCE_WORDS = 512
-"""Words of a text that are learned from."""
+_SOURCE_WORDS, _LEARNED_VALUES = 512, 64
+"""Words of a text, and values of a record, that are learned from."""
 
 
 class _Rate:
@@ -102,16 +101,23 @@ class DraftMemory:
 
     def start(self, field: bytes, first: bytes, second: bytes) -> tuple[int, int, int]:
         """Whether values of a field began behind these words: how many words tell, how often they did and did not."""
-        for words in ((first, second), (first,)):
-            entry = self._starts.get((field, *words))
-            if entry is not None and entry[0]:
-                return len(words), entry[0], entry[1]
+        with self._lock:
+            for words in ((first, second), (first,)):
+                entry = self._starts.get((field, *words))
+                if entry is not None and entry[0]:
+                    return len(words), entry[0], entry[1]
         return 0, 0, 0
+
+    def knows_starts(self, field: bytes) -> bool:
+        """Whether anything is known of where values of a field begin."""
+        with self._lock:
+            return self._starts.get((field,)) is not None
 
     def stop(self, field: bytes, word: bytes) -> tuple[int, int]:
         """How often a value of a field ended before this word, and how often it went on with it."""
-        entry = self._stops.get((field, word))
-        return (0, 0) if entry is None else (entry[0], entry[1])
+        with self._lock:
+            entry = self._stops.get((field, word))
+            return (0, 0) if entry is None else (entry[0], entry[1])
 
     def learn(self, record: Sequence[int], spelling: Callable[[int], bytes], source: CopySource | None) -> None:
         """Take note of a record."""
@@ -122,19 +128,20 @@ class DraftMemory:
                 for context in contexts(standing, tail, closing=spelled.startswith(b'"')):
                     _count(self._followers.touched(context), token_id)
                 behind = standing.after(spelled)
-                if source is not None and behind.values > standing.values:
+                if source is not None and standing.values < min(behind.values, _LEARNED_VALUES):
                     self._learn_place(standing.field, behind.last, source)
                 standing, tail = behind, (tail[1], token_id)
 
     def _learn_place(self, field: bytes, value: bytes, source: CopySource) -> None:
-        """Which words stand around the first place of a value, and in it."""
+        """Which words stand around the first place of a value at the beginning of a word, and in it."""
         if not value or value not in source.text:
             return
-        starts = list(islice(source.starts(), _SOURCE_WORDS))
+        starts = source.starts()[:_SOURCE_WORDS]
         begin = next((offset for offset, _, _ in starts if source.text.startswith(value, offset)), None)
         if begin is None:
             return
         end = begin + len(value)
+        self._starts.touched((field,))
         for offset, first, second in starts:
             for words in ((first,), (first, second)):
                 key = (field, *words)
@@ -152,9 +159,10 @@ def contexts(standing: Standing, tail: tuple[int, int], *, closing: bool) -> lis
     """
     known: list[Context] = [tail]
     if len(standing.written) <= _LONGEST_WRITTEN:
-        place = (standing.part, standing.quoted, standing.field, len(standing.nesting), standing.written)
+        inside = (standing.quoted, standing.escaped)
+        place = (standing.part, inside, standing.field, len(standing.nesting), standing.written)
         known.append(place)
-    if closing and standing.quoted and standing.part == "value":
+    if closing and standing.quoted and not standing.escaped and standing.part == "value":
         known.append(("close", standing.field, len(standing.nesting)))
     return known
 
@@ -187,7 +195,7 @@ def _estimate(kind: Kind) -> float:
     if name == "forced":
         return 0.97
     if name == "agreed":
-        return float(details[-1] + 0.5) / 10
+        return float(min(1.0, (details[-1] + 0.5) / 10))
     if name == "copy":
         rank, _, stopped, inside = details
         return float((2 + inside) / (3 + inside + stopped) / (1 + rank))

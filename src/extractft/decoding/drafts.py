@@ -9,7 +9,6 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 from extractft.decoding.copying import CopySource
 from extractft.decoding.draft_memory import Context, DraftMemory, Kind, contexts
@@ -26,8 +25,6 @@ _MOST_COUNTED = 4
 """Kinds of guesses are told apart by counts up to this."""
 _STARTS = 3
 """Places of the text at which a value may begin that are tried at once."""
-_SEARCHED = 4096
-"""Words of the text among which those places are looked for."""
 _COPIES = 2
 """Places of what is written that are gone on from at once."""
 
@@ -97,6 +94,10 @@ class Drafter:
         request: The row's request.
         memory: What is known from other rows.
         end_token_id: Never drafted.
+
+    Attributes:
+        spoilt: Whether the grammar failed on a guess: there are no more drafts then, since matchers of one grammar
+            share what fails.
     """
 
     def __init__(self, request: GenerationRequest, memory: DraftMemory, end_token_id: int) -> None:
@@ -109,6 +110,7 @@ class Drafter:
         self._copied = 0
         self._starts: dict[bytes, list[tuple[int, Kind]]] = {}
         self._nodes: list[_Node] = []
+        self.spoilt = False
 
     def draft(self, matcher: Matcher, masks: MaskBuffer, first_mask: int, *, limit: int, price: float) -> Draft:
         """Guess the next tokens, those that are likeliest to be right together with all before them.
@@ -125,13 +127,13 @@ class Drafter:
         """
         draft = Draft()
         self._nodes = []
-        if limit <= 0:
+        if limit <= 0 or self.spoilt:
             return draft
-        waiting: list[tuple[float, int, int, int]] = []
+        waiting: list[tuple[float, int, int]] = []
         try:
             self._add(_Node(matcher, self._standing, self._tail, 1.0, []), waiting, masks, first_mask, price)
             while waiting and len(draft) < limit:
-                chance, _, parent, token_id = heapq.heappop(waiting)
+                chance, parent, token_id = heapq.heappop(waiting)
                 node = self._grown(self._nodes[parent], token_id, -chance)
                 if node.matcher.is_finished():
                     self._nodes.append(node)
@@ -141,8 +143,7 @@ class Drafter:
                 draft.token_ids.append(token_id)
                 draft.parents.append(parent - 1)
         except GrammarError:
-            # The grammar fails ahead, if anywhere: the row finds out when it gets there.
-            pass
+            self.spoilt = True
         return draft
 
     def observe(self, token_ids: Sequence[int], path: Sequence[int]) -> None:
@@ -163,7 +164,7 @@ class Drafter:
         for token_id in token_ids:
             behind = self._standing.after(self._spelling(token_id))
             if self._source is not None and behind.values > self._standing.values and behind.last:
-                self._copied = max(0, next(iter(self._source.find(behind.last, behind=self._copied)), self._copied))
+                self._copied = next(iter(self._source.find(behind.last, behind=self._copied)), self._copied)
             self._standing, self._tail = behind, (self._tail[1], token_id)
 
     def learn(self, record: Sequence[int]) -> None:
@@ -171,7 +172,7 @@ class Drafter:
         self._memory.learn(record, self._spelling, self._source)
 
     def _add(
-        self, node: _Node, waiting: list[tuple[float, int, int, int]], masks: MaskBuffer, mask: int, price: float
+        self, node: _Node, waiting: list[tuple[float, int, int]], masks: MaskBuffer, mask: int, price: float
     ) -> None:
         """Guess behind a node, and put in line what is worth it."""
         index = len(self._nodes)
@@ -187,7 +188,7 @@ class Drafter:
         scale = node.chance / max(1.0, sum(chances.values()))
         for token_id, chance in chances.items():
             if chance * scale >= price:
-                heapq.heappush(waiting, (-chance * scale, index, index, token_id))
+                heapq.heappush(waiting, (-chance * scale, index, token_id))
 
     def _chance(self, token_id: int, kinds: Sequence[Kind], node: _Node) -> float:
         """How likely a token is, given all guesses for it: what came of it when the same sorts agreed, as sure."""
@@ -207,10 +208,9 @@ class Drafter:
         if node.forced:
             return [(node.forced[0], ("forced",))]
         standing = node.standing
-        names = ("pair", "place", "close")
-        known = contexts(standing, node.tail, closing=False)
-        guesses = [guess for name, context in zip(names, known, strict=False) for guess in self._known(name, context)]
-        if self._source is None or standing.part != "value":
+        known = zip(("pair", "place"), contexts(standing, node.tail, closing=False), strict=False)
+        guesses = [guess for name, context in known for guess in self._known(name, context)]
+        if self._source is None or standing.part != "value" or standing.escaped:
             return guesses
         if not standing.written:
             return guesses + self._beginnings(standing.field)
@@ -228,7 +228,7 @@ class Drafter:
         assert source is not None
         if field not in self._starts:
             places = []
-            for offset, first, second in islice(source.starts(), _SEARCHED):
+            for offset, first, second in source.starts() if self._memory.knows_starts(field) else ():
                 words, count, others = self._memory.start(field, first, second)
                 if words:
                     kind = ("start", words, min(count, _MOST_COUNTED), min(others, _MOST_COUNTED))

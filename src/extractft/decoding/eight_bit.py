@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from extractft.decoding.linears import changes
 from extractft.errors import ConfigError
 
 __all__ = ["EightBit"]
@@ -92,11 +93,16 @@ class EightBit:
         self._version: Any = None
         self._rounded: list[_Rounded] = []
 
+    def release(self) -> None:
+        """Give the copies' memory back; they are made anew when they are needed."""
+        self._rounded, self._version = [], None
+
     @contextmanager
     def installed(self) -> Iterator[None]:
         """Let the layers multiply in 8 bits inside. To be run without gradients, and by one thread at a time."""
-        version = [(layer.weight.data_ptr(), layer.weight._version) for layer in self._layers]
+        version = changes(self._layers)
         if version != self._version:
+            self.release()
             loudest = self._seen()
             self._rounded = [_Rounded.of(layer, loudest.get(layer)) for layer in self._layers]
             self._version = version

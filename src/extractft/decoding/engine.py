@@ -5,7 +5,6 @@ Knows requests, callers and turns. Knows no text and no schema.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,10 +21,9 @@ from extractft.decoding.packed import PackedModel
 from extractft.decoding.prepacked import Prepacked
 from extractft.decoding.protocol import Completion, GenerationRequest
 from extractft.decoding.reference import ReferenceEngine
+from extractft.errors import ConfigError
 
 __all__ = ["TransformersEngine"]
-
-logger = logging.getLogger(__name__)
 
 
 class TransformersEngine:
@@ -111,12 +109,14 @@ class TransformersEngine:
         Args:
             requests: What to complete.
             batch_size: Most rows side by side; the config's if `None`.
+
+        Raises:
+            ConfigError: `eight_bit` for a model whose layers cannot be packed.
         """
         if not self.packed:
             if self._eight_bit is not None:
-                logger.warning(
-                    "the layers of %s cannot be packed: products stay in float32", type(self._model).__name__
-                )
+                found = type(self._model).__name__
+                raise ConfigError(f"expected a model whose layers can be packed for 8-bit products, found {found}")
             yield from self._reference.generate(requests, batch_size=batch_size)
             return
         yield from self._stream(iter(requests), batch_size or self._config.batch_size)
@@ -128,6 +128,8 @@ class TransformersEngine:
             self._weights = None
             self._packed = None
             self._prepacked.release()
+            if self._eight_bit is not None:
+                self._eight_bit.release()
             self._batch.model.reset()
             self._reference.reset()
 
@@ -180,6 +182,9 @@ class TransformersEngine:
             with self._turn:
                 for failed in self._batch.drop():
                     failed.error = error
+                if not ticket.done:  # it did not get as far as the batch
+                    ticket.error = error
+                    self._waiting = deque(other for other in self._waiting if other is not ticket)
         except BaseException:
             # An interrupt is its own thread's affair: the rows of others start again.
             with self._turn:

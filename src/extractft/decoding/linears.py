@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["FewRows"]
+__all__ = ["FewRows", "changes"]
 
 MOST_ROWS = 4
 """Products of more rows are left as they are: they are bound by arithmetic, which libraries do well."""
@@ -81,6 +81,11 @@ class FewRows:
         if size * len(weights) < _TRIED_BYTES // 8:  # too small to matter, and to be told apart
             return frozenset()
         return frozenset(count for count in range(1, MOST_ROWS + 1) if _other_is_faster(weights, count))
+
+
+def changes(layers: Sequence[nn.Linear]) -> list[tuple[int, int]]:
+    """What is another when weights were replaced or changed in place."""
+    return [(m.weight.data_ptr(), 0 if m.weight.is_inference() else m.weight._version) for m in layers]
 
 
 def _fits(weight: Tensor) -> bool:

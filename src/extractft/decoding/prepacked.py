@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from extractft.decoding.linears import changes
 from extractft.modeling import available_memory
 
 __all__ = ["Prepacked"]
@@ -54,10 +55,10 @@ class Prepacked:
 
     def worthwhile(self) -> bool:
         """Whether this model is one to multiply faster so, on this processor, and there is room for the copy."""
-        if self._packed:
-            return True
         if any(m.weight.device.type != "cpu" or m.weight.dtype != torch.float32 for m in self._layers):
             return False
+        if self._packed:
+            return True
         if self.nbytes < _LEAST_BYTES or self.nbytes > _SHARE * available_memory(torch.device("cpu")):
             return False
         return _is_faster(torch.get_num_threads())
@@ -69,7 +70,7 @@ class Prepacked:
     @contextmanager
     def installed(self) -> Iterator[None]:
         """Let the layers multiply by the copy inside. To be run without gradients, and by one thread at a time."""
-        version = [(m.weight.data_ptr(), m.weight.is_inference() or m.weight._version) for m in self._layers]
+        version = changes(self._layers)
         if version != self._version:
             self.release()  # before the new copy, not after: there may not be room for both
             self._packed = [_pack(layer.weight.detach()) for layer in self._layers]

@@ -84,7 +84,10 @@ class Grammar(Protocol):
         ...
 
     def tokenize(self, spelled: bytes) -> list[int]:
-        """The tokens that the tokenizer splits bytes into, which may begin or end within a character."""
+        """The tokens that the tokenizer splits bytes into, which may begin or end within a character.
+
+        Spelled-out control tokens are taken for such tokens: this is for guesses, not for prompts.
+        """
         ...
 
     def matcher(self) -> Matcher:

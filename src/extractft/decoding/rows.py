@@ -5,8 +5,11 @@ Knows decided tokens one at a time, in order. Knows no model and no other rows.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from extractft.decoding.closing import ClosingPlan
 from extractft.decoding.protocol import Completion, FinishReason, GenerationRequest, Matcher, TokenStep
+from extractft.decoding.scoring import MaskBuffer
 from extractft.errors import GrammarError
 
 __all__ = ["Row"]
@@ -46,10 +49,7 @@ class Row:
         if step is None:
             self.fail("The model's logits are not numbers (nan), or the grammar allows no token.")
             return
-        try:
-            self.matcher.consume(step.token_id)
-        except GrammarError as error:
-            self.fail(str(error))
+        if not self._tried(lambda: self.matcher.consume(step.token_id)):
             return
         if step.token_id == self._end_token_id:
             self._end("stop")
@@ -60,6 +60,10 @@ class Row:
         elif not self._plan.observe(self.matcher, len(self.steps)):
             self._close()
 
+    def fill(self, masks: MaskBuffer, index: int) -> bool:
+        """Write which tokens may come next; ends the row, and is false, if that cannot be said."""
+        return self._tried(lambda: masks.fill(index, self.matcher))
+
     def fail(self, message: str) -> None:
         """End the row with an error."""
         self._end("error", error=message)
@@ -68,6 +72,21 @@ class Row:
         """The outcome of a row that has ended."""
         assert self.completion is not None
         return self.completion
+
+    def _tried(self, work: Callable[[], None]) -> bool:
+        """Do something with the matcher; a second time with a fresh one, since others share what fails in them."""
+        try:
+            work()
+        except GrammarError:
+            try:
+                self.matcher = self.request.grammar.matcher()
+                for step in self.steps:
+                    self.matcher.consume(step.token_id)
+                work()
+            except GrammarError as error:
+                self.fail(str(error))
+                return False
+        return True
 
     def _close(self) -> None:
         closing = self._plan.close()

@@ -49,7 +49,7 @@ class Standing:
         for byte in spelled:
             char = bytes((byte,))
             if quoted and escaped:
-                # Of a number's escape nothing can be copied: begin anew behind it.
+                # A character written as its number is not what stands in the text: begin anew.
                 written = b"" if char == b"u" else written + _ESCAPES.get(byte, char)
                 escaped = False
             elif quoted and char == b"\\":
