@@ -146,6 +146,24 @@ def test_lower_loss_decides_between_equal_scores(adapted: Any, make_rows: Any, t
     assert result.metrics["loss"] == min(losses)
 
 
+def test_a_lower_loss_outweighs_a_score_that_is_hardly_better(adapted: Any, make_rows: Any, tmp_path: Path) -> None:
+    """Of four rows, 0.65 is within one standard error (0.2) of 0.8, and 0.55 is not, though it is of 0.65."""
+    rows = make_rows(4)
+    model, scores = adapted(moved=False), Scores(0.5, 0.8, 0.65, 0.55)
+    result = train(
+        model,
+        Features(rows, 20),
+        config=settings(num_train_epochs=4, early_stopping_patience=None),
+        output_dir=tmp_path,
+        scorer=scores,
+        eval_features=Features(rows, 20),
+    )
+    losses = [entry["eval_loss"] for entry in result.log_history if "eval_loss" in entry]
+    assert losses == sorted(losses, reverse=True)
+    assert result.metrics["field_f1"] == 0.65
+    assert same(weights(model), scores.seen[2])
+
+
 def test_lowest_loss_is_kept_without_a_scorer(adapted: Any, make_rows: Any, tmp_path: Path) -> None:
     """Evaluated on other rows than it learns, the loss rises in the end."""
     result = train(

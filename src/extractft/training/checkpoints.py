@@ -41,10 +41,11 @@ class Progress:
     """What the run has reached beyond the trainer's own state: the best weights and the counters.
 
     Attributes:
-        best_metrics: Metrics of the best evaluation; `None` before the first.
+        best_metrics: Metrics of the evaluation whose weights are kept; `None` before the first.
         best_step: Optimizer step of that evaluation.
         best_adapter: Adapter weights at that step, on the CPU.
-        evaluations_without_gain: Evaluations since then.
+        highest: The highest score of all evaluations, which is not always that of the best one.
+        evaluations_without_gain: Evaluations since the highest score.
         stopped_early: Whether patience ran out.
         seconds: Seconds of training so far, scoring not counted, over all sessions of the run.
         scoring_seconds: Seconds of scoring so far.
@@ -54,6 +55,7 @@ class Progress:
     best_metrics: dict[str, float] | None = None
     best_step: int = 0
     best_adapter: dict[str, Tensor] | None = field(default=None, repr=False)
+    highest: float | None = None
     evaluations_without_gain: int = 0
     stopped_early: bool = False
     seconds: float = 0.0

@@ -65,8 +65,9 @@ def train(
 ) -> TrainingResult:
     """Train the adapter of `model` and leave the best weights in it.
 
-    After each epoch the model is scored. The weights with the best `field_f1` are kept (the lower evaluation loss
-    decides between equals); without a scorer those with the lowest evaluation loss; with neither, the last ones.
+    After each epoch the model is scored. The weights with the best `field_f1` are kept, until later ones have a lower
+    evaluation loss and a score within one standard error of the best, which so few held-out rows cannot tell apart;
+    without a scorer those with the lowest evaluation loss; with neither, the last ones.
 
     Started by `torchrun` or `accelerate launch`, the processes share each step's rows, and the main one scores and
     writes; each step then has `per_device_train_batch_size * gradient_accumulation_steps` rows for each process.
@@ -222,19 +223,27 @@ class _StepTrainer(Trainer):
 
     def _select(self, metrics: dict[str, float]) -> None:
         progress, patience = self.progress, self.config.early_stopping_patience
-        best = progress.best_metrics
-        if best is None or _rank(metrics) > _rank(best):
+        best, highest, score = progress.best_metrics, progress.highest, _rank(metrics)[0]
+        if best is None or _rank(metrics) > _rank(best) or self._as_good(metrics, best):
             progress.best_adapter = adapter_state(self.adapted)
             progress.best_step = self.state.global_step
-        if best is None or _rank(metrics)[0] > _rank(best)[0]:
-            progress.evaluations_without_gain = 0
+            progress.best_metrics = metrics
+        if highest is None or score > highest:
+            progress.highest, progress.evaluations_without_gain = score, 0
         else:
             progress.evaluations_without_gain += 1
-        if progress.best_step == self.state.global_step:
-            progress.best_metrics = metrics
         if patience is not None and progress.evaluations_without_gain >= patience:
             progress.stopped_early = self.state.global_step < self.state.max_steps
             self.control.should_training_stop = True
+
+    def _as_good(self, metrics: Mapping[str, float], best: Mapping[str, float]) -> bool:
+        """Whether weights of a lower loss have a score that the few held-out rows cannot tell from the highest."""
+        highest = self.progress.highest
+        if METRIC not in metrics or highest is None or self.eval_features is None:
+            return False
+        rows = min(len(self.eval_features.rows), self.config.max_eval_rows)
+        error = math.sqrt(max(0.0, highest * (1 - highest)) / rows)
+        return metrics[METRIC] >= highest - error and metrics["loss"] < best["loss"]
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         self._count_seconds()
