@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from extractft.artifact import Manifest, load_manifest, save_artifact
 from extractft.config import GenerationConfig, PromptConfig, TrainingConfig
 from extractft.data import Example, load_examples
-from extractft.decoding import Engine, GrammarCompiler, TransformersEngine
+from extractft.decoding import Engine, GrammarCompiler
 from extractft.errors import ArtifactError, ConfigError, ExtractionError, TrainingError
 from extractft.evaluation import CalibrationReport, EvaluationReport, evaluate_records
 from extractft.extractor.base import Base
@@ -368,7 +368,7 @@ class Extractor(Generic[T]):
             features,
             config=self.config,
             output_dir=directory,
-            scorer=best.scorer(self._run_in_training) if held_out else None,
+            scorer=best.scorer(self._runner.run_in_training) if held_out else None,
             eval_features=self._features(held_out) if held_out else None,
             resume=resume,
         )
@@ -398,10 +398,3 @@ class Extractor(Generic[T]):
 
     def _run(self, examples: Sequence[Example[T]]) -> list[Outcome[T]]:
         return list(self._runner.run(example.text for example in examples))
-
-    def _run_in_training(self, examples: Sequence[Example[T]]) -> list[Outcome[T]]:
-        """The same, leaving the memory to the training that goes on."""
-        outcomes = self._run(examples)
-        if isinstance(self._runner.engine, TransformersEngine):
-            self._runner.engine.reset()
-        return outcomes

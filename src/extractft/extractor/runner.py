@@ -6,14 +6,15 @@ Knows prompts, grammars and budgets by their interfaces; knows no model, no trai
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
 from extractft.config import GenerationConfig
-from extractft.decoding import Completion, Engine, GenerationRequest, GrammarCompiler, RecordSize
+from extractft.data import Example
+from extractft.decoding import Completion, Engine, GenerationRequest, GrammarCompiler, RecordSize, TransformersEngine
 from extractft.errors import (
     ConfigError,
     ExtractionError,
@@ -113,6 +114,13 @@ class Runner(Generic[T]):
         if batch_size is not None and batch_size < 1:
             raise ConfigError(f"expected a batch_size of at least 1, found {batch_size}")
         return self.run(iter(texts), batch_size=batch_size)
+
+    def run_in_training(self, examples: Sequence[Example[T]]) -> list[Outcome[T]]:
+        """The outcomes of examples, after which the engine leaves the memory to the training that goes on."""
+        outcomes = list(self.run(example.text for example in examples))
+        if isinstance(self.engine, TransformersEngine):
+            self.engine.reset()
+        return outcomes
 
     def run(self, texts: Iterable[str], *, batch_size: int | None = None) -> Iterator[Outcome[T]]:
         """Outcomes in order; texts that cannot even be asked wait in line between those that can.
