@@ -223,8 +223,8 @@ class _StepTrainer(Trainer):
 
     def _select(self, metrics: dict[str, float]) -> None:
         progress, patience = self.progress, self.config.early_stopping_patience
-        best, highest, score = progress.best_metrics, progress.highest, _rank(metrics)[0]
-        if best is None or _rank(metrics) > _rank(best) or self._as_good(metrics, best):
+        best, highest, score = progress.best_metrics, progress.highest, _score(metrics)
+        if best is None or highest is None or score > highest or self._as_good(metrics, best, highest):
             progress.best_adapter = adapter_state(self.adapted)
             progress.best_step = self.state.global_step
             progress.best_metrics = metrics
@@ -236,10 +236,9 @@ class _StepTrainer(Trainer):
             progress.stopped_early = self.state.global_step < self.state.max_steps
             self.control.should_training_stop = True
 
-    def _as_good(self, metrics: Mapping[str, float], best: Mapping[str, float]) -> bool:
+    def _as_good(self, metrics: Mapping[str, float], best: Mapping[str, float], highest: float) -> bool:
         """Whether weights of a lower loss have a score that the few held-out rows cannot tell from the highest."""
-        highest = self.progress.highest
-        if METRIC not in metrics or highest is None or self.eval_features is None:
+        if METRIC not in metrics or self.eval_features is None:
             return False
         rows = min(len(self.eval_features.rows), self.config.max_eval_rows)
         error = math.sqrt(max(0.0, highest * (1 - highest)) / rows)
@@ -280,10 +279,9 @@ def _collate(rows: list[Row]) -> dict[str, list[Row]]:
     return {"rows": rows}
 
 
-def _rank(metrics: Mapping[str, float]) -> tuple[float, float]:
-    """Sorts evaluations: the score first, then the loss; the loss alone without a score."""
-    loss = -metrics.get("loss", 0.0)
-    return (metrics[METRIC], loss) if METRIC in metrics else (loss, 0.0)
+def _score(metrics: Mapping[str, float]) -> float:
+    """What evaluations are compared by: the score, or the loss without one."""
+    return metrics[METRIC] if METRIC in metrics else -metrics.get("loss", 0.0)
 
 
 def _require_trainable(model: PeftModel) -> None:
