@@ -4,6 +4,7 @@
     python benchmarks/quality.py --data complaints ...          # generated: complaints, orders
     python benchmarks/quality.py --data ... --recipe plain      # the baseline of benchmarks/plain.py
     python benchmarks/quality.py --data ... --set learning_rate=5e-4 --set lora.r=8
+    python benchmarks/quality.py --data ... --seed 1 --padded   # the same training in padded batches
     python benchmarks/quality.py --table                        # everything measured so far, as Markdown
 
 A set is a folder with `schema.py` (a Pydantic `Record`), `train.jsonl` and `test.jsonl`. Scores are kept in
@@ -35,6 +36,7 @@ from pydantic import ValidationError
 from extractft import Extractor, Schema, TrainingConfig
 from extractft.evaluation import EvaluationReport, evaluate_records
 from extractft.modeling import resolve_base_model
+from extractft.training import plan
 from plain import run_plain
 
 ROOT = Path(__file__).resolve().parent
@@ -194,6 +196,8 @@ def main() -> None:
         result = cached(path, lambda: run_baseline(task, arguments.base_model, arguments.seed))
         summary(task.name, "plain recipe", result)
         return
+    if arguments.padded:
+        plan.packed_engine = lambda *_, **__: "asked for"  # type: ignore[assignment]
     config = configured(arguments)
     untrained = cached(
         RESULTS / f"{stem}-untrained.json",
@@ -204,10 +208,11 @@ def main() -> None:
             task.test,
         ),
     )
-    key = f"{stem}-s{arguments.seed}-{arguments.label or digest(config.model_dump_json())}"
+    label = arguments.label or digest(config.model_dump_json()) + ("-padded" if arguments.padded else "")
+    key = f"{stem}-s{arguments.seed}-{label}"
     result = cached(RESULTS / f"{key}.json", lambda: run_ours(task, arguments.base_model, config, key))
     summary(task.name, "untrained", untrained)
-    summary(task.name, arguments.label or "trained", result)
+    summary(task.name, label, result)
 
 
 def configured(arguments: argparse.Namespace) -> TrainingConfig:
@@ -274,6 +279,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--test", type=int, default=60)
     parser.add_argument("--recipe", choices=["ours", "plain"], default="ours")
     parser.add_argument("--set", action="append", metavar="NAME=JSON", help="change one setting of TrainingConfig")
+    parser.add_argument(
+        "--padded", action="store_true", help="train in padded batches, as if the model could not be packed"
+    )
     parser.add_argument("--label", help="name of the run in the cache; a hash of the settings if not given")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
