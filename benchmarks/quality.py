@@ -148,7 +148,13 @@ def run_ours(task: Task, base_model: str, config: TrainingConfig, key: str) -> d
         "scoring_cpu_seconds": result.scoring_seconds * min(per_second, torch.get_num_threads()),
     }
     return {
-        "train_metrics": {**extractor.metrics, **seconds, "steps": result.steps, "best_step": result.best_step},
+        "train_metrics": {
+            **extractor.metrics,
+            **seconds,
+            "steps": result.steps,
+            "best_step": result.best_step,
+            "engine": result.engine,
+        },
         "config": config.model_dump(mode="json"),
         **evaluate(extractor, task.test),
     }
