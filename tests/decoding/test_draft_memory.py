@@ -59,7 +59,8 @@ def test_long_values_are_no_places_of_their_own() -> None:
     assert contexts(place, (1, 2), closing=False) == [(1, 2)]
 
 
-def test_rare_followers_make_way_and_counts_fade() -> None:
+def test_rare_followers_make_way_and_counts_fade(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(draft_memory, "_FOLLOWERS", 4)
     memory = learned(*(f'{{"a":"{char}"}}' for char in "vwxyzzz"))
     followers = memory.followers(contexts(START.after(b'{"a":"'), tuple(ids(':"')), closing=False)[1])  # type: ignore[arg-type]
     assert len(followers) == 4

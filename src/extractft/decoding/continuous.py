@@ -216,7 +216,7 @@ class ContinuousBatch:
         used = 0
         spans: list[tuple[_Live, Span]] = []
         deciding: list[_Live] = []
-        for live in self._rows:
+        for place, live in enumerate(self._rows):
             live.draft = Draft()
             pending = live.pending()
             prompt = not live.record
@@ -230,7 +230,8 @@ class ContinuousBatch:
             if not live.row.fill(masks, used):
                 continue
             if live.drafter is not None:
-                limit = min(MAX_DRAFT, live.row.tokens_left - 1, drafted)
+                # A fair share, and what others leave of theirs.
+                limit = min(MAX_DRAFT, live.row.tokens_left - 1, drafted // (len(self._rows) - place))
                 live.draft = live.drafter.draft(live.row.matcher, masks, used, limit=limit, price=price)
                 drafted -= len(live.draft)
             used += 1 + len(live.draft)
@@ -239,7 +240,7 @@ class ContinuousBatch:
         return spans, deciding
 
     def _masks_for(self, rows: int) -> MaskBuffer:
-        needed = rows * (MAX_DRAFT + 1)
+        needed = rows + min(rows * MAX_DRAFT, _DRAFTED_TOKENS)
         if self._masks is None or not needed <= self._masks.rows <= 4 * needed:
             self._masks = MaskBuffer(needed, self._vocab_size, self.model.device)
         return self._masks

@@ -7,7 +7,7 @@ knows no record.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, islice
 
@@ -19,6 +19,8 @@ _UNSURE = 2
 """Tokens at the end of a piece that may be others when the text goes on."""
 _STARTS = 4096
 """Words at which values may begin: the first ones of a longer text."""
+_VOCABULARY = 48
+"""Different words of a text that are looked at together."""
 _LOOKED_AT = 8
 """Places of what is written that are looked at, in each direction from the last copy."""
 
@@ -42,6 +44,7 @@ class CopySource:
         self.words = [word.strip() for word in spelled]
         self._pieces: dict[int, tuple[int, list[int], dict[int, int]]] = {}
         self._starts: list[tuple[int, bytes, bytes]] | None = None
+        self._vocabulary: list[bytes] | None = None
 
     def starts(self) -> list[tuple[int, bytes, bytes]]:
         """Where a value may begin: byte, the word before it and the one before that, empty if there is none."""
@@ -63,9 +66,30 @@ class CopySource:
         # Behind the white space in front of a token is its beginning, too.
         if self.text[self._offsets[index] : offset].strip():
             return b""
+        return self.word(self.index_at(offset))
+
+    def index_at(self, offset: int) -> int:
+        """Number of the first word that ends behind a byte; that of words if there is none."""
+        index = bisect_right(self._offsets, offset) - 1
         while index < len(self.words) and not self.words[index]:
             index += 1
-        return self.words[index] if index < len(self.words) else b""
+        return index
+
+    def words_from(self, offset: int, count: int) -> list[int]:
+        """Where the next words begin, from a byte on."""
+        starts = self.starts()
+        first = bisect_left(starts, (offset,))
+        return [start for start, _, _ in starts[first : first + count]]
+
+    def word(self, index: int) -> bytes:
+        """One of the words; empty before the first and behind the last."""
+        return self.words[index] if 0 <= index < len(self.words) else b""
+
+    def vocabulary(self) -> list[bytes]:
+        """The different words, the first ones of a longer text."""
+        if self._vocabulary is None:
+            self._vocabulary = list(islice(filter(None, dict.fromkeys(self.words)), _VOCABULARY))
+        return self._vocabulary
 
     def find(self, written: bytes, *, behind: int = 0) -> list[int]:
         """Places of some bytes, those from `behind` on first; not all of a great many."""

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from extractft.decoding.chances import Chances, Clue
 from extractft.decoding.copying import CopySource
 from extractft.decoding.standing import START, Standing
 
@@ -21,7 +22,7 @@ Kind = tuple[Any, ...]
 """A sort of guess, fine enough that its rate says how likely the next guess of the sort is right."""
 _KEPT = 16_384
 """Entries of each table."""
-_FOLLOWERS = 4
+_FOLLOWERS = 16
 """Tokens remembered behind one context."""
 _FADE = 0.98
 _WEIGHT = 4.0
@@ -77,6 +78,7 @@ class DraftMemory:
         self._starts = _Table()  # a value began behind this word, or did not
         self._stops = _Table()  # a value ended before this word, or went on with it
         self._rates: dict[Kind, _Rate] = {}
+        self.chances = Chances()
 
     def rate(self, kind: Kind) -> float:
         """The share of a kind's guesses that were right, lately."""
@@ -90,6 +92,15 @@ class DraftMemory:
                 if kind not in self._rates:
                     self._rates[kind] = _Rate(_estimate(kind))
                 self._rates[kind].observe(right)
+
+    def weigh(self, weighed: Iterable[tuple[int, Kind, float, list[Clue]]], token_id: int) -> None:
+        """Learn from guesses for one token (token, kind, chance, clues): which token it was."""
+        with self._lock:
+            for guess, kind, chance, clues in weighed:
+                if kind not in self._rates:
+                    self._rates[kind] = _Rate(_estimate(kind))
+                self._rates[kind].observe(guess == token_id)
+                self.chances.observe(chance, clues, guess == token_id)
 
     def followers(self, context: Context) -> list[tuple[int, int, int]]:
         """Tokens that followed: each with its count, and that of all others."""
@@ -196,6 +207,8 @@ def _estimate(kind: Kind) -> float:
         return 0.97
     if name == "agreed":
         return float(min(1.0, (details[-1] + 0.5) / 10))
+    if name in ("near", "word"):
+        return 0.1 if name == "near" else 0.02
     if name == "copy":
         rank, _, stopped, inside = details
         return float((2 + inside) / (3 + inside + stopped) / (1 + rank))

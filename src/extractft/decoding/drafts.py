@@ -9,7 +9,10 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from extractft.decoding.chances import Clue
+from extractft.decoding.clues import clues
 from extractft.decoding.copying import CopySource
 from extractft.decoding.draft_memory import Context, DraftMemory, Kind, contexts
 from extractft.decoding.protocol import GenerationRequest, Matcher
@@ -19,19 +22,36 @@ from extractft.errors import GrammarError
 
 __all__ = ["MAX_DRAFT", "Draft", "Drafter"]
 
-MAX_DRAFT = 24
+MAX_DRAFT = 64
 """Most tokens of one draft."""
 _MOST_COUNTED = 4
 """Kinds of guesses are told apart by counts up to this."""
-_STARTS = 3
-"""Places of the text at which a value may begin that are tried at once."""
+_NEAREST = 3
+"""Words behind the value that was copied last that are tried as well."""
+_WORDS = 32
+"""Words of the text at most that are tried, wherever they stand."""
 _COPIES = 2
 """Places of what is written that are gone on from at once."""
 
-Guess = tuple[int, Kind]
-"""A token, and what sort of guess it is."""
 _STEPS = 10
 """Chances are told apart by so many steps when guesses of several sorts agree."""
+
+
+class Guess(NamedTuple):
+    """A token, what sort of guess it is, and the byte of the text that it goes on from, if it has to do with one."""
+
+    token_id: int
+    kind: Kind
+    place: int | None = None
+
+
+class Weighed(NamedTuple):
+    """A token that was guessed in one way or several: what it was said of it together."""
+
+    token_id: int
+    agreed: Kind
+    chance: float
+    clues: list[Clue]
 
 
 @dataclass(slots=True)
@@ -75,7 +95,7 @@ class _Node:
         chance: Of all guesses up to here together.
         forced: What has to come next, as far as it is known.
         guesses: For the next token, of every sort.
-        agreed: The same, one for each token: which sorts agree on it, and how sure the surest is.
+        weighed: The same, one for each token.
     """
 
     matcher: Matcher
@@ -84,7 +104,7 @@ class _Node:
     chance: float
     forced: list[int]
     guesses: list[Guess] = field(default_factory=list)
-    agreed: list[Guess] = field(default_factory=list)
+    weighed: list[Weighed] = field(default_factory=list)
 
 
 class Drafter:
@@ -107,7 +127,7 @@ class Drafter:
         self._memory = memory
         self._end_token_id = end_token_id
         self._standing, self._tail = START, (-1, -1)
-        self._copied = 0
+        self._copied = self._behind = 0  # where the value that was copied last begins and ends
         self._starts: dict[bytes, list[tuple[int, Kind]]] = {}
         self._nodes: list[_Node] = []
         self.spoilt = False
@@ -155,16 +175,16 @@ class Drafter:
         """
         if self._nodes:
             seen = [self._nodes[0], *(self._nodes[index + 1] for index in path)]
-            self._memory.observe(
-                (kind, guess == token_id)
-                for node, token_id in zip(seen, token_ids, strict=False)
-                for guess, kind in (*node.guesses, *node.agreed)
-            )
+            for node, token_id in zip(seen, token_ids, strict=False):
+                self._memory.observe((guess.kind, guess.token_id == token_id) for guess in node.guesses)
+                self._memory.weigh(node.weighed, token_id)
             self._nodes = []
         for token_id in token_ids:
             behind = self._standing.after(self._spelling(token_id))
             if self._source is not None and behind.values > self._standing.values and behind.last:
-                self._copied = next(iter(self._source.find(behind.last, behind=self._copied)), self._copied)
+                found = next(iter(self._source.find(behind.last, behind=self._copied)), None)
+                if found is not None:
+                    self._copied, self._behind = found, found + len(behind.last)
             self._standing, self._tail = behind, (self._tail[1], token_id)
 
     def learn(self, record: Sequence[int]) -> None:
@@ -178,24 +198,30 @@ class Drafter:
         index = len(self._nodes)
         node.forced = node.forced or node.matcher.forced_tokens()
         node.guesses = [
-            guess for guess in self._guesses(node) if guess[0] != self._end_token_id and masks.allows(mask, guess[0])
+            guess
+            for guess in self._guesses(node)
+            if guess.token_id != self._end_token_id and masks.allows(mask, guess.token_id)
         ]
         self._nodes.append(node)
-        sorts: dict[int, list[Kind]] = {}
-        for token_id, kind in node.guesses:
-            sorts.setdefault(token_id, []).append(kind)
-        chances = {token_id: self._chance(token_id, kinds, node) for token_id, kinds in sorts.items()}
-        scale = node.chance / max(1.0, sum(chances.values()))
-        for token_id, chance in chances.items():
-            if chance * scale >= price:
-                heapq.heappush(waiting, (-chance * scale, index, token_id))
+        sorts: dict[int, list[Guess]] = {}
+        for guess in node.guesses:
+            sorts.setdefault(guess.token_id, []).append(guess)
+        node.weighed = [self._weighed(token_id, guesses, node) for token_id, guesses in sorts.items()]
+        scale = node.chance / max(1.0, sum(weighed.chance for weighed in node.weighed))
+        for weighed in node.weighed:
+            if weighed.chance * scale >= price:
+                heapq.heappush(waiting, (-weighed.chance * scale, index, weighed.token_id))
 
-    def _chance(self, token_id: int, kinds: Sequence[Kind], node: _Node) -> float:
-        """How likely a token is, given all guesses for it: what came of it when the same sorts agreed, as sure."""
-        surest = max(map(self._memory.rate, kinds))
-        agreed = ("agreed", *sorted({kind[0] for kind in kinds}), int(_STEPS * surest))
-        node.agreed.append((token_id, agreed))
-        return self._memory.rate(agreed)
+    def _weighed(self, token_id: int, guesses: Sequence[Guess], node: _Node) -> Weighed:
+        """How likely a token is: what came of it when guesses of the same sorts agreed, and what its clues add."""
+        surest = max(self._memory.rate(guess.kind) for guess in guesses)
+        agreed = ("agreed", *sorted({guess.kind[0] for guess in guesses}), int(_STEPS * surest))
+        estimate = self._memory.rate(agreed)
+        if self._source is None or agreed[1] == "forced":
+            return Weighed(token_id, agreed, estimate, [])
+        place = next((guess.place for guess in guesses if guess.place is not None), None)
+        told = clues(node.standing, self._spelling(token_id), self._source, place, self._behind)
+        return Weighed(token_id, agreed, self._memory.chances.chance(estimate, told), told)
 
     def _grown(self, node: _Node, token_id: int, chance: float) -> _Node:
         matcher = node.matcher.copy()
@@ -206,41 +232,43 @@ class Drafter:
 
     def _guesses(self, node: _Node) -> list[Guess]:
         if node.forced:
-            return [(node.forced[0], ("forced",))]
+            return [Guess(node.forced[0], ("forced",))]
         standing = node.standing
         known = zip(("pair", "place"), contexts(standing, node.tail, closing=False), strict=False)
         guesses = [guess for name, context in known for guess in self._known(name, context)]
         if self._source is None or standing.part != "value" or standing.escaped:
             return guesses
         if not standing.written:
-            return guesses + self._beginnings(standing.field)
+            return guesses + self._beginnings(standing.field, self._source)
         return guesses + self._going_on(standing, self._source)
 
-    def _known(self, name: str, context: Context, *details: int) -> list[Guess]:
+    def _known(self, name: str, context: Context, *details: int, place: int | None = None) -> list[Guess]:
         return [
-            (token_id, (name, *details, min(count, _MOST_COUNTED), min(others, _MOST_COUNTED)))
+            Guess(token_id, (name, *details, min(count, _MOST_COUNTED), min(others, _MOST_COUNTED)), place)
             for token_id, count, others in self._memory.followers(context)
         ]
 
-    def _beginnings(self, field: bytes) -> list[Guess]:
-        """First tokens of the text's words that stand where values of the field began before."""
-        source = self._source
-        assert source is not None
+    def _beginnings(self, field: bytes, source: CopySource) -> list[Guess]:
+        """First tokens of the text's words, those first that stand where values of the field began before."""
         if field not in self._starts:
-            places = []
-            for offset, first, second in source.starts() if self._memory.knows_starts(field) else ():
-                words, count, others = self._memory.start(field, first, second)
-                if words:
-                    kind = ("start", words, min(count, _MOST_COUNTED), min(others, _MOST_COUNTED))
-                    places.append((offset, kind))
-            self._starts[field] = places
-        places = sorted(self._starts[field], key=lambda place: (-self._memory.rate(place[1]), place[0] < self._copied))
-        guesses = []
-        for offset, kind in places[:_STARTS]:
-            token_id = source.follow(offset, 0)
-            if token_id is not None:
-                guesses.append((token_id, kind))
-        return guesses
+            self._starts[field] = self._likely_starts(field, source)
+        places = dict(self._starts[field])
+        for offset in source.words_from(self._behind, _NEAREST):
+            places.setdefault(offset, ("near",))
+        for offset, _, _ in source.starts()[:_WORDS]:
+            places.setdefault(offset, ("word",))
+        follow = ((source.follow(offset, 0), kind, offset) for offset, kind in places.items())
+        return [Guess(token_id, kind, offset) for token_id, kind, offset in follow if token_id is not None]
+
+    def _likely_starts(self, field: bytes, source: CopySource) -> list[tuple[int, Kind]]:
+        if not self._memory.knows_starts(field):
+            return []
+        places: list[tuple[int, Kind]] = []
+        for offset, first, second in source.starts():
+            words, count, others = self._memory.start(field, first, second)
+            if words:
+                places.append((offset, ("start", words, min(count, _MOST_COUNTED), min(others, _MOST_COUNTED))))
+        return sorted(places, key=lambda place: -self._memory.rate(place[1]))[:_WORDS]
 
     def _going_on(self, standing: Standing, source: CopySource) -> list[Guess]:
         """What stands behind what is written of a value, and how values of the field end."""
@@ -255,7 +283,11 @@ class Drafter:
             ends = ends if rank else seen
             token_id = source.follow(offset, len(written))
             if token_id is not None:
-                guesses.append((token_id, ("copy", rank, min(len(written), 3), *seen)))
+                copying = ("copy", rank, min(len(written), 3), *seen)
+                guesses.append(Guess(token_id, copying, offset + len(written)))
         if standing.quoted:
-            guesses += self._known("close", ("close", field, len(standing.nesting)), min(1, len(places)), *ends)
+            place = places[0] + len(written) if places else None
+            guesses += self._known(
+                "close", ("close", field, len(standing.nesting)), min(1, len(places)), *ends, place=place
+            )
         return guesses

@@ -1,0 +1,148 @@
+"""How well drafts guess, without a model: the engine's own drafter on rows whose gold records are the answers.
+
+    python benchmarks/drafts.py --data ../shared/data/snips_restaurant complaints
+    python benchmarks/drafts.py --data ../shared/data/snips_restaurant --rows 400 --misses
+
+Rows are drafted one after the other, each pass ends at the first token that was not guessed, and every record is
+learned from, as one caller's texts would be. For each stretch of rows: passes a record, drafted tokens that were right
+and wrong, and all tokens in the passes. `--misses` says where in a record passes ended, and whether the token had been
+thought of: *unknown*, or *doubted* (guessed, and not likely enough), or *cut* (there was no room for it).
+
+A tuned model errs, mostly towards what is usual, so that its answers are a little easier to guess than gold ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer
+
+from decoding_shape import TOKENIZER
+from extractft import PromptConfig, Schema
+from extractft.decoding import GenerationRequest, GrammarCompiler, accepts
+from extractft.decoding.continuous import _DRAFT_PRICE, _ROW_PRICE
+from extractft.decoding.draft_memory import DraftMemory
+from extractft.decoding.drafts import MAX_DRAFT, Drafter, Guess
+from extractft.decoding.protocol import TokenStep
+from extractft.decoding.rows import Row
+from extractft.decoding.scoring import MaskBuffer
+from extractft.modeling import resolve_base_model
+from extractft.prompt import ChatRenderer, render_system_prompt
+from quality import load_task
+
+PRICE = _DRAFT_PRICE + _ROW_PRICE
+"""What the engine asks of a guess when there is one row."""
+STRETCHES = (12, 40, 100, 200, 400, 800)
+
+
+@dataclass(slots=True)
+class Count:
+    """What some rows took."""
+
+    rows: int = 0
+    passes: int = 0
+    tokens: int = 0
+    right: int = 0
+    wrong: int = 0
+    misses: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+class Simulation:
+    """One drafter's memory, and the rows that it sees."""
+
+    def __init__(self, tokenizer: Any, schema: Schema[Any], *, price: float) -> None:
+        self.schema, self.price = schema, price
+        self.chat = ChatRenderer(tokenizer, render_system_prompt(schema, PromptConfig()))
+        self.end = self.chat.end_token_id
+        size = max(len(tokenizer), self.end + 1)
+        compiler = GrammarCompiler(tokenizer, vocab_size=size, end_token_id=self.end)
+        self.grammar = compiler.compile(schema)
+        self.memory = DraftMemory()
+        self.masks = MaskBuffer(MAX_DRAFT + 1, size, torch.device("cpu"))
+
+    def run(self, text: str, gold: Any, count: Count) -> bool:
+        """Draft one row; false if the grammar refuses its gold record."""
+        answer = self.chat.completion_ids(self.schema.canonical_json(self.schema.parse_value(gold)))
+        if not accepts(self.grammar, answer):
+            return False
+        prompt = self.chat.prompt_ids(text)
+        request = GenerationRequest(tuple(prompt), self.grammar, len(answer) + 64, tuple(self.chat.text_ids(text)))
+        row, drafter = Row(request, self.end), Drafter(request, self.memory, self.end)
+        pending, done = len(prompt) - len(self.chat.prefix_ids), 0
+        while row.completion is None:
+            if not row.fill(self.masks, 0):
+                raise SystemExit(f"the grammar failed: {row.finished().error}")
+            limit = min(MAX_DRAFT, row.tokens_left - 1)
+            draft = drafter.draft(row.matcher, self.masks, 0, limit=limit, price=self.price)
+            depths: list[int] = []
+            for parent in draft.parents:
+                depths.append(1 if parent < 0 else depths[parent] + 1)
+            best = [answer[min(done + depth, len(answer) - 1)] for depth in (0, *depths)]
+            path = draft.path(best)
+            decided = answer[done : done + len(path) + 1]
+            if decided[-1] != self.end:
+                node = drafter._nodes[path[-1] + 1 if path else 0]
+                count.misses[_place(node.standing), _reason(node.guesses, decided[-1], full=len(draft) >= limit)] += 1
+            count.passes += 1
+            count.tokens += pending + len(draft)
+            count.right += len(path)
+            count.wrong += len(draft) - len(path)
+            drafter.observe([token for token in decided if token != self.end], path)
+            for token in decided:
+                row.take(TokenStep(token, 0.0, 0.0))
+            done += len(decided)
+            pending = 1
+        drafter.learn([token for token in answer if token != self.end])
+        count.rows += 1
+        return True
+
+
+def _place(standing: Any) -> str:
+    if standing.part != "value" or not standing.quoted:
+        return {"key": "key", "value": "value, not a string"}.get(standing.part, "behind a value")
+    return "in a string" if standing.written else "beginning of a string"
+
+
+def _reason(guesses: Sequence[Guess], token: int, *, full: bool) -> str:
+    if all(guess.token_id != token for guess in guesses):
+        return "unknown"
+    return "cut" if full else "doubted"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", nargs="+", required=True, help="sets, as for quality.py")
+    parser.add_argument("--rows", type=int, default=400)
+    parser.add_argument("--tokenizer", default="smollm2-135m", help="a base model's, or `qwen3`")
+    parser.add_argument("--price", type=float, default=PRICE, help="least chance that makes a guess worth a place")
+    parser.add_argument("--misses", action="store_true", help="where passes ended, behind the first rows")
+    args = parser.parse_args()
+    path = TOKENIZER if args.tokenizer == "qwen3" else resolve_base_model(args.tokenizer).path
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    print("| set | rows | passes | right | wrong | tokens |\n| --- | --- | --- | --- | --- | --- |")
+    for data in args.data:
+        task = load_task(data, args.rows, 0, seed=0)
+        simulation = Simulation(tokenizer, Schema.of(task.schema, omit_defaults=True), price=args.price)
+        later, first = Counter[tuple[str, str]](), 0
+        for end in [stretch for stretch in STRETCHES if stretch <= len(task.train)]:
+            count = Count()
+            for text, gold in task.train[first:end]:
+                simulation.run(text, gold, count)
+            numbers = (count.passes, count.right, count.wrong, count.tokens)
+            shown = " | ".join(f"{number / count.rows:.1f}" for number in numbers)
+            print(f"| {task.name} | {first + 1} to {end} | {shown} |", flush=True)
+            later += count.misses if first else Counter()
+            first = end
+        if args.misses:
+            rows = first - STRETCHES[0]
+            for (place, reason), number in later.most_common():
+                print(f"    {place}, {reason}: {number / rows:.2f} a record")
+
+
+if __name__ == "__main__":
+    main()

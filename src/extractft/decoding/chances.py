@@ -1,0 +1,47 @@
+"""How likely guesses are, learned while they are tried: a logistic regression over clues.
+
+Each guess comes with a first estimate and with clues, such as a word behind it in the text. A clue that has not been
+seen says nothing; the others add to the estimate what they were worth before. Clues are told apart by a part of their
+hash, so that memory is the same after a million texts (Weinberger et al., "Feature hashing", 2009); steps are those of
+AdaGrad (Duchi, Hazan and Singer, 2011), so that a clue that turns up rarely still moves as far as a frequent one. Knows
+numbers; knows no tokens and no text.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterable
+
+__all__ = ["Chances", "Clue"]
+
+Clue = int
+"""The hash of whatever tells it from others."""
+_PLACES = 1 << 18
+_RATE = 0.8
+_SUREST = 8.0
+"""Logits are kept within this, to both sides."""
+
+
+class Chances:
+    """What clues are worth."""
+
+    def __init__(self) -> None:
+        self._worths = array("d", bytes(8 * _PLACES))
+        self._errors = array("d", bytes(8 * _PLACES))
+
+    def chance(self, estimate: float, clues: Iterable[Clue]) -> float:
+        """The chance of a guess: what was thought of it before, and what its clues add."""
+        logit = math.log(estimate / (1 - estimate)) if 0 < estimate < 1 else math.copysign(_SUREST, estimate - 0.5)
+        worths = self._worths
+        for clue in clues:
+            logit += worths[clue % _PLACES]
+        return 1 / (1 + math.exp(-max(-_SUREST, min(_SUREST, logit))))
+
+    def observe(self, chance: float, clues: Iterable[Clue], right: bool) -> None:
+        """Learn from a guess that was given a chance, and was right or not."""
+        error = right - chance
+        for clue in clues:
+            place = clue % _PLACES
+            self._errors[place] += error * error
+            self._worths[place] += _RATE * error / math.sqrt(1 + self._errors[place])

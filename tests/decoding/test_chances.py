@@ -1,0 +1,48 @@
+"""What clues are worth: learned from guesses that were right and wrong."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from extractft.decoding.chances import Chances
+
+
+def test_without_experience_a_chance_is_the_estimate() -> None:
+    chances = Chances()
+    assert chances.chance(0.3, [1, 2, 3]) == pytest.approx(0.3)
+    assert chances.chance(0.3, []) == pytest.approx(0.3)
+
+
+def test_a_clue_that_tells_moves_the_chance_and_others_do_not() -> None:
+    chances = Chances()
+    for _ in range(20):
+        for clue, right in ((1, True), (2, False)):
+            chances.observe(chances.chance(0.5, [clue, 3]), [clue, 3], right)
+    assert chances.chance(0.5, [1]) > 0.9
+    assert chances.chance(0.5, [2]) < 0.1
+    assert chances.chance(0.5, [3]) == pytest.approx(0.5, abs=0.1)
+    assert chances.chance(0.5, [4]) == pytest.approx(0.5)
+
+
+def test_a_chance_is_learned_as_it_is() -> None:
+    chances = Chances()
+    seen = []
+    for turn in range(2000):
+        seen.append(chances.chance(0.5, [7]))
+        chances.observe(seen[-1], [7], turn % 4 == 0)
+    assert sum(seen[1000:]) / 1000 == pytest.approx(0.25, abs=0.05)
+
+
+@pytest.mark.parametrize("estimate", [0.0, 1.0, 1e-300])
+def test_no_estimate_is_beyond_doubt(estimate: float) -> None:
+    chance = Chances().chance(estimate, [])
+    assert 0 < chance < 1
+    assert math.isfinite(chance)
+
+
+def test_negative_hashes_are_clues_too() -> None:
+    chances = Chances()
+    chances.observe(0.5, [-1], True)
+    assert chances.chance(0.5, [-1]) > 0.5
