@@ -16,6 +16,7 @@ the machine may be shared; wall seconds stand in the results.
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -205,20 +206,21 @@ def main() -> None:
     if arguments.padded:
         plan.packed_engine = lambda *_, **__: "asked for"  # type: ignore[assignment]
     config = configured(arguments)
-    untrained = cached(
-        RESULTS / f"{stem}-untrained.json",
-        lambda: evaluate(
-            Extractor.from_base(
-                task.schema, base_model=arguments.base_model, prompt=config.prompt, generation=config.generation
-            ),
-            task.test,
-        ),
-    )
+    base = functools.partial(_untrained, task, arguments.base_model, config)
+    untrained = None if arguments.no_untrained else cached(RESULTS / f"{stem}-untrained.json", base)
     label = arguments.label or digest(config.model_dump_json()) + ("-padded" if arguments.padded else "")
     key = f"{stem}-s{arguments.seed}-{label}"
     result = cached(RESULTS / f"{key}.json", lambda: run_ours(task, arguments.base_model, config, key))
-    summary(task.name, "untrained", untrained)
+    if untrained is not None:
+        summary(task.name, "untrained", untrained)
     summary(task.name, label, result)
+
+
+def _untrained(task: Task, base_model: str, config: TrainingConfig) -> dict[str, Any]:
+    extractor: Extractor[Any] = Extractor.from_base(
+        task.schema, base_model=base_model, prompt=config.prompt, generation=config.generation
+    )
+    return evaluate(extractor, task.test)
 
 
 def configured(arguments: argparse.Namespace) -> TrainingConfig:
@@ -288,6 +290,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--padded", action="store_true", help="train in padded batches, as if the model could not be packed"
     )
+    parser.add_argument("--no-untrained", action="store_true", help="leave the untrained model out")
     parser.add_argument("--label", help="name of the run in the cache; a hash of the settings if not given")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
