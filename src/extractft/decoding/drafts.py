@@ -32,7 +32,6 @@ _WORDS = 32
 """Words of the text at most that are tried, wherever they stand."""
 _COPIES = 2
 """Places of what is written that are gone on from at once."""
-
 _STEPS = 10
 """Chances are told apart by so many steps when guesses of several sorts agree."""
 
@@ -92,6 +91,7 @@ class _Node:
         matcher: The state of the grammar there.
         standing: Where in the record it is.
         tail: The last two tokens.
+        copied: Where in the text the value that was copied last begins and ends.
         chance: Of all guesses up to here together.
         forced: What has to come next, as far as it is known.
         guesses: For the next token, of every sort.
@@ -101,6 +101,7 @@ class _Node:
     matcher: Matcher
     standing: Standing
     tail: tuple[int, int]
+    copied: tuple[int, int]
     chance: float
     forced: list[int]
     guesses: list[Guess] = field(default_factory=list)
@@ -127,7 +128,7 @@ class Drafter:
         self._memory = memory
         self._end_token_id = end_token_id
         self._standing, self._tail = START, (-1, -1)
-        self._copied = self._behind = 0  # where the value that was copied last begins and ends
+        self._copied = (0, 0)
         self._starts: dict[bytes, list[tuple[int, Kind]]] = {}
         self._nodes: list[_Node] = []
         self.spoilt = False
@@ -151,7 +152,9 @@ class Drafter:
             return draft
         waiting: list[tuple[float, int, int]] = []
         try:
-            self._add(_Node(matcher, self._standing, self._tail, 1.0, []), waiting, masks, first_mask, price)
+            self._add(
+                _Node(matcher, self._standing, self._tail, self._copied, 1.0, []), waiting, masks, first_mask, price
+            )
             while waiting and len(draft) < limit:
                 chance, parent, token_id = heapq.heappop(waiting)
                 node = self._grown(self._nodes[parent], token_id, -chance)
@@ -181,10 +184,7 @@ class Drafter:
             self._nodes = []
         for token_id in token_ids:
             behind = self._standing.after(self._spelling(token_id))
-            if self._source is not None and behind.values > self._standing.values and behind.last:
-                found = next(iter(self._source.find(behind.last, behind=self._copied)), None)
-                if found is not None:
-                    self._copied, self._behind = found, found + len(behind.last)
+            self._copied = self._copied_last(self._standing, behind, self._copied)
             self._standing, self._tail = behind, (self._tail[1], token_id)
 
     def learn(self, record: Sequence[int]) -> None:
@@ -220,7 +220,7 @@ class Drafter:
         if self._source is None or agreed[1] == "forced":
             return Weighed(token_id, agreed, estimate, [])
         place = next((guess.place for guess in guesses if guess.place is not None), None)
-        told = clues(node.standing, self._spelling(token_id), self._source, place, self._behind)
+        told = clues(node.standing, self._spelling(token_id), self._source, place, node.copied[1])
         return Weighed(token_id, agreed, self._memory.chances.chance(estimate, told), told)
 
     def _grown(self, node: _Node, token_id: int, chance: float) -> _Node:
@@ -228,7 +228,15 @@ class Drafter:
         matcher.consume(token_id)
         forced = node.forced[1:] if node.forced and node.forced[0] == token_id else []
         standing = node.standing.after(self._spelling(token_id))
-        return _Node(matcher, standing, (node.tail[1], token_id), chance, forced)
+        copied = self._copied_last(node.standing, standing, node.copied)
+        return _Node(matcher, standing, (node.tail[1], token_id), copied, chance, forced)
+
+    def _copied_last(self, standing: Standing, behind: Standing, copied: tuple[int, int]) -> tuple[int, int]:
+        """Where the last value stands in the text, if it does, when the record has come to stand elsewhere."""
+        if self._source is not None and behind.values > standing.values and behind.last:
+            for place in self._source.find(behind.last, behind=copied[0])[:1]:
+                return place, place + len(behind.last)
+        return copied
 
     def _guesses(self, node: _Node) -> list[Guess]:
         if node.forced:
@@ -239,8 +247,8 @@ class Drafter:
         if self._source is None or standing.part != "value" or standing.escaped:
             return guesses
         if not standing.written:
-            return guesses + self._beginnings(standing.field, self._source)
-        return guesses + self._going_on(standing, self._source)
+            return guesses + self._beginnings(standing.field, self._source, node.copied[1])
+        return guesses + self._going_on(standing, self._source, node.copied[0])
 
     def _known(self, name: str, context: Context, *details: int, place: int | None = None) -> list[Guess]:
         return [
@@ -248,12 +256,12 @@ class Drafter:
             for token_id, count, others in self._memory.followers(context)
         ]
 
-    def _beginnings(self, field: bytes, source: CopySource) -> list[Guess]:
+    def _beginnings(self, field: bytes, source: CopySource, behind: int) -> list[Guess]:
         """First tokens of the text's words, those first that stand where values of the field began before."""
         if field not in self._starts:
             self._starts[field] = self._likely_starts(field, source)
         places = dict(self._starts[field])
-        for offset in source.words_from(self._behind, _NEAREST):
+        for offset in source.words_from(behind, _NEAREST):
             places.setdefault(offset, ("near",))
         for offset, _, _ in source.starts()[:_WORDS]:
             places.setdefault(offset, ("word",))
@@ -270,11 +278,11 @@ class Drafter:
                 places.append((offset, ("start", words, min(count, _MOST_COUNTED), min(others, _MOST_COUNTED))))
         return sorted(places, key=lambda place: -self._memory.rate(place[1]))[:_WORDS]
 
-    def _going_on(self, standing: Standing, source: CopySource) -> list[Guess]:
+    def _going_on(self, standing: Standing, source: CopySource, copied: int) -> list[Guess]:
         """What stands behind what is written of a value, and how values of the field end."""
         written, field = standing.written, standing.field
         likely = [offset for offset, _ in self._starts.get(field, ()) if source.text.startswith(written, offset)]
-        places = list(dict.fromkeys([*likely, *source.find(written, behind=self._copied)]))
+        places = list(dict.fromkeys([*likely, *source.find(written, behind=copied)]))
         guesses: list[Guess] = []
         ends = (0, 0)
         for rank, offset in enumerate(places[:_COPIES]):
