@@ -22,10 +22,10 @@ from extractft.decoding.scoring import Decisions, MaskBuffer
 
 __all__ = ["ContinuousBatch", "Statistics", "Ticket"]
 
-_DRAFT_PRICE, _ROW_PRICE, _HIGHEST_PRICE = 0.12, 0.02, 0.5
+_DRAFT_PRICE, _ROW_PRICE, _HIGHEST_PRICE = 0.16, 0.02, 0.5
 """Least chance to be right that makes a token worth drafting: to begin with, more for each row, at most. A pass of many
-rows costs more for each token. To begin with, 0.08 to 0.2 took the same time within a seventh on three sets, and 0.3 a
-quarter more on bookings."""
+rows costs more for each token. To begin with, 0.12 to 0.23 came to the same within a fiftieth on five sets, counted at
+52 ms a pass and 2.7 ms a token beyond six (`benchmarks/drafts.py`)."""
 _DRAFTED_TOKENS = 256
 """Drafted tokens in one pass at most: each takes memory for the logits of a whole vocabulary."""
 _PROMPT_TOKENS = 512
