@@ -46,3 +46,10 @@ def test_negative_hashes_are_clues_too() -> None:
     chances = Chances()
     chances.observe(0.5, [-1], True)
     assert chances.chance(0.5, [-1]) > 0.5
+
+
+def test_a_guess_moves_as_far_by_many_clues_as_by_few() -> None:
+    few, many = Chances(), Chances()
+    few.observe(0.5, [1, 2], True)
+    many.observe(0.5, list(range(50)), True)
+    assert many.chance(0.5, range(50)) == pytest.approx(few.chance(0.5, [1, 2]))

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 __all__ = ["Chances", "Clue"]
 
 Clue = int
 """The hash of whatever tells it from others."""
 _PLACES = 1 << 18
-_RATE = 0.8
+_RATE = 6.0
+"""Shared out among the clues of a guess: however many they are, it moves by as much."""
 _SUREST = 8.0
 """Logits are kept within this, to both sides."""
 
@@ -38,10 +39,10 @@ class Chances:
             logit += worths[clue % _PLACES]
         return 1 / (1 + math.exp(-max(-_SUREST, min(_SUREST, logit))))
 
-    def observe(self, chance: float, clues: Iterable[Clue], right: bool) -> None:
+    def observe(self, chance: float, clues: Sequence[Clue], right: bool) -> None:
         """Learn from a guess that was given a chance, and was right or not."""
-        error = right - chance
+        error, rate = right - chance, _RATE / max(1, len(clues))
         for clue in clues:
             place = clue % _PLACES
             self._errors[place] += error * error
-            self._worths[place] += _RATE * error / math.sqrt(1 + self._errors[place])
+            self._worths[place] += rate * error / math.sqrt(1 + self._errors[place])
