@@ -94,6 +94,14 @@ def test_loud_channels_are_smoothed_by_what_the_sample_shows() -> None:
     assert errors[1] < 0.05
 
 
+def test_no_logits_of_the_whole_sample_are_computed() -> None:
+    model, widths = tiny_model(), []
+    hook = model.get_output_embeddings().register_forward_hook(lambda *parts: widths.append(parts[2].shape[1]))
+    with torch.no_grad(), EightBit(model, list(range(40, 90))).installed():
+        hook.remove()
+    assert widths == [1]
+
+
 def test_changed_weights_are_rounded_again() -> None:
     net = nn.Linear(96, 64, bias=False)
     small, rows = EightBit(net), torch.randn(2, 96)

@@ -120,14 +120,19 @@ class EightBit:
         if not self._sample:
             return seen
 
-        def look(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        model: Any = self._model
+        head = model.get_output_embeddings()
+
+        def look(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
             loudest = inputs[0].reshape(-1, inputs[0].shape[-1]).abs().amax(dim=0)
             seen[layer] = torch.maximum(seen[layer], loudest) if layer in seen else loudest
+            # Logits of the whole sample would take more memory than all else, and nobody wants them.
+            return (inputs[0][..., -1:, :],) if layer is head else None
 
         hooks = [layer.register_forward_pre_hook(look) for layer in self._layers]
         try:
             with torch.no_grad():
-                self._model(input_ids=torch.tensor([self._sample]), use_cache=False)
+                model(input_ids=torch.tensor([self._sample]), use_cache=False)
         finally:
             for hook in hooks:
                 hook.remove()
