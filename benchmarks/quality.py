@@ -257,7 +257,7 @@ def table() -> str:
     )
     lines = [head, "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
     order = {"untrained": 0, "plain": 1, "trained": 2}
-    found = [_named(path) for path in RESULTS.glob("*.json")]
+    found = [_named(path) for path in RESULTS.glob("*-[0-9]*-[0-9]*-*.json")]
     for name, recipe, rows, path in sorted(found, key=lambda entry: (entry[0], order.get(entry[1], 3), entry[1])):
         result = json.loads(path.read_text(encoding="utf-8"))
         metrics = result.get("train_metrics", {})
