@@ -9,6 +9,7 @@ Prints what the demo prints, and the processor seconds of the whole.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from typing import Any
 
@@ -31,7 +32,8 @@ def main() -> None:
         TransformersEngine.packed = never  # type: ignore[method-assign]
     wall, start = time.perf_counter(), time.process_time()
     try:
-        command_line(["demo", *others])
+        sys.argv = ["extractft", "demo", *others]
+        command_line()
     finally:
         name = "plain" if args.plain else "engines"
         print(f"{name}: {time.process_time() - start:.0f} processor seconds, {time.perf_counter() - wall:.0f} s")
