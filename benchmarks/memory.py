@@ -172,13 +172,13 @@ def reset_peak() -> None:
 def held(extractor: Extractor[Any]) -> dict[str, int]:
     """What the engine keeps from text to text."""
     batch = extractor._runner.engine._batch  # type: ignore[attr-defined]
-    prefix, masks = batch.model._prefix, batch._masks
+    prefix, masks, memory = batch.model._prefix, batch._masks, batch._memory
     return {
         "rows": len(batch),
         "slot_bytes": batch.model.store.nbytes,
         "prefix_bytes": 0 if prefix is None else prefix.nbytes,
         "mask_bytes": 0 if masks is None else len(masks._memory),
-        "phrases": len(batch._memory._phrases),
+        "draft_entries": len(memory._followers) + len(memory._starts) + len(memory._stops) + len(memory._rates),
     }
 
 
