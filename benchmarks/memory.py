@@ -35,6 +35,7 @@ import torch
 from pydantic import BaseModel, Field
 
 from extractft import Extractor, GenerationConfig
+from extractft.decoding.continuous import _DRAFTED_TOKENS
 from extractft.decoding.drafts import MAX_DRAFT
 from extractft.errors import ExtractionError, InputTooLongError, OutputInvalidError, OutputTruncatedError
 from extractft.testing import byte_tokenizer, tiny_model
@@ -154,7 +155,7 @@ def memory_bound(extractor: Extractor[Any], rows: int) -> int:
     width = next(model.parameters()).element_size()
     token = 2 * config.num_hidden_layers * config.num_key_value_heads * size * width
     slots = 2 * batch._max_tokens * token  # the old ones and the new ones while they are made larger
-    logits = rows * (MAX_DRAFT + 1) * batch._vocab_size * 4 * 4
+    logits = (rows + min(rows * MAX_DRAFT, _DRAFTED_TOKENS)) * batch._vocab_size * 4 * 4
     scores = 512 * config.num_attention_heads * min(batch._max_tokens, extractor._runner.max_window) * 4 * 3
     return status("VmRSS") + slots + logits + scores + REST
 
