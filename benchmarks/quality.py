@@ -208,7 +208,7 @@ def main() -> None:
     config = configured(arguments)
     base = functools.partial(_untrained, task, arguments.base_model, config)
     untrained = None if arguments.no_untrained else cached(RESULTS / f"{stem}-untrained.json", base)
-    label = arguments.label or digest(config.model_dump_json()) + ("-padded" if arguments.padded else "")
+    label = arguments.label or digest(config.model_dump_json() + str(arguments.padded))
     key = f"{stem}-s{arguments.seed}-{label}"
     result = cached(RESULTS / f"{key}.json", lambda: run_ours(task, arguments.base_model, config, key))
     if untrained is not None:

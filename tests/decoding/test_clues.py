@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 from extractft.decoding.clues import clues
 from extractft.decoding.copying import CopySource
 from extractft.decoding.standing import START, Standing
@@ -56,3 +60,23 @@ def test_an_empty_text_has_no_words() -> None:
     assert empty.vocabulary() == []
     assert empty.words_from(0, 3) == []
     assert clues(START.after(b'{"name":"'), b"x", empty, 0, 0)
+
+
+def test_clues_are_the_same_in_every_process() -> None:
+    program = (
+        "from test_clues import told;"
+        "print([sorted(told(*case)) for case in (('{\"'.encode(), b'size', None),"
+        " ('{\"size\":\"'.encode(), b'7', 16), ('{\"name\":\"Lu'.encode(), b'igi', 26))])"
+    )
+    printed = [
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.path.dirname(__file__)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert printed[0] == printed[1]
+    assert len(printed[0]) > 100

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from extractft.decoding import GenerationRequest, GrammarCompiler
 from extractft.decoding.draft_memory import DraftMemory
-from extractft.decoding.drafts import Draft, Drafter
+from extractft.decoding.drafts import MAX_DRAFT, Draft, Drafter
 from extractft.decoding.scoring import MaskBuffer
 from extractft.decoding.slots import SlotStore
 from extractft.schema import Schema
@@ -33,7 +33,7 @@ class Case:
         request = GenerationRequest((1,), self.grammar, 50, draft_ids=tuple(tokenizer.encode(text)))
         self.memory = memory or DraftMemory()
         self.drafter = Drafter(request, self.memory, tokenizer.eos_token_id)
-        self.masks = MaskBuffer(30, VOCAB, torch.device("cpu"))
+        self.masks = MaskBuffer(1 + MAX_DRAFT, VOCAB, torch.device("cpu"))
         self.matcher = self.grammar.matcher()
         self.go_on(record)
 
@@ -43,7 +43,7 @@ class Case:
             self.matcher.consume(token_id)
         self.drafter.observe(ids, path)
 
-    def draft(self, *, limit: int = 24, price: float = 0.01) -> Draft:
+    def draft(self, *, limit: int = MAX_DRAFT, price: float = 0.01) -> Draft:
         self.masks.fill(0, self.matcher)
         return self.drafter.draft(self.matcher, self.masks, 0, limit=limit, price=price)
 
@@ -161,3 +161,43 @@ def test_what_is_moved_within_a_slot_is_read_before_it_is_overwritten(store: Slo
     found, values = store.read(0, 0, 1, 3)
     assert torch.equal(found[0].transpose(0, 1), keys[[1, 1, 0]])
     assert torch.equal(values[0].transpose(0, 1), keys[[1, 1, 0]] + 100)
+
+
+class Choice(BaseModel):
+    name: str | None = None
+    place: str | None = None
+
+
+def test_a_word_of_the_text_tells_the_next_key(tokenizer: Any) -> None:
+    memory = DraftMemory()
+    for _ in range(12):
+        for text, key in (("red car", "name"), ("blue bus", "place")):
+            case = Case(tokenizer, Choice, text, '{"', memory)
+            case.draft()
+            case.go_on(key[0])
+            case.drafter.learn(tokenizer.encode(f'{{"{key}":"x"}}'))
+
+    def chances(text: str) -> dict[str, float]:
+        case = Case(tokenizer, Choice, text, '{"', memory)
+        case.draft()
+        return {tokenizer.decode([weighed.token_id]): weighed.chance for weighed in case.drafter._nodes[0].weighed}
+
+    red, blue, other = chances("red van"), chances("blue van"), chances("my own")
+    assert red["n"] > 0.7 > 0.3 > red["p"]
+    assert blue["p"] > 0.7 > 0.3 > blue["n"]
+    assert abs(other["n"] - other["p"]) < 0.2
+
+
+def test_a_long_copy_is_drafted_whole_and_no_longer_than_the_limit(tokenizer: Any) -> None:
+    text = "".join(chr(ord("a") + i % 26) for i in range(100))
+    draft = Case(tokenizer, str, text, '"abc').draft(price=1e-30)
+    assert len(draft) == MAX_DRAFT
+    assert tokenizer.decode(draft.token_ids) == text[3 : 3 + MAX_DRAFT]
+    assert len(Case(tokenizer, str, text, '"abc').draft(limit=10, price=1e-30)) == 10
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\n", "\u200b"])
+def test_texts_without_words_have_nothing_to_draft_from(tokenizer: Any, text: str) -> None:
+    case = Case(tokenizer, Choice, text, "{", DraftMemory())
+    case.draft()
+    assert not case.drafter.spoilt

@@ -13,8 +13,8 @@ from pydantic import BaseModel
 
 from extractft import Extractor, GenerationConfig
 from extractft.decoding import Completion, GenerationRequest, GuidanceMatcher
-from extractft.decoding.continuous import Ticket
-from extractft.decoding.drafts import MAX_DRAFT, Drafter
+from extractft.decoding.continuous import _DRAFTED_TOKENS, Ticket
+from extractft.decoding.drafts import Drafter
 from extractft.decoding.rows import Row
 from extractft.errors import ExtractionError, InputTooLongError
 
@@ -107,6 +107,6 @@ def test_what_is_kept_does_not_grow_with_the_texts(extractor: Extractor[Note], m
         kept.append(held(extractor))
     assert kept[0]["rows"] == kept[0]["waiting"] == kept[0]["slots"] == 0
     # Masks are kept for as many rows as the last passes had.
-    assert max(sizes.pop("masks") for sizes in kept) <= ROWS * (MAX_DRAFT + 1) * 4 * -(-264 // 32)
+    assert max(sizes.pop("masks") for sizes in kept) <= (ROWS + _DRAFTED_TOKENS) * 4 * -(-264 // 32)
     assert kept[0] == kept[1] == kept[2]
     assert len(memory._followers) == 40

@@ -15,7 +15,8 @@ from test_engine import MODELS, PREFIX, SCHEMA, VOCAB, Flags, assert_same, build
 from extractft.config import GenerationConfig
 from extractft.decoding import GenerationRequest, GrammarCompiler, ReferenceEngine
 from extractft.decoding.batch import evaluating
-from extractft.decoding.drafts import Drafter
+from extractft.decoding.continuous import _DRAFTED_TOKENS, ContinuousBatch
+from extractft.decoding.drafts import MAX_DRAFT, Draft, Drafter
 from extractft.decoding.packed import PackedModel, Span
 from extractft.decoding.slots import SlotStore
 from extractft.errors import GrammarError
@@ -196,7 +197,30 @@ def test_prompts_longer_than_a_pass_are_run_in_pieces(tokenizer: Any, grammar: A
     hook = model.register_forward_pre_hook(lambda m, a, k: counting.append(k["input_ids"].shape[1]), with_kwargs=True)
     assert_same(list(engine.generate(requests)), expected)
     hook.remove()
-    assert max(counting) <= 512 + 8 * 25
+    assert max(counting) <= 512 + 8 + _DRAFTED_TOKENS
+
+
+def test_rows_share_the_tokens_that_a_pass_may_draft(
+    tokenizer: Any, grammar: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[list[int]] = []
+    plan = ContinuousBatch._plan
+
+    def planned(batch: ContinuousBatch) -> Any:
+        passes.append([])
+        return plan(batch)
+
+    def greedy(drafter: Drafter, matcher: Any, masks: Any, first_mask: int, *, limit: int, price: float) -> Draft:
+        passes[-1].append(limit)
+        return Draft([0] * limit, [-1] * limit) if len(passes) == 1 else Draft()
+
+    monkeypatch.setattr(ContinuousBatch, "_plan", planned)
+    monkeypatch.setattr(Drafter, "draft", greedy)
+    prompts = [tuple(tokenizer.encode(PREFIX + "ab")) for _ in range(8)]
+    requests = [GenerationRequest(prompt, grammar, 200) for prompt in prompts]
+    next(iter(make_engine(build("llama"), tokenizer, batch_size=8).generate(requests)))
+    assert passes[0] == [_DRAFTED_TOKENS // 8] * 8
+    assert passes[1] == [32, 36, 42, 51, MAX_DRAFT, MAX_DRAFT, MAX_DRAFT, MAX_DRAFT]
 
 
 def test_a_prefix_longer_than_a_pass(tokenizer: Any, grammar: Any) -> None:

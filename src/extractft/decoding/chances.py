@@ -2,9 +2,10 @@
 
 Each guess comes with a first estimate and with clues, such as a word behind it in the text. A clue that has not been
 seen says nothing; the others add to the estimate what they were worth before. Clues are told apart by a part of their
-hash, so that memory is the same after a million texts (Weinberger et al., "Feature hashing", 2009); steps are those of
-AdaGrad (Duchi, Hazan and Singer, 2011), so that a clue that turns up rarely still moves as far as a frequent one. Knows
-numbers; knows no tokens and no text.
+hash, so that memory is the same after a million texts (Weinberger et al., "Feature hashing", 2009): after some hundred
+records of many words most places are shared, which costs little, since what often matters moves furthest. Steps are
+those of AdaGrad (Duchi, Hazan and Singer, 2011), so that a clue that turns up rarely still moves as far as a frequent
+one. Knows numbers; knows no tokens and no text.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ that stand anywhere in the text. Knows bytes; knows no tokens and no model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from zlib import crc32
 
 from extractft.decoding.chances import Clue
 from extractft.decoding.copying import CopySource
@@ -14,7 +14,7 @@ from extractft.decoding.standing import Standing
 
 __all__ = ["clues"]
 
-_MOST_BEHIND = 3
+_MOST_BEHIND, _NOTHING_COPIED = 3, -9
 _LONGEST_WRITTEN = 32
 
 
@@ -31,51 +31,58 @@ def clues(standing: Standing, spelled: bytes, source: CopySource, place: int | N
     """
     if place is None:
         return _anywhere(standing, spelled, source)
-    told = _inside if standing.written else _beginning
-    return [hash(clue) for clue in told(standing, spelled, source, place, copied)]
+    if standing.written:
+        return _inside(standing, spelled, source, place)
+    return _beginning(standing, source, place, copied)
+
+
+# Clues are hashes of whole numbers alone: those of bytes are others in each process, and drafts would be.
 
 
 def _anywhere(standing: Standing, spelled: bytes, source: CopySource) -> list[Clue]:
     if len(standing.written) > _LONGEST_WRITTEN:
         return []
-    field = standing.field if standing.part == "value" else b""
-    guessed = hash((standing.part, field, standing.quoted, standing.written, spelled, len(standing.nesting)))
-    return [hash((guessed, standing.field)), *(hash((guessed, word)) for word in source.vocabulary())]
+    # The next key is told by the text, whatever value stands before it.
+    field = crc32(standing.field)
+    around = (crc32(standing.part.encode()), field if standing.part == "value" else 0, standing.quoted)
+    guessed = hash((*around, crc32(standing.written), crc32(spelled), len(standing.nesting)))
+    return [hash((guessed, field)), *(hash((guessed, word)) for word in source.vocabulary())]
 
 
-def _beginning(
-    standing: Standing, spelled: bytes, source: CopySource, place: int, copied: int
-) -> Iterator[tuple[object, ...]]:
-    field, index = standing.field, source.index_at(place)
-    before, word, behind = (source.word(index + step) for step in (-1, 0, 1))
-    distance = max(-1, min(_MOST_BEHIND, index - source.index_at(copied))) if copied else None
-    yield "distance", field, distance
-    yield "distance", distance
-    yield "before", field, before
-    yield "word", field, word
-    yield "shape", field, _shape(word)
-    yield "behind", field, behind
+def _beginning(standing: Standing, source: CopySource, place: int, copied: int) -> list[Clue]:
+    field, index = crc32(standing.field), source.index_at(place)
+    before, behind, word = crc32(source.word(index - 1)), crc32(source.word(index + 1)), source.word(index)
+    distance = max(-1, min(_MOST_BEHIND, index - source.index_at(copied))) if copied else _NOTHING_COPIED
+    return [
+        hash((0, field, distance)),
+        hash((1, distance)),
+        hash((2, field, before)),
+        hash((3, field, crc32(word))),
+        hash((4, field, _shape(word))),
+        hash((5, field, behind)),
+    ]
 
 
-def _inside(
-    standing: Standing, spelled: bytes, source: CopySource, place: int, copied: int
-) -> Iterator[tuple[object, ...]]:
-    ends, field, index = spelled.startswith(b'"'), standing.field, source.index_at(place)
-    word, behind = source.word(index), source.word(index + 1)
-    yield "next", ends, field, word
-    yield "next", ends, word
-    yield "shape", ends, field, _shape(word)
-    yield "behind", ends, field, behind
-    yield "words", ends, field, standing.written.count(b" ")
-    yield "written", ends, field, standing.written
-    yield "last", ends, field, standing.written.rsplit(b" ", 1)[-1]
+def _inside(standing: Standing, spelled: bytes, source: CopySource, place: int) -> list[Clue]:
+    ends, field, index = spelled.startswith(b'"'), crc32(standing.field), source.index_at(place)
+    word, written = source.word(index), standing.written
+    following = crc32(word)
+    return [
+        hash((6, ends, field, following)),
+        hash((7, ends, following)),
+        hash((8, ends, field, _shape(word))),
+        hash((9, ends, field, crc32(source.word(index + 1)))),
+        hash((10, ends, field, written.count(b" "))),
+        hash((11, ends, field, crc32(written))),
+        hash((12, ends, field, crc32(written.rsplit(b" ", 1)[-1]))),
+    ]
 
 
-def _shape(word: bytes) -> str:
-    """What kind of word it is."""
+def _shape(word: bytes) -> int:
+    """What kind of word it is: digits, letters of either case or of none, or what it begins with."""
     first = word.decode("utf-8", "replace")[:1]
     if first.isdigit():
-        return "digit"
+        return 0
     if first.isalpha():
-        return "upper" if first.isupper() else "lower" if first.islower() else "letter"
-    return first
+        return 1 if first.isupper() else 2 if first.islower() else 3
+    return ord(first) if first else 4

@@ -62,7 +62,7 @@ class Statistics:
         tokens: Tokens in them.
         drafted: Drafted tokens in them.
         accepted: Drafted tokens that were right.
-        draft_seconds: Time spent on masks and drafts.
+        draft_seconds: Time spent on masks and drafts, and on what they learn.
     """
 
     passes: int = 0
@@ -187,6 +187,8 @@ class ContinuousBatch:
 
     def step(self) -> list[tuple[Ticket, Completion]]:
         """One pass through the model; the rows that ended in it."""
+        if not self._rows:
+            return []
         started = time.perf_counter()
         spans, deciding = self._plan()
         self.statistics.draft_seconds += time.perf_counter() - started
@@ -204,7 +206,9 @@ class ContinuousBatch:
         ended = [live for live in self._rows if live.row.completion is not None]
         for live in ended:
             if live.row.finished().finish_reason == "stop":
+                started = time.perf_counter()
                 live.learn()
+                self.statistics.draft_seconds += time.perf_counter() - started
         self._leave(ended, wipe=False)
         return [(live.ticket, live.row.finished()) for live in ended]
 
@@ -212,32 +216,40 @@ class ContinuousBatch:
         """What goes into the next pass, and which rows decide tokens in it; their masks are in place, in order."""
         masks = self._masks_for(len(self._rows))
         price = min(_HIGHEST_PRICE, _DRAFT_PRICE + _ROW_PRICE * len(self._rows))
-        room, drafted = _PROMPT_TOKENS, _DRAFTED_TOKENS
+        chunks = self._chunks()
+        drafting, drafted = sum(whole for _, _, whole in chunks), _DRAFTED_TOKENS
         used = 0
         spans: list[tuple[_Live, Span]] = []
         deciding: list[_Live] = []
-        for place, live in enumerate(self._rows):
-            live.draft = Draft()
-            pending = live.pending()
-            prompt = not live.record
-            chunk = pending[:room] if prompt else pending
-            room -= len(chunk) if prompt else 0
-            if not chunk:
-                continue
-            if len(chunk) < len(pending):
+        for live, chunk, whole in chunks:
+            if not whole:
                 spans.append((live, Span(live.slot, live.done, chunk, 0, live.shared > 0)))
                 continue
+            drafting -= 1
             if not live.row.fill(masks, used):
                 continue
             if live.drafter is not None:
-                # A fair share, and what others leave of theirs.
-                limit = min(MAX_DRAFT, live.row.tokens_left - 1, drafted // (len(self._rows) - place))
+                # A fair share, and what others left of theirs.
+                limit = min(MAX_DRAFT, live.row.tokens_left - 1, drafted // (drafting + 1))
                 live.draft = live.drafter.draft(live.row.matcher, masks, used, limit=limit, price=price)
                 drafted -= len(live.draft)
             used += 1 + len(live.draft)
             spans.append((live, live.span(chunk)))
             deciding.append(live)
         return spans, deciding
+
+    def _chunks(self) -> list[tuple[_Live, Sequence[int], bool]]:
+        """The tokens of each row that go into the next pass, and whether they are all that it waits for."""
+        room = _PROMPT_TOKENS
+        chunks: list[tuple[_Live, Sequence[int], bool]] = []
+        for live in self._rows:
+            live.draft = Draft()
+            pending = live.pending()
+            chunk = pending if live.record else pending[:room]
+            room -= 0 if live.record else len(chunk)
+            if chunk:
+                chunks.append((live, chunk, len(chunk) == len(pending)))
+        return chunks
 
     def _masks_for(self, rows: int) -> MaskBuffer:
         needed = rows + min(rows * MAX_DRAFT, _DRAFTED_TOKENS)
@@ -267,7 +279,9 @@ class ContinuousBatch:
                     live.record.extend([step.token_id] if step is not None else [])
             live.done += len(path)
             if live.drafter is not None:
+                started = time.perf_counter()
                 live.drafter.observe(live.record[before:], path)
+                self.statistics.draft_seconds += time.perf_counter() - started
             self.statistics.drafted += len(live.draft)
             self.statistics.accepted += len(path)
 

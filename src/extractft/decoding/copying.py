@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate, islice
+from itertools import accumulate, chain, islice
+from zlib import crc32
 
 __all__ = ["CopySource"]
 
@@ -44,7 +45,7 @@ class CopySource:
         self.words = [word.strip() for word in spelled]
         self._pieces: dict[int, tuple[int, list[int], dict[int, int]]] = {}
         self._starts: list[tuple[int, bytes, bytes]] | None = None
-        self._vocabulary: list[bytes] | None = None
+        self._vocabulary: list[int] | None = None
 
     def starts(self) -> list[tuple[int, bytes, bytes]]:
         """Where a value may begin: byte, the word before it and the one before that, empty if there is none."""
@@ -85,15 +86,16 @@ class CopySource:
         """One of the words; empty before the first and behind the last."""
         return self.words[index] if 0 <= index < len(self.words) else b""
 
-    def vocabulary(self) -> list[bytes]:
-        """The different words, the first ones of a longer text."""
+    def vocabulary(self) -> list[int]:
+        """The different words as whole numbers, the first ones of a longer text."""
         if self._vocabulary is None:
-            self._vocabulary = list(islice(filter(None, dict.fromkeys(self.words)), _VOCABULARY))
+            self._vocabulary = [crc32(word) for word in islice(filter(None, dict.fromkeys(self.words)), _VOCABULARY)]
         return self._vocabulary
 
-    def find(self, written: bytes, *, behind: int = 0) -> list[int]:
+    def find(self, written: bytes, *, behind: int = 0, most: int = 2 * _LOOKED_AT) -> list[int]:
         """Places of some bytes, those from `behind` on first; not all of a great many."""
-        return [*self._found(written, behind, len(self.text)), *self._found(written, 0, behind + len(written) - 1)]
+        before = self._found(written, 0, behind + len(written) - 1)
+        return list(islice(chain(self._found(written, behind, len(self.text)), before), most))
 
     def follow(self, start: int, length: int) -> int | None:
         """The token that goes on behind the first `length` bytes from `start` on; `None` at the end."""

@@ -112,12 +112,20 @@ class DraftMemory:
 
     def start(self, field: bytes, first: bytes, second: bytes) -> tuple[int, int, int]:
         """Whether values of a field began behind these words: how many words tell, how often they did and did not."""
+        found = self.starts(field, [(0, first, second)])
+        return found[0][1:] if found else (0, 0, 0)
+
+    def starts(self, field: bytes, places: Iterable[tuple[int, bytes, bytes]]) -> list[tuple[int, int, int, int]]:
+        """The places, each with the words before it, behind whose words values of a field began: place, and `start`."""
+        found = []
         with self._lock:
-            for words in ((first, second), (first,)):
-                entry = self._starts.get((field, *words))
-                if entry is not None and entry[0]:
-                    return len(words), entry[0], entry[1]
-        return 0, 0, 0
+            for place, first, second in places:
+                for words in ((first, second), (first,)):
+                    entry = self._starts.get((field, *words))
+                    if entry is not None and entry[0]:
+                        found.append((place, len(words), entry[0], entry[1]))
+                        break
+        return found
 
     def knows_starts(self, field: bytes) -> bool:
         """Whether anything is known of where values of a field begin."""

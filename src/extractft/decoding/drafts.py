@@ -45,7 +45,7 @@ class Guess(NamedTuple):
 
 
 class Weighed(NamedTuple):
-    """A token that was guessed in one way or several: what it was said of it together."""
+    """A token that was guessed in one way or several: the sorts that agree on it, its chance, and what that is from."""
 
     token_id: int
     agreed: Kind
@@ -234,7 +234,7 @@ class Drafter:
     def _copied_last(self, standing: Standing, behind: Standing, copied: tuple[int, int]) -> tuple[int, int]:
         """Where the last value stands in the text, if it does, when the record has come to stand elsewhere."""
         if self._source is not None and behind.values > standing.values and behind.last:
-            for place in self._source.find(behind.last, behind=copied[0])[:1]:
+            for place in self._source.find(behind.last, behind=copied[0], most=1):
                 return place, place + len(behind.last)
         return copied
 
@@ -271,18 +271,17 @@ class Drafter:
     def _likely_starts(self, field: bytes, source: CopySource) -> list[tuple[int, Kind]]:
         if not self._memory.knows_starts(field):
             return []
-        places: list[tuple[int, Kind]] = []
-        for offset, first, second in source.starts():
-            words, count, others = self._memory.start(field, first, second)
-            if words:
-                places.append((offset, ("start", words, min(count, _MOST_COUNTED), min(others, _MOST_COUNTED))))
+        places: list[tuple[int, Kind]] = [
+            (offset, ("start", words, min(count, _MOST_COUNTED), min(others, _MOST_COUNTED)))
+            for offset, words, count, others in self._memory.starts(field, source.starts())
+        ]
         return sorted(places, key=lambda place: -self._memory.rate(place[1]))[:_WORDS]
 
     def _going_on(self, standing: Standing, source: CopySource, copied: int) -> list[Guess]:
         """What stands behind what is written of a value, and how values of the field end."""
         written, field = standing.written, standing.field
         likely = [offset for offset, _ in self._starts.get(field, ()) if source.text.startswith(written, offset)]
-        places = list(dict.fromkeys([*likely, *source.find(written, behind=copied)]))
+        places = list(dict.fromkeys([*likely, *source.find(written, behind=copied, most=_COPIES)]))
         guesses: list[Guess] = []
         ends = (0, 0)
         for rank, offset in enumerate(places[:_COPIES]):
