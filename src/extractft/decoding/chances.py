@@ -21,6 +21,8 @@ Clue = int
 _PLACES = 1 << 18
 _RATE = 6.0
 """Shared out among the clues of a guess: however many they are, it moves by as much."""
+_TOO_SMALL = 0.03
+"""What was foreseen this closely teaches nothing: a fourth less time for drafts, and no pass more."""
 _SUREST = 8.0
 """Logits are kept within this, to both sides."""
 
@@ -43,7 +45,10 @@ class Chances:
     def observe(self, chance: float, clues: Sequence[Clue], right: bool) -> None:
         """Learn from a guess that was given a chance, and was right or not."""
         error, rate = right - chance, _RATE / max(1, len(clues))
+        if abs(error) < _TOO_SMALL:
+            return
+        worths, errors = self._worths, self._errors
         for clue in clues:
             place = clue % _PLACES
-            self._errors[place] += error * error
-            self._worths[place] += rate * error / math.sqrt(1 + self._errors[place])
+            errors[place] += error * error
+            worths[place] += rate * error / math.sqrt(1 + errors[place])
