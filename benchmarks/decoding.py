@@ -196,11 +196,11 @@ def report(timings: dict[str, Timing], count: int) -> list[dict[str, Any]]:
     return rows
 
 
-def engine_report(engine: TransformersEngine, before: tuple[int, ...], seconds: float, wall: float, count: int) -> str:
+def engine_report(engine: TransformersEngine, before: tuple[int, ...], seconds: float, cpu: float, count: int) -> str:
     """Passes and tokens a record, and what drafting cost."""
     now = _counts(engine)
     passes, tokens, drafted, accepted = ((b - a) / count for a, b in zip(before, now, strict=True))
-    share = (engine.statistics.draft_seconds - seconds) / wall
+    share = (engine.statistics.draft_seconds - seconds) / cpu
     return (
         f"{passes:.1f} passes, {tokens:.1f} tokens, {drafted:.1f} drafted, {accepted:.1f} right a record; "
         f"masks and drafts {100 * share:.1f} % of its time"
@@ -271,7 +271,7 @@ def measure(bench: Bench, requests: Sequence[GenerationRequest], args: argparse.
         rows = report(timings, len(measured))
         _print(rows)
         own = timings["engine" if kind == "single" else "engine-batch"]
-        line = engine_report(engine, before, seconds, sum(own.wall.values()), len(measured))
+        line = engine_report(engine, before, seconds, sum(own.cpu.values()), len(measured))
         print(line + "\n")
         result[kind] = {"ways": rows, "engine": line}
         everything |= timings

@@ -62,7 +62,7 @@ class Statistics:
         tokens: Tokens in them.
         drafted: Drafted tokens in them.
         accepted: Drafted tokens that were right.
-        draft_seconds: Time spent on masks and drafts, and on what they learn.
+        draft_seconds: Processor time spent on masks and drafts, and on what they learn.
     """
 
     passes: int = 0
@@ -189,9 +189,9 @@ class ContinuousBatch:
         """One pass through the model; the rows that ended in it."""
         if not self._rows:
             return []
-        started = time.perf_counter()
+        started = time.thread_time()
         spans, deciding = self._plan()
-        self.statistics.draft_seconds += time.perf_counter() - started
+        self.statistics.draft_seconds += time.thread_time() - started
         if spans:
             ends = [live.done - live.shared for live in self._rows]
             ends += [span.start + len(span.token_ids) - live.shared for live, span in spans]
@@ -206,9 +206,9 @@ class ContinuousBatch:
         ended = [live for live in self._rows if live.row.completion is not None]
         for live in ended:
             if live.row.finished().finish_reason == "stop":
-                started = time.perf_counter()
+                started = time.thread_time()
                 live.learn()
-                self.statistics.draft_seconds += time.perf_counter() - started
+                self.statistics.draft_seconds += time.thread_time() - started
         self._leave(ended, wipe=False)
         return [(live.ticket, live.row.finished()) for live in ended]
 
@@ -279,9 +279,9 @@ class ContinuousBatch:
                     live.record.extend([step.token_id] if step is not None else [])
             live.done += len(path)
             if live.drafter is not None:
-                started = time.perf_counter()
+                started = time.thread_time()
                 live.drafter.observe(live.record[before:], path)
-                self.statistics.draft_seconds += time.perf_counter() - started
+                self.statistics.draft_seconds += time.thread_time() - started
             self.statistics.drafted += len(live.draft)
             self.statistics.accepted += len(path)
 
