@@ -71,7 +71,11 @@ def test_clues_are_the_same_in_every_process() -> None:
     printed = [
         subprocess.run(
             [sys.executable, "-c", program],
-            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.path.dirname(__file__)},
+            env={
+                **os.environ,
+                "PYTHONHASHSEED": seed,
+                "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), *sys.path]),
+            },
             capture_output=True,
             text=True,
             check=True,

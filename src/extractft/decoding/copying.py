@@ -20,7 +20,7 @@ _UNSURE = 2
 """Tokens at the end of a piece that may be others when the text goes on."""
 _STARTS = 4096
 """Words at which values may begin: the first ones of a longer text."""
-_VOCABULARY = 48
+_VOCABULARY = 32
 """Different words of a text that are looked at together."""
 _LOOKED_AT = 8
 """Places of what is written that are looked at, in each direction from the last copy."""
