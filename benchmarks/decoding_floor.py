@@ -3,8 +3,8 @@
     python benchmarks/decoding_floor.py --extractor DIR --data ../shared/data/snips_restaurant
 
 The machine's rates are measured first: bytes a second of a product with four rows, which is bound by reading, and
-operations a second of one with 512. Each pass has to read all weights of the layers once, the head's as well, and to
-multiply them by its tokens, those of the head by the tokens that decide; the floor is the longer of both, summed over
+operations a second of one with 512. Each pass has to read all weights of the layers once, the head's if it decides, and
+to multiply them by its tokens, those of the head by the tokens that decide; the floor is the longer of both, summed over
 the passes. Then the operations are timed by a profiler, which makes them slower, so that only their shares are shown.
 """
 
@@ -96,8 +96,10 @@ def report(bench: Bench, requests: Sequence[GenerationRequest], warm_up: Sequenc
     seconds = run(engine, requests)
     drafting = engine.statistics.draft_seconds - drafting
     body, top = sum(layer.weight.numel() for layer in layers), head.weight.numel()
-    reading = 4 * (body + top) / bandwidth
-    floor = sum(max(reading, 2 * (body * n + top * wanted) / rate) for n, wanted in counted.passes)
+    floor = sum(
+        max(4 * (body + top * bool(wanted)) / bandwidth, 2 * (body * n + top * wanted) / rate)
+        for n, wanted in counted.passes
+    )
     count = len(requests)
     print(f"{bandwidth / 1e9:.1f} GB/s, {rate / 1e9:.0f} GFLOP/s; {(body + top) / 1e6:.0f} million weights")
     print(f"{len(counted.passes) / count:.1f} passes, {sum(n for n, _ in counted.passes) / count:.1f} tokens a record")
@@ -109,8 +111,7 @@ def report(bench: Bench, requests: Sequence[GenerationRequest], warm_up: Sequenc
     total = sum(times.values())
     for name, prefixes in GROUPS.items():
         part = sum(spent for key, spent in times.items() if key.startswith(prefixes))
-        total_share = 100 * part / total
-        print(f"{name} {total_share:.0f} % of the operations' time")
+        print(f"{name} {100 * part / total:.0f} % of the operations' time")
     listed = sum(spent for key, spent in times.items() if any(key.startswith(p) for p in GROUPS.values()))
     print(f"all other operations {100 * (1 - listed / total):.0f} %")
 

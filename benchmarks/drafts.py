@@ -128,18 +128,21 @@ def main() -> None:
     for data in args.data:
         task = load_task(data, args.rows, 0, seed=0)
         simulation = Simulation(tokenizer, Schema.of(task.schema, omit_defaults=True), price=args.price)
-        later, first = Counter[tuple[str, str]](), 0
+        later, first, rows = Counter[tuple[str, str]](), 0, 0
         for end in [stretch for stretch in STRETCHES if stretch <= len(task.train)]:
             count = Count()
             for text, gold in task.train[first:end]:
                 simulation.run(text, gold, count)
+            if not count.rows:
+                raise SystemExit(f"{task.name}: the grammar refuses the gold records of rows {first + 1} to {end}")
             numbers = (count.passes, count.right, count.wrong, count.tokens)
             shown = " | ".join(f"{number / count.rows:.1f}" for number in numbers)
             print(f"| {task.name} | {first + 1} to {end} | {shown} |", flush=True)
-            later += count.misses if first else Counter()
+            if first:
+                later += count.misses
+                rows += count.rows
             first = end
         if args.misses:
-            rows = first - STRETCHES[0]
             for (place, reason), number in later.most_common():
                 print(f"    {place}, {reason}: {number / rows:.2f} a record")
 

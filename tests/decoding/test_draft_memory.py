@@ -74,16 +74,16 @@ def test_words_around_values_are_learned() -> None:
     for name, place in (("Tre", "Rome"), ("Ab", "Bonn")):
         text = source("name", f" {name}", " from", f" {place}", " please", " name")
         memory.learn(ids(f'{{"name":"{name}","place":"{place}"}}'), spelling, text)
-    assert memory.start(b"name", b"name", b"") == (2, 2, 0)
-    assert memory.start(b"name", b"name", b"other") == (1, 2, 0)
-    assert memory.start(b"place", b"from", b"x") == (1, 2, 0)
-    assert memory.start(b"place", b"name", b"") == (0, 0, 0)
+    assert memory.starts(b"name", [(9, b"name", b"")]) == [(9, 2, 2, 0)]
+    assert memory.starts(b"name", [(9, b"name", b"other")]) == [(9, 1, 2, 0)]
+    assert memory.starts(b"place", [(9, b"from", b"x")]) == [(9, 1, 2, 0)]
+    assert memory.starts(b"place", [(9, b"name", b"")]) == []
     assert memory.stop(b"place", b"please") == (2, 0)
     assert memory.stop(b"place", b"from") == (0, 0)
     # A value of several words, and words that look like a beginning and are none.
     memory.learn(ids('{"name":"Ab please"}'), spelling, source("name", " Ab", " please", " name", " Ab"))
     assert memory.stop(b"name", b"please") == (0, 1)
-    assert memory.start(b"name", b"name", b"please") == (1, 3, 1)
+    assert memory.starts(b"name", [(9, b"name", b"please")]) == [(9, 1, 3, 1)]
 
 
 def test_values_that_are_not_in_the_text_tell_nothing() -> None:

@@ -10,12 +10,12 @@ from zlib import crc32
 
 from extractft.decoding.chances import Clue
 from extractft.decoding.copying import CopySource
+from extractft.decoding.draft_memory import LONGEST_WRITTEN
 from extractft.decoding.standing import Standing
 
 __all__ = ["clues"]
 
 _MOST_BEHIND, _NOTHING_COPIED = 3, -9
-_LONGEST_WRITTEN = 32
 
 
 def clues(standing: Standing, spelled: bytes, source: CopySource, place: int | None, copied: int) -> list[Clue]:
@@ -40,7 +40,7 @@ def clues(standing: Standing, spelled: bytes, source: CopySource, place: int | N
 
 
 def _anywhere(standing: Standing, spelled: bytes, source: CopySource) -> list[Clue]:
-    if len(standing.written) > _LONGEST_WRITTEN:
+    if len(standing.written) > LONGEST_WRITTEN:
         return []
     # The next key is told by the text, whatever value stands before it.
     field = crc32(standing.field)

@@ -14,7 +14,7 @@ from extractft.decoding.chances import Chances, Clue
 from extractft.decoding.copying import CopySource
 from extractft.decoding.standing import START, Standing
 
-__all__ = ["Context", "DraftMemory", "Kind", "contexts"]
+__all__ = ["LONGEST_WRITTEN", "Context", "DraftMemory", "Kind", "contexts"]
 
 Context = tuple[Any, ...]
 """What a token may be known to follow."""
@@ -27,7 +27,7 @@ _FOLLOWERS = 16
 _FADE = 0.98
 _WEIGHT = 4.0
 """How many observations the first estimate of a rate counts as."""
-_LONGEST_WRITTEN = 32
+LONGEST_WRITTEN = 32
 """A value of more bytes is no context of its own: it will hardly come again."""
 _SOURCE_WORDS, _LEARNED_VALUES = 512, 64
 """Words of a text, and values of a record, that are learned from."""
@@ -89,18 +89,19 @@ class DraftMemory:
         """Take note of which guesses were right."""
         with self._lock:
             for kind, right in guesses:
-                if kind not in self._rates:
-                    self._rates[kind] = _Rate(_estimate(kind))
-                self._rates[kind].observe(right)
+                self._observe(kind, right)
 
     def weigh(self, weighed: Iterable[tuple[int, Kind, float, list[Clue]]], token_id: int) -> None:
         """Learn from guesses for one token (token, kind, chance, clues): which token it was."""
         with self._lock:
             for guess, kind, chance, clues in weighed:
-                if kind not in self._rates:
-                    self._rates[kind] = _Rate(_estimate(kind))
-                self._rates[kind].observe(guess == token_id)
+                self._observe(kind, guess == token_id)
                 self.chances.observe(chance, clues, guess == token_id)
+
+    def _observe(self, kind: Kind, right: bool) -> None:
+        if kind not in self._rates:
+            self._rates[kind] = _Rate(_estimate(kind))
+        self._rates[kind].observe(right)
 
     def followers(self, context: Context) -> list[tuple[int, int, int]]:
         """Tokens that followed: each with its count, and that of all others."""
@@ -110,13 +111,11 @@ class DraftMemory:
         total = sum(counts)
         return [(token, count, total - count) for token, count in zip(tokens, counts, strict=True)]
 
-    def start(self, field: bytes, first: bytes, second: bytes) -> tuple[int, int, int]:
-        """Whether values of a field began behind these words: how many words tell, how often they did and did not."""
-        found = self.starts(field, [(0, first, second)])
-        return found[0][1:] if found else (0, 0, 0)
-
     def starts(self, field: bytes, places: Iterable[tuple[int, bytes, bytes]]) -> list[tuple[int, int, int, int]]:
-        """The places, each with the words before it, behind whose words values of a field began: place, and `start`."""
+        """The places (given with the word before and the one before that) behind whose words values of a field began.
+
+        Each with how many words tell, how often values began behind them, and how often not.
+        """
         found = []
         with self._lock:
             for place, first, second in places:
@@ -177,7 +176,7 @@ def contexts(standing: Standing, tail: tuple[int, int], *, closing: bool) -> lis
     The last says how strings of the field go on behind their end; it is for tokens that begin with a quote.
     """
     known: list[Context] = [tail]
-    if len(standing.written) <= _LONGEST_WRITTEN:
+    if len(standing.written) <= LONGEST_WRITTEN:
         inside = (standing.quoted, standing.escaped)
         place = (standing.part, inside, standing.field, len(standing.nesting), standing.written)
         known.append(place)
