@@ -3,9 +3,10 @@
     python benchmarks/decoding_floor.py --extractor DIR --data ../shared/data/snips_restaurant
 
 The machine's rates are measured first: bytes a second of a product with four rows, which is bound by reading, and
-operations a second of one with 512. Each pass has to read all weights of the layers once, the head's if it decides, and
-to multiply them by its tokens, those of the head by the tokens that decide; the floor is the longer of both, summed over
-the passes. Then the operations are timed by a profiler, which makes them slower, so that only their shares are shown.
+operations a second of one with 512. Each pass has to read all weights of the layers once, the head's if it decides,
+and to multiply them by its tokens, those of the head by the tokens that decide; the floor is the longer of both, summed
+over the passes. Then the operations are timed by a profiler, which makes them slower, so that only their shares are
+shown.
 """
 
 from __future__ import annotations
