@@ -1,6 +1,7 @@
 """How well drafts guess, without a model: the engine's own drafter on rows whose gold records are the answers.
 
     python benchmarks/drafts.py --data ../shared/data/snips_restaurant complaints
+    python benchmarks/drafts.py --data ../shared/data/snips_restaurant complaints --rehearsed 180
     python benchmarks/drafts.py --data ../shared/data/snips_restaurant --rows 400 --misses
 
 Rows are drafted one after the other, each pass ends at the first token that was not guessed, and every record is
@@ -19,24 +20,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from transformers import AutoTokenizer
 
 from decoding_shape import TOKENIZER
 from extractft import PromptConfig, Schema
-from extractft.decoding import GenerationRequest, GrammarCompiler, accepts
-from extractft.decoding.continuous import _DRAFT_PRICE, _ROW_PRICE
-from extractft.decoding.draft_memory import DraftMemory
-from extractft.decoding.drafts import MAX_DRAFT, Drafter, Guess
-from extractft.decoding.protocol import TokenStep
-from extractft.decoding.rows import Row
-from extractft.decoding.scoring import MaskBuffer
+from extractft.decoding import Experience, GenerationRequest, GrammarCompiler, Rehearsal, accepts
+from extractft.decoding.drafts import Guess
 from extractft.modeling import resolve_base_model
 from extractft.prompt import ChatRenderer, render_system_prompt
 from quality import load_task
 
-PRICE = _DRAFT_PRICE + _ROW_PRICE
-"""What the engine asks of a guess when there is one row."""
 STRETCHES = (12, 40, 100, 200, 400, 800)
 
 
@@ -55,15 +48,14 @@ class Count:
 class Simulation:
     """One drafter's memory, and the rows that it sees."""
 
-    def __init__(self, tokenizer: Any, schema: Schema[Any], *, price: float) -> None:
+    def __init__(self, tokenizer: Any, schema: Schema[Any], *, price: float | None) -> None:
         self.schema, self.price = schema, price
         self.chat = ChatRenderer(tokenizer, render_system_prompt(schema, PromptConfig()))
         self.end = self.chat.end_token_id
         size = max(len(tokenizer), self.end + 1)
         compiler = GrammarCompiler(tokenizer, vocab_size=size, end_token_id=self.end)
         self.grammar = compiler.compile(schema)
-        self.memory = DraftMemory()
-        self.masks = MaskBuffer(MAX_DRAFT + 1, size, torch.device("cpu"))
+        self.rehearsal = Rehearsal(self.end)
 
     def run(self, text: str, gold: Any, count: Count) -> bool:
         """Draft one row; false if the grammar refuses its gold record."""
@@ -72,34 +64,27 @@ class Simulation:
             return False
         prompt = self.chat.prompt_ids(text)
         request = GenerationRequest(tuple(prompt), self.grammar, len(answer) + 64, tuple(self.chat.text_ids(text)))
-        row, drafter = Row(request, self.end), Drafter(request, self.memory, self.end)
-        pending, done = len(prompt) - len(self.chat.prefix_ids), 0
-        while row.completion is None:
-            if not row.fill(self.masks, 0):
-                raise SystemExit(f"the grammar failed: {row.finished().error}")
-            limit = min(MAX_DRAFT, row.tokens_left - 1)
-            draft = drafter.draft(row.matcher, self.masks, 0, limit=limit, price=self.price)
-            depths: list[int] = []
-            for parent in draft.parents:
-                depths.append(1 if parent < 0 else depths[parent] + 1)
-            best = [answer[min(done + depth, len(answer) - 1)] for depth in (0, *depths)]
-            path = draft.path(best)
-            decided = answer[done : done + len(path) + 1]
-            if decided[-1] != self.end:
-                node = drafter._nodes[path[-1] + 1 if path else 0]
-                count.misses[_place(node.standing), _reason(node.guesses, decided[-1], full=len(draft) >= limit)] += 1
+        pending = len(prompt) - len(self.chat.prefix_ids)
+        for seen in self.rehearsal.passes(request, answer, price=self.price):
+            if seen.decided[-1] != self.end:
+                node = seen.drafter._nodes[seen.path[-1] + 1 if seen.path else 0]
+                count.misses[_place(node.standing), _reason(node.guesses, seen.decided[-1], full=seen.full)] += 1
             count.passes += 1
-            count.tokens += pending + len(draft)
-            count.right += len(path)
-            count.wrong += len(draft) - len(path)
-            drafter.observe([token for token in decided if token != self.end], path)
-            for token in decided:
-                row.take(TokenStep(token, 0.0, 0.0))
-            done += len(decided)
+            count.tokens += pending + len(seen.draft)
+            count.right += len(seen.path)
+            count.wrong += len(seen.draft) - len(seen.path)
             pending = 1
-        drafter.learn([token for token in answer if token != self.end])
         count.rows += 1
         return True
+
+    def begin_anew(self) -> None:
+        """Forget what an extractor would not keep."""
+        strings = {string.encode() for string in self.schema.strings}
+        kept = self.rehearsal.experience(strings, self.grammar.spelling).to_bytes()
+        experience = Experience.from_bytes(kept)
+        assert experience is not None
+        self.rehearsal = Rehearsal(self.end)
+        self.rehearsal.memory.restore(experience.tables)
 
 
 def _place(standing: Any) -> str:
@@ -119,19 +104,24 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", required=True, help="sets, as for quality.py")
     parser.add_argument("--rows", type=int, default=400)
     parser.add_argument("--tokenizer", default="smollm2-135m", help="a base model's, or `qwen3`")
-    parser.add_argument("--price", type=float, default=PRICE, help="least chance that makes a guess worth a place")
+    parser.add_argument("--price", type=float, default=None, help="least chance that makes a guess worth a place")
+    parser.add_argument("--rehearsed", type=int, default=0, help="rows beforehand, of which only what is kept is known")
     parser.add_argument("--misses", action="store_true", help="where passes ended, behind the first rows")
     args = parser.parse_args()
     path = TOKENIZER if args.tokenizer == "qwen3" else resolve_base_model(args.tokenizer).path
     tokenizer = AutoTokenizer.from_pretrained(path)
     print("| set | rows | passes | right | wrong | tokens |\n| --- | --- | --- | --- | --- | --- |")
     for data in args.data:
-        task = load_task(data, args.rows, 0, seed=0)
+        task = load_task(data, args.rehearsed + args.rows, 0, seed=0)
         simulation = Simulation(tokenizer, Schema.of(task.schema, omit_defaults=True), price=args.price)
-        later, first, rows = Counter[tuple[str, str]](), 0, 0
-        for end in [stretch for stretch in STRETCHES if stretch <= len(task.train)]:
+        if args.rehearsed:
+            for text, gold in task.train[: args.rehearsed]:
+                simulation.run(text, gold, Count())
+            simulation.begin_anew()
+        later, first, rows, examples = Counter[tuple[str, str]](), 0, 0, task.train[args.rehearsed :]
+        for end in [stretch for stretch in STRETCHES if stretch <= len(examples)]:
             count = Count()
-            for text, gold in task.train[first:end]:
+            for text, gold in examples[first:end]:
                 simulation.run(text, gold, count)
             if not count.rows:
                 raise SystemExit(f"{task.name}: the grammar refuses the gold records of rows {first + 1} to {end}")

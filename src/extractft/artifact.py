@@ -29,17 +29,27 @@ from extractft.errors import ArtifactError, ArtifactMismatchError, ArtifactNotFo
 from extractft.modeling import BaseModelRef, Source, weights_digest
 from extractft.schema import Schema
 
-__all__ = ["FORMAT_VERSION", "BaseModelRecord", "Manifest", "load_manifest", "require_replaceable", "save_artifact"]
+__all__ = [
+    "FORMAT_VERSION",
+    "BaseModelRecord",
+    "Manifest",
+    "load_drafts",
+    "load_manifest",
+    "require_replaceable",
+    "save_artifact",
+]
 
 FORMAT_VERSION = 1
 MANIFEST_FILE = "manifest.json"
 CARD_FILE = "README.md"
 ADAPTER_CONFIG_FILE = "adapter_config.json"
+DRAFTS_FILE = "drafts.safetensors"
 OWN_FILES = frozenset(
     {
         MANIFEST_FILE,
         CARD_FILE,
         ADAPTER_CONFIG_FILE,
+        DRAFTS_FILE,
         "adapter_model.safetensors",
         "added_tokens.json",
         "additional_chat_templates",
@@ -217,6 +227,7 @@ def save_artifact(
     manifest: Manifest,
     model: PeftModel | PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
+    drafts: bytes | None = None,
 ) -> None:
     """Write a saved extractor, whole or not at all.
 
@@ -227,6 +238,7 @@ def save_artifact(
         manifest: What the extractor is.
         model: The adapted model, or the plain base model, of which nothing is written.
         tokenizer: The base model's tokenizer.
+        drafts: What drafts know before the first record, if anything.
 
     Raises:
         ArtifactError: The directory holds something else, or cannot be written.
@@ -241,6 +253,8 @@ def save_artifact(
             tokenizer.save_pretrained(directory)
             text = manifest.model_dump_json(by_alias=True, indent=2)
             (directory / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
+            if drafts is not None:
+                (directory / DRAFTS_FILE).write_bytes(drafts)
             (directory / CARD_FILE).write_text(_card(manifest), encoding="utf-8")
     except OSError as error:
         raise ArtifactError(f"Expected to write an extractor to {path}, found: {error}.") from error
@@ -279,6 +293,14 @@ def load_manifest(path: str | Path) -> Manifest:
     except ValidationError as error:
         places = ", ".join(f"{'.'.join(map(str, e['loc'])) or 'the whole'} ({e['type']})" for e in error.errors())
         raise _damaged(directory, places) from error
+
+
+def load_drafts(path: str | Path) -> bytes | None:
+    """What the drafts of a saved extractor know before the first record; `None` if it was saved without."""
+    try:
+        return (Path(path).expanduser() / DRAFTS_FILE).read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 @contextmanager

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +16,9 @@ from pydantic import BaseModel, field_validator
 
 from extractft import Example, Extractor, GenerationConfig, LoRAConfig, Schema, TrainingConfig
 from extractft.artifact import load_manifest
+from extractft.decoding import Experience
 from extractft.errors import (
+    ArtifactError,
     ArtifactMismatchError,
     DatasetError,
     ExtractionError,
@@ -241,3 +245,33 @@ print(len(list(Extractor.from_pretrained({str(tmp_path / "x")!r}).extract_many([
 
 def test_schema_object_is_taken_as_it_is(tiny_base: Path) -> None:
     assert Extractor.from_base(Schema.of(Order), base_model=str(tiny_base)).schema.type is Order
+
+
+def test_what_drafts_learned_from_the_rows_is_kept_with_the_extractor(
+    fitted: tuple[Extractor[Order], Path], tmp_path: Path
+) -> None:
+    path = fitted[1] / "extractor"
+    content = (path / "drafts.safetensors").read_bytes()
+    knowing = Extractor.from_pretrained(path)
+    knowing.save_pretrained(tmp_path / "saved")
+    assert (tmp_path / "saved" / "drafts.safetensors").read_bytes() == content
+    (tmp_path / "saved" / "drafts.safetensors").unlink()
+    ignorant = Extractor.from_pretrained(tmp_path / "saved")
+    text = ROWS[0][0]
+    assert knowing.extract(text).model_dump() == ignorant.extract(text).model_dump()
+    passes = [extractor._runner.engine.statistics.passes for extractor in (knowing, ignorant)]  # type: ignore[attr-defined]
+    assert passes[0] < passes[1]
+    (tmp_path / "saved" / "drafts.safetensors").write_bytes(content[:-9])
+    with pytest.raises(ArtifactError, match=r"drafts\.safetensors") as caught:
+        Extractor.from_pretrained(tmp_path / "saved")
+    assert "delete the file" in caught.value.__notes__[0]
+
+
+def test_drafts_of_another_vocabulary_are_refused(fitted: tuple[Extractor[Order], Path], tmp_path: Path) -> None:
+    shutil.copytree(fitted[1] / "extractor", tmp_path / "saved")
+    kept = Experience.from_bytes((tmp_path / "saved" / "drafts.safetensors").read_bytes())
+    assert kept is not None
+    tables = replace(kept.tables, followers={("close", b"item", 1): [999_999, 1]})
+    (tmp_path / "saved" / "drafts.safetensors").write_bytes(Experience(tables).to_bytes())
+    with pytest.raises(ArtifactError, match="vocabulary"):
+        Extractor.from_pretrained(tmp_path / "saved")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from extractft.decoding.budget import RecordSize, token_budget
 from extractft.decoding.engine import TransformersEngine
+from extractft.decoding.experience import Experience
 from extractft.decoding.grammar import CompiledGrammar, GrammarCompiler, GuidanceMatcher, accepts
 from extractft.decoding.protocol import (
     Completion,
@@ -18,11 +19,13 @@ from extractft.decoding.protocol import (
     TokenStep,
 )
 from extractft.decoding.reference import ReferenceEngine
+from extractft.decoding.rehearsal import Rehearsal
 
 __all__ = [
     "CompiledGrammar",
     "Completion",
     "Engine",
+    "Experience",
     "FinishReason",
     "GenerationRequest",
     "Grammar",
@@ -31,6 +34,7 @@ __all__ = [
     "Matcher",
     "RecordSize",
     "ReferenceEngine",
+    "Rehearsal",
     "TokenStep",
     "TransformersEngine",
     "accepts",

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["Chances", "Clue"]
+__all__ = ["PLACES", "Chances", "Clue"]
 
 Clue = int
 """The hash of whatever tells it from others."""
-_PLACES = 1 << 18
+PLACES = 1 << 18
+"""How many clues can be told apart."""
 _RATE = 6.0
 """Shared out among the clues of a guess: however many they are, it moves by as much."""
 _TOO_SMALL = 0.03
@@ -28,18 +29,29 @@ _SUREST = 8.0
 
 
 class Chances:
-    """What clues are worth."""
+    """What clues are worth.
 
-    def __init__(self) -> None:
-        self._worths = array("d", bytes(8 * _PLACES))
-        self._errors = array("d", bytes(8 * _PLACES))
+    Args:
+        worths: What is known beforehand, as `worths` gives it.
+    """
+
+    def __init__(self, worths: Mapping[int, tuple[float, float]] | None = None) -> None:
+        self._worths = array("d", bytes(8 * PLACES))
+        self._errors = array("d", bytes(8 * PLACES))
+        for place, (worth, errors) in (worths or {}).items():
+            self._worths[place], self._errors[place] = worth, errors
+
+    def worths(self) -> dict[int, tuple[float, float]]:
+        """What is known: by the place of a clue its worth, and the sum of its squared errors."""
+        pairs = enumerate(zip(self._worths, self._errors, strict=True))
+        return {place: (worth, errors) for place, (worth, errors) in pairs if errors}
 
     def chance(self, estimate: float, clues: Iterable[Clue]) -> float:
         """The chance of a guess: what was thought of it before, and what its clues add."""
         logit = math.log(estimate / (1 - estimate)) if 0 < estimate < 1 else math.copysign(_SUREST, estimate - 0.5)
         worths = self._worths
         for clue in clues:
-            logit += worths[clue % _PLACES]
+            logit += worths[clue % PLACES]
         return 1 / (1 + math.exp(-max(-_SUREST, min(_SUREST, logit))))
 
     def observe(self, chance: float, clues: Sequence[Clue], right: bool) -> None:
@@ -49,6 +61,6 @@ class Chances:
             return
         worths, errors = self._worths, self._errors
         for clue in clues:
-            place = clue % _PLACES
+            place = clue % PLACES
             errors[place] += error * error
             worths[place] += rate * error / math.sqrt(1 + errors[place])

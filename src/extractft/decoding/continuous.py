@@ -14,7 +14,7 @@ import torch
 
 from extractft.config import GenerationConfig
 from extractft.decoding.draft_memory import DraftMemory
-from extractft.decoding.drafts import MAX_DRAFT, Draft, Drafter
+from extractft.decoding.drafts import MAX_DRAFT, Draft, Drafter, draft_price
 from extractft.decoding.packed import PackedModel, Span
 from extractft.decoding.protocol import Completion, GenerationRequest
 from extractft.decoding.rows import Row
@@ -22,10 +22,6 @@ from extractft.decoding.scoring import Decisions, MaskBuffer
 
 __all__ = ["ContinuousBatch", "Statistics", "Ticket"]
 
-_DRAFT_PRICE, _ROW_PRICE, _HIGHEST_PRICE = 0.16, 0.02, 0.5
-"""Least chance to be right that makes a token worth drafting: to begin with, more for each row, at most. A pass of many
-rows costs more for each token. To begin with, 0.12 to 0.23 came to the same within a fiftieth on five sets, counted at
-52 ms a pass and 2.7 ms a token beyond six (`benchmarks/drafts.py`)."""
 _DRAFTED_TOKENS = 256
 """Drafted tokens in one pass at most: each takes memory for the logits of a whole vocabulary."""
 _PROMPT_TOKENS = 512
@@ -132,18 +128,24 @@ class ContinuousBatch:
         config: Rows of a batch and alternatives to report.
         max_tokens: Rows times the places that the longest of them may come to need; a row that fits nowhere runs
             alone.
-        drafts: Whether to guess at all.
+        memory: What drafts know and learn; `None` not to guess at all.
     """
 
     def __init__(
-        self, model: PackedModel, *, end_token_id: int, config: GenerationConfig, max_tokens: int, drafts: bool
+        self,
+        model: PackedModel,
+        *,
+        end_token_id: int,
+        config: GenerationConfig,
+        max_tokens: int,
+        memory: DraftMemory | None,
     ) -> None:
         self.model = model
         self.statistics = Statistics()
         self._end_token_id = end_token_id
         self._config = config
         self._max_tokens = max_tokens
-        self._memory = DraftMemory() if drafts else None
+        self._memory = memory
         self._rows: list[_Live] = []
         self._vocab_size: int = model.model.get_output_embeddings().weight.shape[0]  # type: ignore[no-untyped-call]
         self._masks: MaskBuffer | None = None
@@ -215,7 +217,7 @@ class ContinuousBatch:
     def _plan(self) -> tuple[list[tuple[_Live, Span]], list[_Live]]:
         """What goes into the next pass, and which rows decide tokens in it; their masks are in place, in order."""
         masks = self._masks_for(len(self._rows))
-        price = min(_HIGHEST_PRICE, _DRAFT_PRICE + _ROW_PRICE * len(self._rows))
+        price = draft_price(len(self._rows))
         chunks = self._chunks()
         drafting, drafted = sum(whole for _, _, whole in chunks), _DRAFTED_TOKENS
         used = 0

@@ -20,7 +20,7 @@ from extractft.decoding.scoring import MaskBuffer
 from extractft.decoding.standing import START, Standing
 from extractft.errors import GrammarError
 
-__all__ = ["MAX_DRAFT", "Draft", "Drafter"]
+__all__ = ["MAX_DRAFT", "Draft", "Drafter", "draft_price"]
 
 MAX_DRAFT = 64
 """Most tokens of one draft."""
@@ -32,8 +32,18 @@ _WORDS = 32
 """Words of the text at most that are tried, wherever they stand."""
 _COPIES = 2
 """Places of what is written that are gone on from at once."""
+_PRICE, _ROW_PRICE, _HIGHEST_PRICE = 0.16, 0.02, 0.5
 _STEPS = 10
 """Chances are told apart by so many steps when guesses of several sorts agree."""
+
+
+def draft_price(rows: int) -> float:
+    """Least chance to be right that makes a guess worth a place in a pass of so many rows.
+
+    A pass of many rows costs more for each token. To begin with, 0.12 to 0.23 came to the same within a fiftieth on
+    five sets, counted at 52 ms a pass and 2.7 ms a token beyond six (`benchmarks/drafts.py`).
+    """
+    return min(_HIGHEST_PRICE, _PRICE + _ROW_PRICE * rows)
 
 
 class Guess(NamedTuple):

@@ -15,7 +15,9 @@ from extractft.config import GenerationConfig
 from extractft.decoding.batch import evaluating
 from extractft.decoding.cache import weights_version
 from extractft.decoding.continuous import ContinuousBatch, Statistics, Ticket
+from extractft.decoding.draft_memory import DraftMemory
 from extractft.decoding.eight_bit import EightBit
+from extractft.decoding.experience import Experience
 from extractft.decoding.linears import FewRows
 from extractft.decoding.packed import PackedModel
 from extractft.decoding.prepacked import Prepacked
@@ -72,12 +74,14 @@ class TransformersEngine:
             prefix_ids=prefix_ids,
             max_batch_tokens=max_batch_tokens,
         )
+        self._vocab_size = int(model.get_output_embeddings().weight.shape[0])  # type: ignore[no-untyped-call]
+        self._memory = DraftMemory() if drafts else None
         self._batch = ContinuousBatch(
             PackedModel(model, prefix_ids),
             end_token_id=end_token_id,
             config=config,
             max_tokens=max_batch_tokens,
-            drafts=drafts,
+            memory=self._memory,
         )
         self._eight_bit = EightBit(model, prefix_ids) if eight_bit else None
         self._prepacked, self._few_rows = Prepacked(model), FewRows(model)
@@ -121,8 +125,22 @@ class TransformersEngine:
             return
         yield from self._stream(iter(requests), batch_size or self._config.batch_size)
 
+    def remember(self, experience: Experience) -> None:
+        """Let drafts know this, in place of what they have learned so far.
+
+        Raises:
+            ValueError: It is from another vocabulary.
+        """
+        if any(token >= self._vocab_size for entry in experience.tables.followers.values() for token in entry[::2]):
+            raise ValueError(f"expected tokens of a vocabulary of {self._vocab_size}, found others")
+        if self._memory is not None:
+            self._memory.restore(experience.tables)
+
     def reset(self) -> None:
-        """Forget what was computed with the present weights, and give the memory back that it takes."""
+        """Forget what was computed with the present weights, and give the memory back that it takes.
+
+        What drafts have learned stays: they are guesses, whatever the weights.
+        """
         with self._turn:
             self._turn.wait_for(lambda: not self._running)
             self._weights = None

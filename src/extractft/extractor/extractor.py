@@ -21,6 +21,7 @@ from extractft.extractor.base import Base
 from extractft.extractor.calibration import Calibration
 from extractft.extractor.extraction import Extraction, Outcome
 from extractft.extractor.outcomes import Best, answers_of, certain, predictions_of
+from extractft.extractor.rehearsal import recall, rehearse
 from extractft.extractor.rows import Rows
 from extractft.extractor.runner import Runner
 from extractft.extractor.start import going_on, matching_manifest, require_place
@@ -67,6 +68,7 @@ class Extractor(Generic[T]):
         self.training_result: TrainingResult | None = None
         self._runner = Runner(schema, chat, engine, grammar, self.generation, max_window)
         self._base: Base | None = None
+        self._drafts: bytes | None = None
 
     # ------------------------------------------------------------------------------------------------- making one
 
@@ -191,6 +193,7 @@ class Extractor(Generic[T]):
         extractor.metrics = dict(manifest.metrics)
         if manifest.calibration is not None:
             extractor._runner.calibration = Calibration.from_dict(manifest.calibration)
+        extractor._drafts = recall(extractor._runner, path)
         return extractor
 
     def save_pretrained(self, path: str | Path) -> None:
@@ -208,7 +211,7 @@ class Extractor(Generic[T]):
             metrics=self.metrics,
             calibration=None if self._runner.calibration is None else self._runner.calibration.to_dict(),
         )
-        save_artifact(path, manifest=manifest, model=base.model, tokenizer=base.tokenizer)
+        save_artifact(path, manifest=manifest, model=base.model, tokenizer=base.tokenizer, drafts=self._drafts)
 
     # ------------------------------------------------------------------------------------------------- using it
 
@@ -360,7 +363,10 @@ class Extractor(Generic[T]):
     def _train(self, rows: Rows[T], directory: Path, *, resume: bool) -> None:
         features, held_out = self._features(rows.train), rows.held_out
         longest = max(len(row.completion_ids) for row in features)
-        self._use_generation(self.generation.replace(min_budget=max(self.generation.min_budget, 2 * longest)))
+        generation = self.generation.replace(min_budget=max(self.generation.min_budget, 2 * longest))
+        self.generation = self._runner.generation = generation
+        self.config = self.config.replace(generation=generation)
+        self._drafts = rehearse(self._runner, rows.train)
         scored = held_out[: self.config.max_eval_rows]
         best = Best(self.schema, scored)
         result = train(
@@ -378,16 +384,11 @@ class Extractor(Generic[T]):
         self.metrics = dict(result.metrics)
         if held_out:
             outcomes = best.outcomes_of(result.metrics.get("field_f1")) or self._run(scored)
-            self._runner.calibration = Calibration.fit(
-                answers_of(self.schema, scored, outcomes, self._runner.raw_confidence)
-            )
+            answers = answers_of(self.schema, scored, outcomes, self._runner.raw_confidence)
+            self._runner.calibration = Calibration.fit(answers)
 
     def _features(self, examples: Sequence[Example[T]]) -> Features:
         return build_features(examples, self.schema, self._runner.chat, self.config)
-
-    def _use_generation(self, generation: GenerationConfig) -> None:
-        self.generation = self._runner.generation = generation
-        self.config = self.config.replace(generation=generation)
 
     def _own_base(self) -> Base:
         if self._base is None:
