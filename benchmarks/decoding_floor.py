@@ -21,7 +21,7 @@ from torch import nn
 
 from decoding import Bench, prepare
 from extractft.decoding import GenerationRequest, TransformersEngine
-from extractft.decoding.packed import PackedModel, Span
+from extractft.decoding.packed import PackedModel, Segment
 from extractft.decoding.prepacked import _pack, _product
 
 GROUPS = {
@@ -39,9 +39,11 @@ class Counted(PackedModel):
         super().__init__(model, prefix_ids)
         self.passes: list[tuple[int, int]] = []
 
-    def forward(self, spans: Sequence[Span]) -> torch.Tensor:
-        self.passes.append((sum(len(span.token_ids) for span in spans), sum(span.wanted for span in spans)))
-        return super().forward(spans)
+    def forward(self, segments: Sequence[Segment]) -> torch.Tensor:
+        self.passes.append(
+            (sum(len(segment.token_ids) for segment in segments), sum(segment.wanted for segment in segments))
+        )
+        return super().forward(segments)
 
 
 def rates(layers: Sequence[nn.Linear]) -> tuple[float, float]:

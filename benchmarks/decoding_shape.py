@@ -22,7 +22,7 @@ from transformers import AutoTokenizer, LogitsProcessor
 
 from extractft import Extractor, GenerationConfig, PromptConfig, Schema, TrainingConfig
 from extractft.decoding import GenerationRequest, TransformersEngine, accepts
-from extractft.decoding.packed import PackedModel, Span
+from extractft.decoding.packed import PackedModel, Segment
 from extractft.extractor.base import Base
 from extractft.modeling import BaseModelRef
 from extractft.prompt import render_system_prompt
@@ -106,7 +106,7 @@ class _Overruled(LogitsProcessor):
 
 
 class _OverruledModel(PackedModel):
-    """For the engine, whose rows stand at different places: the prompt is read from the row's own spans."""
+    """For the engine, whose rows stand at different places: the prompt is read from the row's own segments."""
 
     def __init__(self, model: Any, prefix_ids: Sequence[int], targets: Targets) -> None:
         super().__init__(model, prefix_ids)
@@ -114,23 +114,23 @@ class _OverruledModel(PackedModel):
         self._rows: dict[int, list[int]] = {}
         self._prompts: dict[int, tuple[int, ...]] = {}
 
-    def forward(self, spans: Sequence[Span]) -> Tensor:
-        logits = super().forward(spans)
-        return overrule(logits, [token for span in spans for token in self._wanted(span)])
+    def forward(self, segments: Sequence[Segment]) -> Tensor:
+        logits = super().forward(segments)
+        return overrule(logits, [token for segment in segments for token in self._wanted(segment)])
 
-    def _wanted(self, span: Span) -> list[int]:
-        begin = len(self.prefix_ids) if span.shared else 0
-        if span.start == begin:  # another row has taken the slot
-            self._rows[span.slot] = list(self.prefix_ids[:begin])
-            self._prompts.pop(span.slot, None)
-        end = span.start + len(span.token_ids)
-        if span.slot not in self._prompts:
-            self._rows[span.slot] += span.token_ids
-            if span.wanted:  # the first logits that are wanted of a row are those behind its prompt
-                self._prompts[span.slot] = tuple(self._rows.pop(span.slot)[: end - span.wanted + 1])
-        prompt = self._prompts.get(span.slot, ())
-        depths = span.depths()[len(span.token_ids) - span.wanted :]
-        return [self._targets.token(prompt, span.start + depth + 1 - len(prompt)) for depth in depths]
+    def _wanted(self, segment: Segment) -> list[int]:
+        begin = len(self.prefix_ids) if segment.shared else 0
+        if segment.start == begin:  # another row has taken the slot
+            self._rows[segment.slot] = list(self.prefix_ids[:begin])
+            self._prompts.pop(segment.slot, None)
+        end = segment.start + len(segment.token_ids)
+        if segment.slot not in self._prompts:
+            self._rows[segment.slot] += segment.token_ids
+            if segment.wanted:  # the first logits that are wanted of a row are those behind its prompt
+                self._prompts[segment.slot] = tuple(self._rows.pop(segment.slot)[: end - segment.wanted + 1])
+        prompt = self._prompts.get(segment.slot, ())
+        depths = segment.depths()[len(segment.token_ids) - segment.wanted :]
+        return [self._targets.token(prompt, segment.start + depth + 1 - len(prompt)) for depth in depths]
 
 
 def overrule(logits: Tensor, token_ids: Sequence[int]) -> Tensor:

@@ -10,7 +10,8 @@ known from before, extracted alone: where they come out in another order, or spo
 Every 1,000 texts the peak of resident memory since the last line is printed (Linux). The verdict is `held` if
 
 - no peak is above the bound, which is fixed before the first text: what the process has after loading and a first
-  record, twice the memory of the engine's slots, the tensors of its widest pass, and 256 MiB for everything else;
+  record, the memory of the engine's slots and of a layer more, the tensors of its widest pass, and 256 MiB for all
+  else;
 - the peaks do not grow: none of the second half is 5 %, and 64 MiB, above the highest of the first half;
 - each text beyond the window or with a surrogate gave its own error, and no other text gave one that is not about its
   own record;
@@ -154,10 +155,12 @@ def memory_bound(extractor: Extractor[Any], rows: int) -> int:
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     width = next(model.parameters()).element_size()
     token = 2 * config.num_hidden_layers * config.num_key_value_heads * size * width
-    slots = 2 * batch._max_tokens * token  # the old ones and the new ones while they are made larger
+    slots = (
+        (batch._max_tokens + 64 * rows) * token * (1 + 2 / config.num_hidden_layers)
+    )  # a layer at a time is there twice
     logits = (rows + min(rows * MAX_DRAFT, _DRAFTED_TOKENS)) * batch._vocab_size * 4 * 4
     scores = 512 * config.num_attention_heads * min(batch._max_tokens, extractor._runner.max_window) * 4 * 3
-    return status("VmRSS") + slots + logits + scores + REST
+    return int(status("VmRSS") + slots + logits + scores + REST)
 
 
 def status(name: str) -> int:

@@ -66,6 +66,9 @@ class GenerationConfig(Config):
     """The computed budget is at least this; `fit` sets it to twice the longest answer it was trained on."""
     batch_size: int = Field(16, ge=1)
     """Texts that are decoded side by side."""
+    max_batch_tokens: int = Field(16_384, ge=1)
+    """Bounds the memory of what is decoded side by side: texts times the tokens, beyond the system prompt, that the
+    longest of them and its record may come to. A text that does not fit waits; one that fits nowhere runs alone."""
     max_text_tokens: int | None = Field(None, ge=16)
     """Longest text that is read in one piece; `None` for what fits into the model's window."""
     split_long_texts: bool = False

@@ -53,3 +53,13 @@ def test_a_guess_moves_as_far_by_many_clues_as_by_few() -> None:
     few.observe(0.5, [1, 2], True)
     many.observe(0.5, list(range(50)), True)
     assert many.chance(0.5, range(50)) == pytest.approx(few.chance(0.5, [1, 2]))
+
+
+def test_what_changes_after_long_is_soon_learned_anew() -> None:
+    chances = Chances()
+    for turn in range(30_000):
+        chances.observe(chances.chance(0.5, [7]), [7], turn % 10 != 0)
+    assert chances.chance(0.5, [7]) > 0.8
+    for _ in range(12):
+        chances.observe(chances.chance(0.5, [7]), [7], False)
+    assert chances.chance(0.5, [7]) < 0.5

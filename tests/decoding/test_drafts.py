@@ -13,6 +13,7 @@ from extractft.decoding.draft_memory import DraftMemory
 from extractft.decoding.drafts import MAX_DRAFT, Draft, Drafter
 from extractft.decoding.scoring import MaskBuffer
 from extractft.decoding.slots import SlotStore
+from extractft.decoding.standing import Standing
 from extractft.schema import Schema
 
 VOCAB = 264
@@ -112,7 +113,7 @@ def test_a_draft_ends_where_it_is_no_longer_worth_it(tokenizer: Any) -> None:
     for _ in range(30):
         case.draft()
         case.drafter.observe(tokenizer.encode("z"), [])
-        case.drafter._standing = case.drafter._standing.after(b'"').__class__("value", True, b"hel")
+        case.drafter._standing = Standing("value", True, b"hel")
     assert len(case.draft(price=0.2)) == 0
 
 
@@ -136,7 +137,7 @@ def store() -> SlotStore:
     return store
 
 
-def test_slots_grow_shrink_and_keep_what_was_written(store: SlotStore) -> None:
+def test_slots_grow_and_keep_what_was_written(store: SlotStore) -> None:
     keys = torch.arange(2 * 3 * 4.0).view(2, 3, 4)
     store.reserve(4, 100)
     assert (store.slots, store.places) == (4, 128)
@@ -144,14 +145,34 @@ def test_slots_grow_shrink_and_keep_what_was_written(store: SlotStore) -> None:
     assert torch.equal(kept_keys[0].transpose(0, 1), keys)
     assert torch.equal(kept_values[0].transpose(0, 1), keys + 100)
     assert not store.read(0, 1, 4, 100)[0].any()
-    store.reserve(1, 5)
-    assert (store.slots, store.places) == (1, 64)
-    assert torch.equal(store.read(0, 0, 1, 2)[0][0].transpose(0, 1), keys)
     store.wipe(0)
     assert not store.read(0, 0, 1, 64)[1].any()
-    assert store.nbytes == 2 * 64 * 3 * 4 * 4
+    assert store.nbytes == 2 * 4 * 128 * 3 * 4 * 4
     store.clear()
     assert store.nbytes == 0
+
+
+def test_slots_take_other_shapes_in_the_same_memory(store: SlotStore) -> None:
+    keys = torch.arange(2 * 3 * 4.0).view(2, 3, 4)
+    store.reserve(2, 640)
+    filled = torch.full((2 * 640, 3, 4), float("nan"))
+    rows, places = torch.arange(2).repeat_interleave(640), torch.arange(640).repeat(2)
+    store.write(0, filled, filled, rows, places)
+    store.write(0, keys, keys + 100, torch.tensor([1, 1]), torch.tensor([0, 1]))
+    taken = store.nbytes
+    store.reserve(2, 5)  # there is room
+    assert (store.slots, store.places) == (2, 640)
+    store.reserve(10, 70)
+    assert (store.slots, store.places) == (10, 128)
+    assert store.nbytes == taken
+    assert torch.equal(store.read(0, 1, 2, 2)[1][0].transpose(0, 1), keys + 100)
+    assert torch.isnan(store.read(0, 1, 2, 128)[0][:, :, 2:]).all()  # what stood there
+    assert not store.read(0, 2, 10, 128)[0].any()
+    store.reserve(2, 600)  # the slots stay where there is room for them, or the places
+    assert (store.slots, store.places) == (2, 640)
+    store.reserve(1, 641)
+    assert (store.slots, store.places) == (1, 800)
+    assert store.nbytes == taken
 
 
 def test_what_is_moved_within_a_slot_is_read_before_it_is_overwritten(store: SlotStore) -> None:

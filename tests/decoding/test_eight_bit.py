@@ -15,7 +15,7 @@ from transformers import Lfm2Config, Lfm2ForCausalLM
 
 from extractft import Extractor, LoRAConfig, TrainingConfig
 from extractft.config import GenerationConfig
-from extractft.decoding import GenerationRequest, GrammarCompiler, TransformersEngine, eight_bit
+from extractft.decoding import GenerationRequest, GrammarCompiler, TransformersEngine, eight_bit, linears
 from extractft.decoding.eight_bit import EightBit
 from extractft.errors import ConfigError
 from extractft.schema import Schema
@@ -32,7 +32,7 @@ ROWS = [("tea", Item(name="tea")), ("rice now", Item(name="rice", note="now")), 
 
 @pytest.fixture(autouse=True)
 def small_layers_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(eight_bit, "_LEAST_WEIGHTS", 1)
+    monkeypatch.setattr(linears, "_LEAST_WEIGHTS", 1)
 
 
 def distance(found: torch.Tensor, expected: torch.Tensor) -> float:

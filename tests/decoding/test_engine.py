@@ -147,8 +147,14 @@ def assert_same(left: Sequence[Completion], right: Sequence[Completion]) -> None
             [s.constrained_logprob for s in b.steps], abs=1e-3
         )
         for one, other in zip(a.steps, b.steps, strict=True):
-            assert [i for i, _ in one.alternatives[:1]] == [i for i, _ in other.alternatives[:1]]
             assert [p for _, p in one.alternatives] == pytest.approx([p for _, p in other.alternatives], abs=1e-3)
+            for (first, p), (second, _), (_, following) in zip(
+                one.alternatives, other.alternatives, one.alternatives[1:], strict=False
+            ):
+                if p - following > 2e-3:  # closer ones may change places
+                    assert first == second
+                else:
+                    break
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -17,7 +17,7 @@ from extractft.decoding import GenerationRequest, GrammarCompiler, ReferenceEngi
 from extractft.decoding.batch import evaluating
 from extractft.decoding.continuous import _DRAFTED_TOKENS, ContinuousBatch
 from extractft.decoding.drafts import MAX_DRAFT, Draft, Drafter
-from extractft.decoding.packed import PackedModel, Span
+from extractft.decoding.packed import PackedModel, Segment
 from extractft.decoding.slots import SlotStore
 from extractft.errors import GrammarError
 from extractft.schema import Schema
@@ -89,8 +89,8 @@ def test_each_branch_of_a_tree_sees_itself_alone(name: str) -> None:
     packed = PackedModel(model, [11, 12, 13, 14])
     packed.store.reserve(3, 40)
     with evaluating(model):
-        packed.forward([Span(1, 4, [2, 3], 0, shared=True), Span(0, 0, [1, 2], 0)])
-        spans = [Span(0, 2, [7], 1), Span(1, 6, [4, *tree], 7, shared=True, parents=[p - 4 for p in parents])]
+        packed.forward([Segment(1, 4, [2, 3], 0, shared=True), Segment(0, 0, [1, 2], 0)])
+        spans = [Segment(0, 2, [7], 1), Segment(1, 6, [4, *tree], 7, shared=True, parents=[p - 4 for p in parents])]
         alone, found = packed.forward(spans).split([1, 7])
         for branch in branches:
             ids = [11, 12, 13, 14, 2, 3, 4, *(tree[i] for i in branch)]
@@ -99,7 +99,7 @@ def test_each_branch_of_a_tree_sees_itself_alone(name: str) -> None:
         # The longest branch turns out right: its keys and values close ranks, and the row goes on behind them.
         slots, sources, targets = torch.tensor([1, 1]), torch.tensor([5, 8]), torch.tensor([4, 5])
         packed.store.move(slots, sources, targets)
-        after = packed.forward([Span(1, 10, [3], 1, shared=True)])
+        after = packed.forward([Segment(1, 10, [3], 1, shared=True)])
         expected = model(torch.tensor([[11, 12, 13, 14, 2, 3, 4, 5, 6, 7, 3]])).logits[0, -1:]
         torch.testing.assert_close(after, expected, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(alone, model(torch.tensor([[1, 2, 7]])).logits[0, -1:], rtol=1e-4, atol=1e-4)
@@ -249,7 +249,7 @@ def test_memory_stays_bounded_over_a_thousand_requests(tokenizer: Any, compiler:
         assert completion.finish_reason == "stop"
         assert len(taken) <= count + 2 * 8 + 1
     assert count == 999
-    assert max(sizes) <= 2 * 4000
+    assert max(sizes) <= 4000 + 8 * 64
     assert store.nbytes == 0
 
 
@@ -339,14 +339,13 @@ class Interrupting:
             raise self.error
 
 
-@pytest.mark.parametrize("error", [RuntimeError("out of memory"), KeyboardInterrupt()])
-def test_an_error_of_the_model_reaches_the_caller_and_passes(tokenizer: Any, grammar: Any, error: Any) -> None:
+def test_an_interrupt_reaches_the_caller_and_passes(tokenizer: Any, grammar: Any) -> None:
     model = build("qwen3")
     engine = make_engine(model, tokenizer, batch_size=4)
     requests = make_requests(tokenizer, grammar, 8)
     expected = list(engine.generate(requests))
-    interrupting = Interrupting(model, error)
-    with pytest.raises(type(error)):
+    interrupting = Interrupting(model, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
         list(engine.generate(requests))
     interrupting.hook.remove()
     assert len(engine._batch) == 0

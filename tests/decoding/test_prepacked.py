@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from extractft.config import GenerationConfig
-from extractft.decoding import TransformersEngine, prepacked
+from extractft.decoding import TransformersEngine, linears, prepacked
+from extractft.decoding.linears import seconds
 from extractft.decoding.prepacked import Prepacked
 from extractft.testing import tiny_model
 
@@ -29,7 +31,7 @@ class Net(nn.Module):
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiny models take part, and no clock decides."""
     monkeypatch.setattr(prepacked, "_LEAST_BYTES", 0)
-    monkeypatch.setattr(prepacked, "_LEAST_WEIGHTS", 1)
+    monkeypatch.setattr(linears, "_LEAST_WEIGHTS", 1)
     monkeypatch.setattr(prepacked, "_is_faster", lambda threads: True)
 
 
@@ -82,8 +84,18 @@ def test_only_a_model_that_it_pays_for_is_prepacked(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_trial_runs_both_ways_and_says_no_where_there_is_but_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    prepacked._is_faster.cache_clear()
-    assert prepacked._is_faster(torch.get_num_threads()) in (True, False)
+    took = {"usual": 3.0, "other": 1.0}
+
+    def clock(product: Any, weights: Any) -> float:
+        """Both ways are really run; the time is made up."""
+        seconds(product, weights)
+        return took["usual" if product.func is F.linear else "other"]
+
+    monkeypatch.setattr(prepacked, "seconds", clock)
+    for other, faster in ((1.0, True), (2.9, False), (9.0, False)):
+        prepacked._is_faster.cache_clear()
+        took["other"] = other
+        assert prepacked._is_faster(1) is faster
 
     def missing(*_: Any) -> Any:
         raise NotImplementedError

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator, model_validator
 
 from extractft import Extractor, GenerationConfig, Merge, PromptConfig, Schema, Verbatim
 from extractft.decoding import GrammarCompiler
@@ -44,8 +44,8 @@ def answer(piece: str) -> str:
     return json.dumps(found, separators=(",", ":"))
 
 
-def extractor_of(**settings: object) -> Extractor[Report]:
-    tokenizer, spec = byte_tokenizer(), Schema.of(Report)
+def extractor_of(model: Any = Report, **settings: object) -> Extractor[Any]:
+    tokenizer, spec = byte_tokenizer(), Schema.of(model)
     chat = ChatRenderer(tokenizer, render_system_prompt(spec, PromptConfig()))
     compiler = GrammarCompiler(tokenizer, vocab_size=len(tokenizer), end_token_id=chat.end_token_id)
     return Extractor(
@@ -137,6 +137,37 @@ def test_an_error_of_one_piece_is_the_text_s() -> None:
     (outcome,) = strict.extract_many([TEXT])
     assert isinstance(outcome, OutputInvalidError)
     assert outcome.text == TEXT
+
+
+class Odd(BaseModel):
+    codes: list[str] = []
+
+    @model_validator(mode="after")
+    def check(self) -> Odd:
+        if len(self.codes) > 1:
+            raise ZeroDivisionError("secret")
+        return self
+
+    @field_validator("codes")
+    @classmethod
+    def unwritable(cls, codes: list[str]) -> list[str]:
+        return ["\ud800"] if codes == ["K-13"] else codes
+
+
+def test_validators_that_do_anything_spoil_their_text_alone() -> None:
+    extractor = extractor_of(Odd, max_text_tokens=160, split_long_texts=True, overlap_tokens=20)
+    long = "".join(LINE.format(i) + {2: "code K-2\n", 15: "code K-15\n"}.get(i, "") for i in range(20))
+    outcomes = list(extractor.extract_many(["code K-1\n", long, "code K-3\n"]))
+    assert [outcomes[0], outcomes[2]] == [Odd(codes=["K-1"]), Odd(codes=["K-3"])]
+    assert isinstance(outcomes[1], OutputInvalidError)
+    assert outcomes[1].text == long
+    assert "merged" in str(outcomes[1])
+    unlucky = list(extractor.inspect_many(["code K-1\n", "code K-13\n", "code K-3\n"]))
+    assert isinstance(unlucky[1], OutputInvalidError)
+    assert "cannot be written back" in str(unlucky[1])
+    assert [type(outcome).__name__ for outcome in unlucky] == ["Extraction", "OutputInvalidError", "Extraction"]
+    with pytest.raises(OutputInvalidError):
+        extractor.inspect("code K-13\n")
 
 
 def test_the_longest_window_leaves_room_for_its_record() -> None:

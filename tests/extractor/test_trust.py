@@ -12,7 +12,14 @@ from pydantic import BaseModel
 from safetensors.torch import load_file
 
 from extractft import Extractor, LoRAConfig, TrainingConfig, Verbatim
-from extractft.errors import ArtifactError, ConfigError, DatasetError, ExtractionError, LowConfidenceError
+from extractft.errors import (
+    ArtifactError,
+    ConfigError,
+    DatasetError,
+    ExtractionError,
+    InputTooLongError,
+    LowConfidenceError,
+)
 from extractft.prompt import normalize_text
 from extractft.testing import scripted_extractor
 
@@ -224,3 +231,18 @@ def test_the_adapter_is_merged_in_memory_and_saved_alone(fitted: tuple[Extractor
     merged.save_pretrained(tmp_path / "again")
     first, again = (load_file(p / "adapter_model.safetensors") for p in (path, tmp_path / "again"))
     assert all(torch.equal(first[name], again[name]) for name in first | again)
+
+
+def test_a_text_too_long_to_copy_from_is_refused_alone_and_not_quoted() -> None:
+    extractor = scripted_extractor(Copied, {"green tea": Copied(item="tea", note="GREEN")})
+    long = "secret Ann-Lee 12 Elm St. " * 2400
+    outcomes = list(extractor.extract_many(["green tea", long, "green tea"]))
+    assert [type(outcome).__name__ for outcome in outcomes] == ["Copied", "InputTooLongError", "Copied"]
+    refused = outcomes[1]
+    assert isinstance(refused, InputTooLongError)
+    assert refused.text == long
+    assert len(str(refused)) < 200
+    assert "secret" not in str(refused)
+    assert "split_long_texts" in refused.__notes__[0]
+    assert refused.__cause__ is None
+    assert refused.__suppress_context__

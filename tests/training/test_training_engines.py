@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from extractft.errors import TrainingError
+from extractft.modeling import is_out_of_memory
 from extractft.training import Row
 from extractft.training.engine import label_count, mean_loss
 from extractft.training.features import shared_prefix_length
-from extractft.training.memory import can_recompute_cheap, is_out_of_memory, recomputing, saved_bytes_per_token
+from extractft.training.memory import can_recompute_cheap, recomputing, saved_bytes_per_token
 from extractft.training.packed import PackedEngine, packed_engine, split_into_packs
 from extractft.training.padded import PaddedEngine
 from extractft.training.plan import step_with_retry

@@ -1,6 +1,7 @@
 """From prompt tokens to record tokens: grammar, budget, engine.
 
-Knows token ids and grammars; knows no text and no Python classes of the user's.
+Knows token ids and grammars; knows texts only as what verbatim strings are copied from, and no Python classes of the
+user's.
 """
 
 from __future__ import annotations

@@ -80,13 +80,13 @@ def evaluating(model: PreTrainedModel) -> Iterator[None]:
     """No dropout, no gradients and no gradient checkpointing inside; everything as before afterwards.
 
     Not `inference_mode`: tensors that the model keeps from a run between two training steps must remain usable for
-    the next one.
+    the next one. And where a caller is in it, tensors of one row must remain usable for others.
     """
     training = [module for module in model.modules() if module.training]
     if training:
         model.eval()  # type: ignore[no-untyped-call]
     try:
-        with torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad():
             yield
     finally:
         for module in training:

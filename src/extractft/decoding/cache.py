@@ -117,5 +117,9 @@ class PrefixCache:
 
 
 def weights_version(model: PreTrainedModel) -> int:
-    """A number that changes when weights are changed in place, as optimizers and checkpoint loading do."""
-    return hash(tuple((id(p), p._version) for p in model.parameters() if not p.is_inference()))
+    """A number that changes when weights are changed in place, as optimizers and checkpoint loading do.
+
+    Merging an adapter changes `.data`, of which torch takes no note: PEFT's own is asked for.
+    """
+    merged = tuple(tuple(getattr(module, "merged_adapters", ())) for module in model.modules())
+    return hash((merged, *((id(p), p._version) for p in model.parameters() if not p.is_inference())))

@@ -22,6 +22,8 @@ PLACES = 1 << 18
 """How many clues can be told apart."""
 _RATE = 6.0
 """Shared out among the clues of a guess: however many they are, it moves by as much."""
+_REMEMBERED = 16.0
+"""Squared errors that make steps smaller, at most: what changes after a million records is still learned in a dozen."""
 _TOO_SMALL = 0.03
 """What was foreseen this closely teaches nothing: a fourth less time for drafts, and no pass more."""
 _SUREST = 8.0
@@ -62,5 +64,5 @@ class Chances:
         worths, errors = self._worths, self._errors
         for clue in clues:
             place = clue % PLACES
-            errors[place] += error * error
+            errors[place] = min(_REMEMBERED, errors[place] + error * error)
             worths[place] += rate * error / math.sqrt(1 + errors[place])

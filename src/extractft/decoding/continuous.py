@@ -15,7 +15,7 @@ import torch
 from extractft.config import GenerationConfig
 from extractft.decoding.draft_memory import DraftMemory
 from extractft.decoding.drafts import MAX_DRAFT, Draft, Drafter, draft_price
-from extractft.decoding.packed import PackedModel, Span
+from extractft.decoding.packed import PackedModel, Segment
 from extractft.decoding.protocol import Completion, GenerationRequest
 from extractft.decoding.rows import Row
 from extractft.decoding.scoring import Decisions, MaskBuffer
@@ -34,6 +34,9 @@ class Ticket:
     Args:
         request: The request.
         batch_size: Most rows that its caller wants side by side.
+
+    Attributes:
+        alone: Whether it has to run without others: a pass with it has failed, and one of its rows is to blame.
     """
 
     def __init__(self, request: GenerationRequest, batch_size: int) -> None:
@@ -42,6 +45,7 @@ class Ticket:
         self.completion: Completion | None = None
         self.error: Exception | None = None
         self.cancelled = False
+        self.alone = False
 
     @property
     def done(self) -> bool:
@@ -96,14 +100,14 @@ class _Live:
             return prompt[self.done :]
         return self.record[self.done - len(prompt) :]
 
-    def span(self, decided: Sequence[int]) -> Span:
+    def segment(self, decided: Sequence[int]) -> Segment:
         """Some decided tokens and the draft behind them."""
         count = len(decided)
         parents = [count + parent if parent >= 0 else count - 1 for parent in self.draft.parents]
         if parents == list(range(count - 1, count - 1 + len(parents))):
             parents = []  # a draft without branches
         ids = (*decided, *self.draft.token_ids)
-        return Span(self.slot, self.done, ids, 1 + len(self.draft), self.shared > 0, parents)
+        return Segment(self.slot, self.done, ids, 1 + len(self.draft), self.shared > 0, parents)
 
     def learn(self) -> None:
         """Let later drafts know of this record."""
@@ -153,6 +157,9 @@ class ContinuousBatch:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def __contains__(self, ticket: Ticket) -> bool:
+        return any(live.ticket is ticket for live in self._rows)
+
     def admit(self, waiting: deque[Ticket]) -> None:
         """Take tickets from the front of the line as long as there is room."""
         while waiting:
@@ -171,6 +178,8 @@ class ContinuousBatch:
     def _fits(self, ticket: Ticket, shared: int, *, slots: int) -> bool:
         if not self._rows:
             return True
+        if ticket.alone or any(live.ticket.alone for live in self._rows):
+            return False
         longest = max(_places(ticket.request, shared), *(live.places() for live in self._rows))
         enough = len(self._rows) < max(self._config.batch_size, ticket.batch_size)
         return enough and slots * longest <= self._max_tokens
@@ -187,21 +196,22 @@ class ContinuousBatch:
         if any(live.ticket.cancelled for live in self._rows):
             self.drop([live.ticket for live in self._rows if live.ticket.cancelled])
 
-    def step(self) -> list[tuple[Ticket, Completion]]:
-        """One pass through the model; the rows that ended in it."""
+    def step(self) -> int:
+        """One pass through the model; how many rows ended in it. Their tickets have their completions."""
         if not self._rows:
-            return []
+            return 0
         started = time.thread_time()
-        spans, deciding = self._plan()
+        segments, deciding = self._plan()
         self.statistics.draft_seconds += time.thread_time() - started
-        if spans:
+        if segments:
             ends = [live.done - live.shared for live in self._rows]
-            ends += [span.start + len(span.token_ids) - live.shared for live, span in spans]
-            self.model.store.reserve(max(live.slot for live in self._rows) + 1, max(ends))
-            logits = self.model.forward([span for _, span in spans])
-            self._count([span for _, span in spans])
-            for live, span in spans:
-                live.done += len(span.token_ids) - len(live.draft)
+            ends += [segment.start + len(segment.token_ids) - live.shared for live, segment in segments]
+            most = max(live.places() for live in self._rows)
+            self.model.store.reserve(max(live.slot for live in self._rows) + 1, max(ends), most)
+            logits = self.model.forward([segment for _, segment in segments])
+            self._count([segment for _, segment in segments])
+            for live, segment in segments:
+                live.done += len(segment.token_ids) - len(live.draft)
             if deciding:
                 assert self._masks is not None
                 self._decide(deciding, Decisions(logits, self._masks.allowed(len(logits))))
@@ -211,21 +221,22 @@ class ContinuousBatch:
                 started = time.thread_time()
                 live.learn()
                 self.statistics.draft_seconds += time.thread_time() - started
+            live.ticket.completion = live.row.finished()
         self._leave(ended, wipe=False)
-        return [(live.ticket, live.row.finished()) for live in ended]
+        return len(ended)
 
-    def _plan(self) -> tuple[list[tuple[_Live, Span]], list[_Live]]:
+    def _plan(self) -> tuple[list[tuple[_Live, Segment]], list[_Live]]:
         """What goes into the next pass, and which rows decide tokens in it; their masks are in place, in order."""
         masks = self._masks_for(len(self._rows))
         price = draft_price(len(self._rows))
         chunks = self._chunks()
         drafting, drafted = sum(whole for _, _, whole in chunks), _DRAFTED_TOKENS
         used = 0
-        spans: list[tuple[_Live, Span]] = []
+        segments: list[tuple[_Live, Segment]] = []
         deciding: list[_Live] = []
         for live, chunk, whole in chunks:
             if not whole:
-                spans.append((live, Span(live.slot, live.done, chunk, 0, live.shared > 0)))
+                segments.append((live, Segment(live.slot, live.done, chunk, 0, live.shared > 0)))
                 continue
             drafting -= 1
             if not live.row.fill(masks, used):
@@ -236,9 +247,9 @@ class ContinuousBatch:
                 live.draft = live.drafter.draft(live.row.matcher, masks, used, limit=limit, price=price)
                 drafted -= len(live.draft)
             used += 1 + len(live.draft)
-            spans.append((live, live.span(chunk)))
+            segments.append((live, live.segment(chunk)))
             deciding.append(live)
-        return spans, deciding
+        return segments, deciding
 
     def _chunks(self) -> list[tuple[_Live, Sequence[int], bool]]:
         """The tokens of each row that go into the next pass, and whether they are all that it waits for."""
@@ -307,6 +318,6 @@ class ContinuousBatch:
         if not self._rows:
             self.model.store.clear()
 
-    def _count(self, spans: Sequence[Span]) -> None:
+    def _count(self, segments: Sequence[Segment]) -> None:
         self.statistics.passes += 1
-        self.statistics.tokens += sum(len(span.token_ids) for span in spans)
+        self.statistics.tokens += sum(len(segment.token_ids) for segment in segments)

@@ -1,6 +1,7 @@
 """What drafts learn from record to record: what comes next, where in texts values stand, which guesses are right.
 
-Only the most recent of it is kept. Safe to share between threads. Knows tokens and bytes; knows no model.
+Only the most recent of it is kept. Changes are locked; what is read may be a moment old. Knows
+tokens and bytes; knows no model.
 """
 
 from __future__ import annotations

@@ -18,13 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from extractft.decoding.linears import changes
+from extractft.decoding.linears import changes, replaced, weighty
 from extractft.errors import ConfigError
 
 __all__ = ["EightBit"]
 
-_LEAST_WEIGHTS = 1 << 16
-"""Smaller layers, such as those of an adapter, stay as they are: there is nothing to gain."""
 _LEVELS = 127
 """Steps from zero to the largest number."""
 _ZERO = 128
@@ -86,7 +84,7 @@ class EightBit:
     def __init__(self, model: nn.Module, sample_ids: Sequence[int] = ()) -> None:
         self._model = model
         self._sample = tuple(sample_ids)
-        self._layers = [m for m in model.modules() if type(m) is nn.Linear and m.weight.numel() >= _LEAST_WEIGHTS]
+        self._layers = weighty(model)
         if any(layer.weight.device.type != "cpu" or layer.weight.dtype != torch.float32 for layer in self._layers):
             raise ConfigError("expected a model in float32 on a processor for 8-bit products, found another")
         sums()
@@ -106,13 +104,8 @@ class EightBit:
             loudest = self._seen()
             self._rounded = [_Rounded.of(layer, loudest.get(layer)) for layer in self._layers]
             self._version = version
-        for layer, rounded in zip(self._layers, self._rounded, strict=True):
-            layer.forward = rounded  # type: ignore[method-assign, assignment]
-        try:
+        with replaced(self._layers, self._rounded):
             yield
-        finally:
-            for layer in self._layers:
-                del layer.forward
 
     def _seen(self) -> dict[nn.Module, Tensor]:
         """The largest activation of every channel of every layer's input, on the sample."""

@@ -5,6 +5,7 @@ Knows requests, callers and turns. Knows no text and no schema.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,8 +25,11 @@ from extractft.decoding.prepacked import Prepacked
 from extractft.decoding.protocol import Completion, GenerationRequest
 from extractft.decoding.reference import ReferenceEngine
 from extractft.errors import ConfigError
+from extractft.modeling import is_out_of_memory
 
 __all__ = ["TransformersEngine"]
+
+logger = logging.getLogger(__name__)
 
 
 class TransformersEngine:
@@ -33,8 +37,8 @@ class TransformersEngine:
 
     Safe to share between threads: whoever waits for a completion runs the batch for all, or waits while another does.
     The answers are those of `ReferenceEngine`; models whose layers cannot be packed are left to it. The model may be
-    trained between two calls, and the first generation afterwards sees the new weights; call `reset()` after changes
-    that are not made in place, such as switching adapters.
+    trained between two calls, and an adapter merged, and the first generation afterwards sees the new weights; call
+    `reset()` after changes that torch takes no note of, such as those of `.data`, or switching adapters.
 
     Args:
         model: The model.
@@ -100,6 +104,9 @@ class TransformersEngine:
                 if self._packed is None:
                     with evaluating(self._model):
                         self._packed = self._batch.model.supported()
+                    if not self._packed:
+                        name = type(self._model).__name__
+                        logger.warning("rows of %s cannot be packed: decoding goes the slow way", name)
         return self._packed
 
     @property
@@ -108,7 +115,7 @@ class TransformersEngine:
         return self._batch.statistics
 
     def generate(self, requests: Iterable[GenerationRequest], *, batch_size: int | None = None) -> Iterator[Completion]:
-        """Yield one completion for each request, in order; requests are taken lazily, a batch ahead at most.
+        """Yield one completion for each request, in order; requests are taken lazily, two batches ahead at most.
 
         Args:
             requests: What to complete.
@@ -145,11 +152,14 @@ class TransformersEngine:
             self._turn.wait_for(lambda: not self._running)
             self._weights = None
             self._packed = None
-            self._prepacked.release()
-            if self._eight_bit is not None:
-                self._eight_bit.release()
-            self._batch.model.reset()
+            self._release()
             self._reference.reset()
+
+    def _release(self) -> None:
+        self._prepacked.release()
+        if self._eight_bit is not None:
+            self._eight_bit.release()
+        self._batch.model.reset()
 
     def _stream(self, requests: Iterator[GenerationRequest], rows: int) -> Iterator[Completion]:
         """Keep `rows` requests on their way, and up to as many finished ones behind a slow one that comes first."""
@@ -193,38 +203,58 @@ class TransformersEngine:
             if self._running:
                 self._turn.wait()
                 return
+            if ticket not in self._batch and ticket not in self._waiting:
+                self._waiting.append(ticket)  # an interrupt of another thread came between the line and the batch
             self._running = True
         try:
             self._run()
         except Exception as error:
             with self._turn:
-                for failed in self._batch.drop():
-                    failed.error = error
-                if not ticket.done:  # it did not get as far as the batch
-                    ticket.error = error
-                    self._waiting = deque(other for other in self._waiting if other is not ticket)
+                self._failed(error, ticket)
         except BaseException:
             # An interrupt is its own thread's affair: the rows of others start again.
             with self._turn:
-                self._waiting.extendleft(reversed(self._batch.drop()))
+                self._begin_again(self._batch.drop())
             raise
         finally:
             with self._turn:
                 self._running = False
                 self._turn.notify_all()
 
+    def _failed(self, error: Exception, ticket: Ticket) -> None:
+        """A pass failed, or what comes before it.
+
+        Of several rows one may be to blame, so each begins again on its own. One that fails alone has used up the
+        memory, and is answered with that, or gives its caller the error.
+        """
+        rows = self._batch.drop()
+        if len(rows) > 1:
+            for row in rows:
+                row.alone = True
+            self._begin_again(rows)
+            return
+        if not rows:  # it did not get as far as the batch
+            self._waiting = deque(other for other in self._waiting if other is not ticket)
+        for row in rows or [ticket]:
+            if rows and is_out_of_memory(error):
+                row.completion = Completion((), "error", "There was not enough memory for this request alone.")
+            else:
+                row.error = error
+
+    def _begin_again(self, tickets: Iterable[Ticket]) -> None:
+        wanted = [ticket for ticket in tickets if not ticket.done and not ticket.cancelled]
+        self._waiting.extendleft(reversed(wanted))
+
     def _run(self) -> None:
-        with evaluating(self._model), self._linears().installed():
+        with evaluating(self._model):
             self._renew()
-            while True:
-                with self._turn:
-                    self._batch.drop_cancelled()
-                    self._batch.admit(self._waiting)
-                ended = self._batch.step()
-                for ticket, completion in ended:
-                    ticket.completion = completion
-                if ended or not len(self._batch):
-                    return
+            with self._linears().installed():
+                while True:
+                    with self._turn:
+                        self._batch.drop_cancelled()
+                        self._batch.admit(self._waiting)
+                    if self._batch.step() or not len(self._batch):
+                        return
 
     def _linears(self) -> EightBit | Prepacked | FewRows:
         """How to multiply: the fastest way that the config, the processor and its memory allow."""
@@ -238,8 +268,8 @@ class TransformersEngine:
         weights = weights_version(self._model)
         if weights != self._weights:
             with self._turn:
-                self._waiting.extendleft(reversed(self._batch.drop()))
-            self._batch.model.reset()
+                self._begin_again(self._batch.drop())
+            self._release()
             self._weights = weights
 
 

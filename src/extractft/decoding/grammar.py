@@ -229,6 +229,7 @@ class GrammarCompiler:
 
         Raises:
             SchemaError: llguidance refuses the schema.
+            GrammarError: It refuses the grammar of this text, which is too long.
         """
         cap = _rounded_cap(max_string_length)
         key = (schema.decoding_key, cap)
@@ -237,7 +238,10 @@ class GrammarCompiler:
         grammar = self._kept(
             self._verbatim, key, lambda: VerbatimGrammar(schema.tree, schema.definitions, max_string_length=cap)
         )
-        return CompiledGrammar(LLMatcher.grammar_from_lark(grammar.source(text)), self._vocabulary, schema.name)
+        try:
+            return CompiledGrammar(LLMatcher.grammar_from_lark(grammar.source(text)), self._vocabulary, schema.name)
+        except SchemaError:  # which quotes the grammar, and so the text
+            raise GrammarError(f"Grammar: {len(text)} characters are too many to copy {schema.name} from.") from None
 
     def spelling(self, token_id: int) -> bytes:
         """The bytes that a token spells."""

@@ -17,15 +17,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["FewRows", "changes"]
+__all__ = ["WORTH", "FewRows", "changes", "replaced", "seconds", "weighty"]
 
 MOST_ROWS = 4
 """Products of more rows are left as they are: they are bound by arithmetic, which libraries do well."""
 _TRIED_BYTES = 96 << 20
 """Weights to try a way on: more than the caches hold, or the trial would not be about reading them."""
 _TURNS = 3
-_WORTH = 0.9
-"""The other way is taken if it needs less than this share of the time."""
+WORTH = 0.9
+"""Another way is taken if it needs less than this share of the time."""
+_LEAST_WEIGHTS = 1 << 16
+"""Smaller layers, such as those of an adapter, are not worth a copy."""
 
 Shape = tuple[int, int]
 
@@ -46,13 +48,8 @@ class FewRows:
     @contextmanager
     def installed(self) -> Iterator[None]:
         """Let the layers multiply few rows in the faster way inside. To be run without gradients."""
-        for layer in self._layers:
-            layer.forward = self._forward(layer)  # type: ignore[method-assign, assignment]
-        try:
+        with replaced(self._layers, [self._forward(layer) for layer in self._layers]):
             yield
-        finally:
-            for layer in self._layers:
-                del layer.forward
 
     def _forward(self, layer: nn.Linear) -> Callable[[Tensor], Tensor]:
         swapped = self._ways()[(layer.out_features, layer.in_features)]
@@ -83,6 +80,26 @@ class FewRows:
         return frozenset(count for count in range(1, MOST_ROWS + 1) if _other_is_faster(weights, count))
 
 
+def weighty(model: nn.Module) -> list[nn.Linear]:
+    """The linear layers that are worth a copy of their weights in another form."""
+    return [m for m in model.modules() if type(m) is nn.Linear and m.weight.numel() >= _LEAST_WEIGHTS]
+
+
+@contextmanager
+def replaced(layers: Sequence[nn.Linear], forwards: Sequence[Callable[[Tensor], Tensor]]) -> Iterator[None]:
+    """Let layers compute something else inside; afterwards they are as they were, whatever comes between."""
+    before = [vars(layer).get("forward") for layer in layers]
+    try:
+        for layer, forward in zip(layers, forwards, strict=True):
+            layer.forward = forward  # type: ignore[method-assign, assignment]
+        yield
+    finally:
+        for layer, own in zip(layers, before, strict=True):
+            vars(layer).pop("forward", None)
+            if own is not None:
+                layer.forward = own  # type: ignore[method-assign]
+
+
 def changes(layers: Sequence[nn.Linear]) -> list[tuple[int, int]]:
     """What is another when weights were replaced or changed in place."""
     return [(m.weight.data_ptr(), 0 if m.weight.is_inference() else m.weight._version) for m in layers]
@@ -103,14 +120,13 @@ def _other_way(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 def _other_is_faster(weights: Sequence[Tensor], count: int) -> bool:
     rows = torch.ones(count, weights[0].shape[1])
-    usual = other = float("inf")
-    for _ in range(_TURNS):
-        usual = min(usual, _seconds(lambda weight: F.linear(rows, weight), weights))
-        other = min(other, _seconds(lambda weight: _other_way(rows, weight, None), weights))
-    return other < _WORTH * usual
+    usual = min(seconds(lambda weight: F.linear(rows, weight), weights) for _ in range(_TURNS))
+    other = min(seconds(lambda weight: _other_way(rows, weight, None), weights) for _ in range(_TURNS))
+    return other < WORTH * usual
 
 
-def _seconds(product: Callable[[Tensor], Tensor], weights: Sequence[Tensor]) -> float:
+def seconds(product: Callable[[Tensor], Tensor], weights: Sequence[Tensor]) -> float:
+    """What the products with some weights take together."""
     start = time.perf_counter()
     for weight in weights:
         product(weight)

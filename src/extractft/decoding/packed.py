@@ -20,20 +20,20 @@ from transformers import AttentionInterface, PreTrainedModel
 
 from extractft.decoding.slots import SlotStore
 
-__all__ = ["PackedModel", "Span"]
+__all__ = ["PackedModel", "Segment"]
 
 logger = logging.getLogger(__name__)
 
 _ATTENTION = "extractft_slots"
 _SUPPORTED_LAYERS = {"full_attention", "sliding_attention"}
 _SHORT = 16
-"""Spans of up to this many tokens are padded to the longest of them inside attention; longer ones go alone."""
+"""Segments of up to this many tokens are padded to the longest of them inside attention; longer ones go alone."""
 _CHUNK = 512
 """Tokens of the prefix in one pass, which bounds the size of attention's scores."""
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Segment:
     """Consecutive tokens of one row.
 
     Attributes:
@@ -41,8 +41,8 @@ class Span:
         start: Position of the first token in the row.
         token_ids: The tokens, at least one.
         wanted: For how many of the last tokens logits are wanted.
-        shared: Whether the row begins with the shared prefix, which is then not part of any span.
-        parents: For the last tokens, where they are the branches of a tree: index in the span of the token that each
+        shared: Whether the row begins with the shared prefix, which is then not part of any segment.
+        parents: For the last tokens, where they are the branches of a tree: index in the segment of the token that each
             follows, an earlier one. A token sees those that it follows, and not the other branches; its keys and
             values are kept in the place of its index all the same.
     """
@@ -55,14 +55,14 @@ class Span:
     parents: Sequence[int] = ()
 
     def depths(self) -> list[int]:
-        """How many tokens of the span each follows."""
+        """How many tokens of the segment each follows."""
         depths = list(range(len(self.token_ids) - len(self.parents)))
         for parent in self.parents:
             depths.append(depths[parent] + 1)
         return depths
 
     def seen(self) -> Tensor:
-        """Which tokens of the span (columns) each (row) follows or is: booleans, shape `[tokens, tokens]`."""
+        """Which tokens of the segment (columns) each (row) follows or is: booleans, shape `[tokens, tokens]`."""
         count = len(self.token_ids)
         seen = torch.ones(count, count, dtype=torch.bool).tril_()
         for index, parent in enumerate(self.parents, count - len(self.parents)):
@@ -72,7 +72,7 @@ class Span:
 
 
 class PackedModel:
-    """A causal language model that takes spans of many rows at once. To be run inside `evaluating`.
+    """A causal language model that takes segments of many rows at once. To be run inside `evaluating`.
 
     Args:
         model: A causal language model of transformers, bare or wrapped by PEFT.
@@ -99,15 +99,15 @@ class PackedModel:
         length = len(self.prefix_ids)
         return 0 < length < len(prompt) and tuple(prompt[:length]) == self.prefix_ids
 
-    def forward(self, spans: Sequence[Span]) -> Tensor:
-        """Run the spans and keep their keys and values, over those that stood in the same places before.
+    def forward(self, segments: Sequence[Segment]) -> Tensor:
+        """Run the segments and keep their keys and values, over those that stood in the same places before.
 
         Returns:
-            Logits, shape `[sum of wanted, vocab_size]`, span after span.
+            Logits, shape `[sum of wanted, vocab_size]`, segment after segment.
         """
-        if self._prefix is None and any(span.shared for span in spans):
+        if self._prefix is None and any(segment.shared for segment in segments):
             self._prefix = self._computed_prefix()
-        return self._run(spans, self.store, self._prefix)
+        return self._run(segments, self.store, self._prefix)
 
     def supported(self) -> bool:
         """Whether the model's layers can be run this way: tried on a few tokens, and compared with the plain way."""
@@ -116,6 +116,8 @@ class PackedModel:
             return False
         try:
             return self._agrees()
+        except torch.OutOfMemoryError:  # says nothing of the model
+            raise
         except (TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
             logger.debug("Rows of %s are not packed: %s", type(self.model).__name__, error)
             return False
@@ -125,8 +127,8 @@ class PackedModel:
         expected = self.model(input_ids=torch.tensor([ids], device=self.device), use_cache=False).logits[0]
         store = SlotStore()
         store.reserve(2, len(ids))
-        first = self._run([Span(0, 0, ids[:5], 1), Span(1, 0, ids[:9], 2)], store, None)
-        second = self._run([Span(1, 9, ids[9:], 3), Span(0, 5, ids[5:], 7)], store, None)
+        first = self._run([Segment(0, 0, ids[:5], 1), Segment(1, 0, ids[:9], 2)], store, None)
+        second = self._run([Segment(1, 9, ids[9:], 3), Segment(0, 5, ids[5:], 7)], store, None)
         wanted = expected[[4, 7, 8, 9, 10, 11, *range(5, 12)]].float()
         tolerance = (1e-3 if expected.dtype == torch.float32 else 0.1) * float(wanted.std().nan_to_num(1.0))
         return torch.allclose(torch.cat([first, second]).float(), wanted, rtol=0, atol=tolerance, equal_nan=True)
@@ -135,11 +137,11 @@ class PackedModel:
         store = SlotStore()
         store.reserve(1, len(self.prefix_ids))
         for start in range(0, len(self.prefix_ids), _CHUNK):
-            self._run([Span(0, start, self.prefix_ids[start : start + _CHUNK])], store, None)
+            self._run([Segment(0, start, self.prefix_ids[start : start + _CHUNK])], store, None)
         return store
 
-    def _run(self, spans: Sequence[Span], store: SlotStore, prefix: SlotStore | None) -> Tensor:
-        step = _Pass(spans, store, prefix, len(self.prefix_ids), self.device)
+    def _run(self, segments: Sequence[Segment], store: SlotStore, prefix: SlotStore | None) -> Tensor:
+        step = _Pass(segments, store, prefix, len(self.prefix_ids), self.device)
         with _own_attention(self.model):
             outputs = self.model(
                 input_ids=step.token_ids,
@@ -187,14 +189,14 @@ def _attend(
 
 
 class _Group:
-    """Spans of neighbouring slots that attend side by side, padded to the longest of them."""
+    """Segments of neighbouring slots that attend side by side, padded to the longest of them."""
 
-    def __init__(self, spans: Sequence[tuple[int, Span]], prefix_length: int, device: torch.device) -> None:
-        spans = sorted(spans, key=lambda pair: pair[1].slot)
-        slots = [span.slot for _, span in spans]
+    def __init__(self, segments: Sequence[tuple[int, Segment]], prefix_length: int, device: torch.device) -> None:
+        segments = sorted(segments, key=lambda pair: pair[1].slot)
+        slots = [segment.slot for _, segment in segments]
         self.low, self.high = min(slots), max(slots) + 1
-        self.offset = spans[0][0]
-        self.rows, self.width = self.high - self.low, max(len(span.token_ids) for _, span in spans)
+        self.offset = segments[0][0]
+        self.rows, self.width = self.high - self.low, max(len(segment.token_ids) for _, segment in segments)
         source = torch.zeros(self.rows, self.width, dtype=torch.long)
         position = torch.zeros(self.rows, self.width, dtype=torch.long)
         base = torch.zeros(self.rows, 1, dtype=torch.long)
@@ -202,24 +204,24 @@ class _Group:
         target: list[int] = []
         self.length = 0
         self._trees: list[tuple[int, int, Tensor, Tensor]] = []
-        for offset, span in spans:
-            row, count = span.slot - self.low, len(span.token_ids)
+        for offset, segment in segments:
+            row, count = segment.slot - self.low, len(segment.token_ids)
             source[row, :count] = torch.arange(offset, offset + count)
-            position[row, :count] = torch.arange(span.start, span.start + count)
-            base[row] = prefix_length if span.shared else 0
-            if span.parents:
-                position[row, :count] = span.start + torch.tensor(span.depths())
-                place = span.start - int(base[row])
-                self._trees.append((row, place, position[row, :count].to(device), ~span.seen().to(device)))
-            position[row, count:] = span.start
+            position[row, :count] = torch.arange(segment.start, segment.start + count)
+            base[row] = prefix_length if segment.shared else 0
+            if segment.parents:
+                position[row, :count] = segment.start + torch.tensor(segment.depths())
+                place = segment.start - int(base[row])
+                self._trees.append((row, place, position[row, :count].to(device), ~segment.seen().to(device)))
+            position[row, count:] = segment.start
             inside.extend(range(row * self.width, row * self.width + count))
             target.extend(range(offset, offset + count))
-            self.length = max(self.length, span.start + count - int(base[row]))
+            self.length = max(self.length, segment.start + count - int(base[row]))
         self.whole = len(inside) == self.rows * self.width
         self.source, self.inside = source.flatten().to(device), torch.tensor(inside, device=device)
         self.target = torch.tensor(target, device=device)
         self._position, self._base = position.to(device), base.to(device)
-        self.prefix_length = prefix_length if any(span.shared for _, span in spans) else 0
+        self.prefix_length = prefix_length if any(segment.shared for _, segment in segments) else 0
         self._hidden: dict[int | None, Tensor] = {}
 
     def hidden(self, window: int | None) -> Tensor:
@@ -247,27 +249,29 @@ class _Pass:
 
     def __init__(
         self,
-        spans: Sequence[Span],
+        segments: Sequence[Segment],
         store: SlotStore,
         prefix: SlotStore | None,
         prefix_length: int,
         device: torch.device,
     ) -> None:
-        counts = [len(span.token_ids) for span in spans]
+        counts = [len(segment.token_ids) for segment in segments]
         offsets = [0, *itertools.accumulate(counts)]
-        flat = [token_id for span in spans for token_id in span.token_ids]
-        positions = [span.start + depth for span in spans for depth in span.depths()]
-        wanted = [i for end, span in zip(offsets[1:], spans, strict=True) for i in range(end - span.wanted, end)]
-        places = [span.start - (prefix_length if span.shared else 0) for span in spans]
+        flat = [token_id for segment in segments for token_id in segment.token_ids]
+        positions = [segment.start + depth for segment in segments for depth in segment.depths()]
+        wanted = [
+            i for end, segment in zip(offsets[1:], segments, strict=True) for i in range(end - segment.wanted, end)
+        ]
+        places = [segment.start - (prefix_length if segment.shared else 0) for segment in segments]
         self.token_ids = torch.tensor([flat], device=device)
         self.positions = torch.tensor([positions], device=device)
         self.wanted = torch.tensor(wanted, dtype=torch.long, device=device)
         self.calls = 0
         self._store, self._prefix = store, prefix
-        slots = [span.slot for span in spans for _ in span.token_ids]
+        slots = [segment.slot for segment in segments for _ in segment.token_ids]
         inner = [place + i for place, count in zip(places, counts, strict=True) for i in range(count)]
         self._slots, self._places = torch.tensor(slots, device=device), torch.tensor(inner, device=device)
-        numbered = list(zip(offsets, spans, strict=False))
+        numbered = list(zip(offsets, segments, strict=False))
         short = [pair for pair in numbered if len(pair[1].token_ids) <= _SHORT]
         groups = [short] if short else []
         groups += [[pair] for pair in numbered if len(pair[1].token_ids) > _SHORT]

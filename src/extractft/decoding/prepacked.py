@@ -8,23 +8,20 @@ decoding.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from extractft.decoding.linears import changes
+from extractft.decoding.linears import WORTH, changes, replaced, seconds, weighty
 from extractft.modeling import available_memory
 
 __all__ = ["Prepacked"]
 
-_LEAST_WEIGHTS = 1 << 16
-"""Smaller layers, such as those of an adapter, stay as they are: there is nothing to gain."""
 _LEAST_BYTES = 8 << 20
 """A model whose layers take less is not worth a trial."""
 _SHARE = 0.5
@@ -32,8 +29,6 @@ _SHARE = 0.5
 _FEWEST_ROWS = 4
 """Fewer are filled up: one to three rows took up to 1.6 times as long as four."""
 _TRIAL_SHAPE, _TRIAL_WEIGHTS, _TRIAL_ROWS, _TRIAL_TURNS = (1024, 1024), 24, (4, 16), 3
-_WORTH = 0.9
-"""The copy is made if it takes less than this share of the time."""
 
 
 class Prepacked:
@@ -44,7 +39,7 @@ class Prepacked:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self._layers = [m for m in model.modules() if type(m) is nn.Linear and m.weight.numel() >= _LEAST_WEIGHTS]
+        self._layers = weighty(model)
         self._version: Any = None
         self._packed: list[Tensor] = []
 
@@ -75,13 +70,9 @@ class Prepacked:
             self.release()  # before the new copy, not after: there may not be room for both
             self._packed = [_pack(layer.weight.detach()) for layer in self._layers]
             self._version = version
-        for layer, packed in zip(self._layers, self._packed, strict=True):
-            layer.forward = _forward(layer, packed)  # type: ignore[method-assign, assignment]
-        try:
+        pairs = zip(self._layers, self._packed, strict=True)
+        with replaced(self._layers, [_forward(layer, packed) for layer, packed in pairs]):
             yield
-        finally:
-            for layer in self._layers:
-                del layer.forward
 
 
 def _forward(layer: nn.Linear, packed: Tensor) -> Callable[[Tensor], Tensor]:
@@ -119,16 +110,13 @@ def _is_faster(threads: int) -> bool:
         usual = other = 0.0
         for count in _TRIAL_ROWS:
             rows = torch.ones(count, _TRIAL_SHAPE[1])
-            usual += min(_seconds(F.linear, rows, weights) for _ in range(_TRIAL_TURNS))
-            other += min(_seconds(_product, rows, packed) for _ in range(_TRIAL_TURNS))
+            usual += _best_of(partial(F.linear, rows), weights)
+            other += _best_of(partial(_product, rows, bias=None), packed)
         right = bool((_product(rows, packed[0], None) == _TRIAL_SHAPE[1]).all())
     except (RuntimeError, NotImplementedError, AttributeError, TypeError):
         return False
-    return right and other < _WORTH * usual
+    return right and other < WORTH * usual
 
 
-def _seconds(product: Callable[[Tensor, Tensor, None], Tensor], rows: Tensor, weights: Sequence[Tensor]) -> float:
-    start = time.perf_counter()
-    for weight in weights:
-        product(rows, weight, None)
-    return time.perf_counter() - start
+def _best_of(product: Callable[[Tensor], Tensor], weights: Sequence[Tensor]) -> float:
+    return min(seconds(product, weights) for _ in range(_TRIAL_TURNS))

@@ -157,7 +157,7 @@ class Engine(Protocol):
     """Makes completions. Safe to call from several threads at once."""
 
     def generate(self, requests: Iterable[GenerationRequest], *, batch_size: int | None = None) -> Iterator[Completion]:
-        """Yield one completion for each request, in order; requests are taken lazily, a batch ahead at most.
+        """Yield one completion for each request, in order; requests are taken lazily, two batches ahead at most.
 
         `batch_size` is how many to make side by side, the engine's own setting if `None`.
         """

@@ -82,6 +82,7 @@ class Base:
             pad_token_id=chat.end_token_id if pad is None else pad,
             config=generation,
             prefix_ids=chat.prefix_ids,
+            max_batch_tokens=generation.max_batch_tokens,
             eight_bit=self.eight_bit,
         )
 

@@ -243,15 +243,14 @@ class Extractor(Generic[T]):
         Raises:
             ExtractionError: There is no valid record; the text and the raw output are on the exception.
         """
-        outcome = next(self._runner.run([text]))
+        outcome = self._runner.explained(next(self._runner.run([text])))
         if isinstance(outcome, ExtractionError):
             raise outcome
-        return self._runner.explained(outcome)
+        return outcome
 
     def inspect_many(self, texts: Iterable[str], *, batch_size: int | None = None) -> Iterator[Outcome[T]]:
         """`inspect` for many texts, lazily and in order; the same arguments and errors as `extract_many`."""
-        outcomes = self._runner.outcomes(texts, batch_size)
-        return (o if isinstance(o, ExtractionError) else self._runner.explained(o) for o in outcomes)
+        return map(self._runner.explained, self._runner.outcomes(texts, batch_size))
 
     def extract_many(
         self, texts: Iterable[str], *, batch_size: int | None = None, min_confidence: float | None = None
@@ -259,8 +258,8 @@ class Extractor(Generic[T]):
         """Extract from many texts, lazily and in order; a text that fails gives its error and spoils only itself.
 
         Args:
-            texts: Any iterable; it is read a batch ahead at most. If it raises, the texts that it gave are dealt with
-                before the exception goes on.
+            texts: Any iterable; it is read two batches ahead at most, not counting texts that are refused at once. If
+                it raises, the texts that it gave are dealt with before the exception goes on.
             batch_size: Texts decoded side by side; the extractor's setting if `None`.
             min_confidence: Give a `LowConfidenceError` in place of each record that is less certain than this. The
                 record is on the error, for a person to look it over.

@@ -18,6 +18,7 @@ from extractft.decoding import Completion, Engine, GenerationRequest, GrammarCom
 from extractft.errors import (
     ConfigError,
     ExtractionError,
+    GrammarError,
     InputTooLongError,
     OutputInvalidError,
     OutputTruncatedError,
@@ -27,7 +28,7 @@ from extractft.extractor.calibration import Calibration
 from extractft.extractor.confidence import Confidence, raw_confidence
 from extractft.extractor.extraction import Extraction, Outcome
 from extractft.extractor.windows import Asked, joined, joined_confidence, joined_spans, longest_window
-from extractft.grounding import Window, ground, split_text
+from extractft.grounding import Span, Window, ground, split_text
 from extractft.prompt import ChatRenderer, normalize_text
 from extractft.schema import Schema
 
@@ -219,20 +220,40 @@ class Runner(Generic[T]):
                 "window."
             )
         longest = max(len(normalized), MIN_STRING, CHARACTERS_PER_TOKEN * self.generation.min_budget)
+        try:
+            grammar = self.grammar.compile(self.schema, max_string_length=longest, text=normalized)
+        except GrammarError:
+            raise InputTooLongError(
+                f"Expected a text to copy verbatim fields from, found {len(normalized)} characters, too many for a "
+                "grammar.",
+                text=text,
+            ).hint(
+                "Set GenerationConfig.split_long_texts, with a max_text_tokens, to read it piece by piece."
+            ) from None
         return GenerationRequest(
             prompt_ids=tuple(prompt_ids),
-            grammar=self.grammar.compile(self.schema, max_string_length=longest, text=normalized),
+            grammar=grammar,
             max_new_tokens=min(budget, room),
             draft_ids=tuple(self.chat.text_ids(normalized)),
         )
 
-    def explained(self, extraction: Extraction[T]) -> Extraction[T]:
-        """The same with its places in the text and its confidence."""
-        confidence = self.confidence(extraction)
-        if not extraction.windows:
-            spans = ground(self.schema, self.schema.canonical_value(extraction.output), extraction.text)
-            return replace(extraction, spans=spans, confidence=confidence)
-        return replace(extraction, spans=joined_spans(self.schema, extraction), confidence=confidence)
+    def explained(self, outcome: Outcome[T]) -> Outcome[T]:
+        """The same with its places in the text and its confidence, if it is a record."""
+        if isinstance(outcome, ExtractionError):
+            return outcome
+        try:
+            return replace(outcome, spans=self._spans(outcome), confidence=self.confidence(outcome))
+        except Exception as error:  # a validator of the user's may make anything of a record, and spoils only this text
+            return OutputInvalidError(
+                f"The record cannot be written back to look its values up in the text ({type(error).__name__}).",
+                text=outcome.text,
+                raw_output=outcome.raw_output,
+            ).hint("Let the schema's validators return what its fields may hold.")
+
+    def _spans(self, extraction: Extraction[T]) -> dict[str, tuple[Span, ...]]:
+        if extraction.windows:
+            return joined_spans(self.schema, extraction)
+        return ground(self.schema, self.schema.canonical_value(extraction.output), extraction.text)
 
     def confidence(self, extraction: Extraction[T]) -> Confidence:
         """How far a record can be believed: calibrated, if there is a calibration. A record cut short not at all."""

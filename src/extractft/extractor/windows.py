@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from pydantic import ValidationError
-
 from extractft.decoding import Completion
 from extractft.errors import ExtractionError, MergeConflictError, OutputInvalidError
 from extractft.extractor.confidence import Confidence
@@ -81,16 +79,17 @@ def joined(schema: Schema[T], asked: Asked[T]) -> Outcome[T]:
             outcome.text = asked.text
             return outcome
         extractions.append(outcome)
-    values = [schema.canonical_value(extraction.output) for extraction in extractions]
-    spans = [ground(schema, value, e.text) for value, e in zip(values, extractions, strict=True)]
+    values: list[Any] = []
     try:
+        values = [schema.canonical_value(extraction.output) for extraction in extractions]
+        spans = [ground(schema, value, e.text) for value, e in zip(values, extractions, strict=True)]
         merged = merge(schema, values, spans=spans, text=asked.text)
         record = schema.parse_value(merged.value)
     except MergeConflictError as error:
         return error
-    except ValidationError:
+    except Exception:  # validators and serialisers of the user's may raise anything, and spoil only this text
         return OutputInvalidError(
-            f"The schema refused the record that was merged from {len(values)} pieces of a long text.",
+            f"The schema refused the record that was merged from {len(extractions)} pieces of a long text.",
             text=asked.text,
             raw_output=dumps(values),
         ).hint("See .raw_output for the records of the pieces, and `Merge` for how fields are put together.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from extractft.modeling.hardware import choose_device, choose_dtype
 from extractft.modeling.loading import load_model, load_tokenizer
 from extractft.modeling.lora import attach_lora, load_adapter, merge_adapter, trainable_parameters
-from extractft.modeling.memory import available_memory
+from extractft.modeling.memory import available_memory, is_out_of_memory
 from extractft.modeling.source import BaseModelRef, Source, resolve_base_model
 from extractft.modeling.weights import weights_digest
 
@@ -19,6 +19,7 @@ __all__ = [
     "available_memory",
     "choose_device",
     "choose_dtype",
+    "is_out_of_memory",
     "load_adapter",
     "load_model",
     "load_tokenizer",

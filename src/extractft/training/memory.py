@@ -22,7 +22,6 @@ __all__ = [
     "Recompute",
     "can_recompute_cheap",
     "decoder_weights",
-    "is_out_of_memory",
     "recomputed_bytes_per_token",
     "recomputing",
     "saved_bytes_per_token",
@@ -161,12 +160,3 @@ def _keeps_products(context: Any, operation: Any, *args: Any, **kwargs: Any) -> 
     expensive = name in PRODUCTS and args[-2].shape[-1] > NARROW
     keep = expensive or name.startswith("aten._scaled_dot_product_")
     return CheckpointPolicy.MUST_SAVE if keep else CheckpointPolicy.PREFER_RECOMPUTE
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocation failed, on whatever device."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(
-        words in str(error) for words in ("out of memory", "can't allocate memory", "not enough memory")
-    )

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from extractft.config import TrainingConfig
 from extractft.errors import TrainingError
-from extractft.modeling import available_memory
+from extractft.modeling import available_memory, is_out_of_memory
 from extractft.training.engine import StepEngine, model_device, unwrapped
 from extractft.training.features import Features, Row
 from extractft.training.memory import (
@@ -22,7 +22,6 @@ from extractft.training.memory import (
     Recompute,
     can_recompute_cheap,
     decoder_weights,
-    is_out_of_memory,
     recomputed_bytes_per_token,
     saved_bytes_per_token,
 )
