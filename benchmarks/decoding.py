@@ -18,12 +18,12 @@ Five ways, in turns text by text and then batch by batch, so that a busy machine
     engine-batch    the engine on the same texts
 
 Prompts are tokenised beforehand and grammars compiled beforehand, for all alike. `generate` knows no grammar, so its
-answer can differ from the engine's: times are compared over the texts on which all ways gave the same tokens, and their
-share is printed. Where answers differ the reason is looked up and counted (decoding_ties.py): the grammar refuses
-`generate`'s token, the two best tokens lie within 1e-4, or it is a fault. The engine drafts from records that it has
-made before, so it first makes `--warm-up` others; `engine` and `engine-batch` are two engines, which do not learn from
-each other. Each time is given in wall and in processor milliseconds a record: on a machine with other work the second
-is the fairer one.
+answer can differ from the engine's: times are compared over the texts on which all ways gave the same tokens, and
+their share is printed. Where answers differ the reason is looked up and counted (decoding_ties.py): the grammar
+refuses `generate`'s token, the two best tokens lie within 1e-4, or it is a fault. The engine's drafts know what the
+extractor keeps of its training rows, and learn from the records that it makes, so it first makes `--warm-up` others;
+`engine` and `engine-batch` are two engines, which do not learn from each other. Each time is given in wall and in
+processor milliseconds a record: on a machine with other work the second is the fairer one.
 """
 
 from __future__ import annotations
@@ -42,8 +42,9 @@ from torch import Tensor
 
 from decoding_shape import NOTICE, SHAPES, Targets, build_extractor, overrule
 from decoding_ties import Answer, compare, describe, summary
-from extractft import Extractor
-from extractft.decoding import Completion, GenerationRequest, TransformersEngine
+from extractft import Example, Extractor
+from extractft.decoding import Completion, Experience, GenerationRequest, TransformersEngine
+from extractft.extractor.rehearsal import rehearse
 from quality import load_task
 
 TRAIN, TEST = 200, 60
@@ -85,9 +86,10 @@ class Bench:
         self.pad = self.end if base.tokenizer.pad_token_id is None else base.tokenizer.pad_token_id
         self.max_new_tokens, self.lookup = max_new_tokens, lookup
         self.targets: Targets | None = None
+        self.experience = None if extractor._drafts is None else Experience.from_bytes(extractor._drafts)
 
     def engine(self, *, drafts: bool = True) -> TransformersEngine:
-        """An engine that has seen nothing yet."""
+        """An engine that knows of drafts what is kept with the extractor, and has seen nothing yet."""
         engine = TransformersEngine(
             self.model,
             end_token_id=self.end,
@@ -98,6 +100,8 @@ class Bench:
         )
         if self.targets is not None:
             self.targets.dictate(engine)
+        if self.experience is not None:
+            engine.remember(self.experience)
         return engine
 
     def generate(self, requests: Sequence[GenerationRequest], **options: Any) -> list[Answer]:
@@ -221,30 +225,31 @@ def _print(rows: list[dict[str, Any]]) -> None:
         )
 
 
-def read_rows(args: argparse.Namespace) -> tuple[Any, list[tuple[str, Any]]]:
-    """The schema where it is known, and texts with their gold output: those to measure on, then those to warm up on."""
+def read_texts(args: argparse.Namespace) -> list[str]:
+    """Texts to measure on, then those to warm up on."""
     count = args.limit + args.warm_up
     if args.data is not None:
-        task = load_task(args.data, TRAIN, max(TEST, count), seed=0)
-        return task.schema, task.test[:count]
+        return [text for text, _ in load_task(args.data, TRAIN, max(TEST, count), seed=0).test[:count]]
     lines = args.texts.read_text(encoding="utf-8").splitlines()[:count]
-    return None, [(json.loads(line)["text"], None) for line in lines]
+    return [json.loads(line)["text"] for line in lines]
 
 
 def prepare(args: argparse.Namespace) -> tuple[Bench, list[GenerationRequest]]:
     """The model, and what to ask it."""
-    schema, rows = read_rows(args)
     if args.shape is None:
         extractor: Extractor[Any] = Extractor.from_pretrained(args.extractor)
-    else:
-        extractor = build_extractor(schema, layers=args.layers)
-    bench = Bench(extractor, max_new_tokens=args.max_new_tokens, lookup=args.lookup)
-    requests = [bench.runner.request(text) for text, _ in rows]
-    if args.shape is None:
-        return bench, requests
+        bench = Bench(extractor, max_new_tokens=args.max_new_tokens, lookup=args.lookup)
+        return bench, [bench.runner.request(text) for text in read_texts(args)]
     print(NOTICE)
-    targets, spec, chat = Targets(bench.end), extractor.schema, bench.runner.chat
-    answers = [chat.completion_ids(spec.canonical_json(spec.parse_value(gold))) for _, gold in rows]
+    count = args.limit + args.warm_up
+    task = load_task(args.data, TRAIN, max(TEST, count), seed=0)
+    extractor = build_extractor(task.schema, layers=args.layers)
+    spec, chat = extractor.schema, extractor._runner.chat
+    extractor._drafts = rehearse(extractor._runner, [Example(t, spec.parse_value(gold)) for t, gold in task.train])
+    bench = Bench(extractor, max_new_tokens=args.max_new_tokens, lookup=args.lookup)
+    requests = [bench.runner.request(text) for text, _ in task.test[:count]]
+    targets = Targets(bench.end)
+    answers = [chat.completion_ids(spec.canonical_json(spec.parse_value(gold))) for _, gold in task.test[:count]]
     pairs = zip(requests, answers, strict=True)
     kept = [request for request, answer in pairs if targets.add(request, answer, limit=args.max_new_tokens)]
     print(f"{len(requests) - len(kept)} of {len(requests)} gold records are too long or not in the grammar: left out")
