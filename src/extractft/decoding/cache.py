@@ -13,7 +13,9 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-__all__ = ["PrefixCache", "attention_kind", "empty_cache", "keep_rows", "weights_version"]
+from extractft.decoding.weights import Weights
+
+__all__ = ["PrefixCache", "attention_kind", "empty_cache", "keep_rows"]
 
 _ROOM = 128
 """Positions that a layer allocates ahead."""
@@ -96,17 +98,19 @@ class PrefixCache:
         self._model = model
         self._compute = compute
         self._cache: DynamicCache | None = None
-        self._weights = 0
+        self._weights = Weights(model)
+        self._version = 0
 
     def reset(self) -> None:
         """Forget what was computed."""
         self._cache = None
+        self._weights.forget()
 
     def expanded(self, rows: int) -> DynamicCache:
         """A new cache that holds the prefix for each of `rows` rows."""
-        weights = weights_version(self._model)
-        if self._cache is None or weights != self._weights:
-            self._cache, self._weights = empty_cache(self._model), weights
+        version = self._weights.version()
+        if self._cache is None or version != self._version:
+            self._cache, self._version = empty_cache(self._model), version
             device = next(self._model.parameters()).device
             self._compute(torch.tensor([self.ids], device=device), self._cache)
         cache = empty_cache(self._model)
@@ -114,12 +118,3 @@ class PrefixCache:
             if isinstance(layer, DynamicLayer) and layer.keys is not None and layer.values is not None:
                 cache.update(layer.keys.expand(rows, -1, -1, -1), layer.values.expand(rows, -1, -1, -1), index)
         return cache
-
-
-def weights_version(model: PreTrainedModel) -> int:
-    """A number that changes when weights are changed in place, as optimizers and checkpoint loading do.
-
-    Merging an adapter changes `.data`, of which torch takes no note: PEFT's own is asked for.
-    """
-    merged = tuple(tuple(getattr(module, "merged_adapters", ())) for module in model.modules())
-    return hash((merged, *((id(p), p._version) for p in model.parameters() if not p.is_inference())))

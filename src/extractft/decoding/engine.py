@@ -14,7 +14,6 @@ from transformers import PreTrainedModel
 
 from extractft.config import GenerationConfig
 from extractft.decoding.batch import evaluating
-from extractft.decoding.cache import weights_version
 from extractft.decoding.continuous import ContinuousBatch, Statistics, Ticket
 from extractft.decoding.draft_memory import DraftMemory
 from extractft.decoding.eight_bit import EightBit
@@ -24,6 +23,7 @@ from extractft.decoding.packed import PackedModel
 from extractft.decoding.prepacked import Prepacked
 from extractft.decoding.protocol import Completion, GenerationRequest
 from extractft.decoding.reference import ReferenceEngine
+from extractft.decoding.weights import Weights
 from extractft.errors import ConfigError
 from extractft.modeling import is_out_of_memory
 
@@ -93,7 +93,8 @@ class TransformersEngine:
         self._running = False
         self._waiting: deque[Ticket] = deque()
         self._packed: bool | None = None
-        self._weights: int | None = None
+        self._weights = Weights(model)
+        self._version: int | None = None
 
     @property
     def packed(self) -> bool:
@@ -150,7 +151,8 @@ class TransformersEngine:
         """
         with self._turn:
             self._turn.wait_for(lambda: not self._running)
-            self._weights = None
+            self._weights.forget()
+            self._version = None
             self._packed = None
             self._release()
             self._reference.reset()
@@ -265,12 +267,12 @@ class TransformersEngine:
 
     def _renew(self) -> None:
         """After a change of the weights, begin again with all that was computed with the old ones."""
-        weights = weights_version(self._model)
-        if weights != self._weights:
+        version = self._weights.version()
+        if version != self._version:
             with self._turn:
                 self._begin_again(self._batch.drop())
             self._release()
-            self._weights = weights
+            self._version = version
 
 
 def _outcome(ticket: Ticket) -> Completion:

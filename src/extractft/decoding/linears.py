@@ -91,13 +91,13 @@ def replaced(layers: Sequence[nn.Linear], forwards: Sequence[Callable[[Tensor], 
     before = [vars(layer).get("forward") for layer in layers]
     try:
         for layer, forward in zip(layers, forwards, strict=True):
-            layer.forward = forward  # type: ignore[method-assign, assignment]
+            vars(layer)["forward"] = forward  # as `layer.forward = ...`, which takes five times as long
         yield
     finally:
         for layer, own in zip(layers, before, strict=True):
             vars(layer).pop("forward", None)
             if own is not None:
-                layer.forward = own  # type: ignore[method-assign]
+                vars(layer)["forward"] = own
 
 
 def changes(layers: Sequence[nn.Linear]) -> list[tuple[int, int]]:

@@ -42,6 +42,7 @@ class Prepacked:
         self._layers = weighty(model)
         self._version: Any = None
         self._packed: list[Tensor] = []
+        self._forwards: list[Callable[[Tensor], Tensor]] = []
 
     @property
     def nbytes(self) -> int:
@@ -60,7 +61,7 @@ class Prepacked:
 
     def release(self) -> None:
         """Give the copy's memory back; it is made anew when it is needed."""
-        self._packed, self._version = [], None
+        self._packed, self._forwards, self._version = [], [], None
 
     @contextmanager
     def installed(self) -> Iterator[None]:
@@ -69,9 +70,10 @@ class Prepacked:
         if version != self._version:
             self.release()  # before the new copy, not after: there may not be room for both
             self._packed = [_pack(layer.weight.detach()) for layer in self._layers]
+            pairs = zip(self._layers, self._packed, strict=True)
+            self._forwards = [_forward(layer, packed) for layer, packed in pairs]
             self._version = version
-        pairs = zip(self._layers, self._packed, strict=True)
-        with replaced(self._layers, [_forward(layer, packed) for layer, packed in pairs]):
+        with replaced(self._layers, self._forwards):
             yield
 
 
