@@ -10,9 +10,9 @@ known from before, extracted alone: where they come out in another order, or spo
 Every 1,000 texts the peak of resident memory since the last line is printed (Linux). The verdict is `held` if
 
 - no peak is above the bound, which is fixed before the first text: what the process has after loading and a first
-  record, the memory of the engine's slots and of a layer more, the tensors of its widest pass, 512 MiB for the routines
-  that oneDNN makes for each shape of a product if weights are prepacked (it keeps 1,024 of them, of up to 0.6 MB each),
-  and 256 MiB for all else;
+  record, the memory of the engine's slots and of a layer more, the tensors of its widest pass, 256 MiB for the routines
+  that oneDNN makes for each shape of a product if weights are prepacked (some five hundred, of up to 0.6 MB each), and
+  256 MiB for all else;
 - the peaks do not grow: none of the second half is 5 %, and 64 MiB, above the highest of the first half;
 - each text beyond the window or with a surrogate gave its own error, and no other text gave one that is not about its
   own record;
@@ -52,7 +52,7 @@ CONTROLS = ("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<think>", "</think>"
 KNOWN = 20
 MIB = 1 << 20
 REST, SLACK, GROWTH = 256 * MIB, 64 * MIB, 0.05
-ROUTINES = 512 * MIB
+ROUTINES = 256 * MIB
 
 
 class Note(BaseModel):

@@ -13,7 +13,7 @@ import torch
 from test_engine import MODELS, PREFIX, SCHEMA, VOCAB, Flags, assert_same, build, make_engine, make_requests
 
 from extractft.config import GenerationConfig
-from extractft.decoding import GenerationRequest, GrammarCompiler, ReferenceEngine
+from extractft.decoding import GenerationRequest, GrammarCompiler, ReferenceEngine, packed
 from extractft.decoding.batch import evaluating
 from extractft.decoding.continuous import _DRAFTED_TOKENS, ContinuousBatch
 from extractft.decoding.drafts import MAX_DRAFT, Draft, Drafter
@@ -221,6 +221,22 @@ def test_rows_share_the_tokens_that_a_pass_may_draft(
     next(iter(make_engine(build("llama"), tokenizer, batch_size=8).generate(requests)))
     assert passes[0] == [_DRAFTED_TOKENS // 8] * 8
     assert passes[1] == [32, 36, 42, 51, MAX_DRAFT, MAX_DRAFT, MAX_DRAFT, MAX_DRAFT]
+
+
+def test_tokens_to_spare_change_nothing(tokenizer: Any, grammar: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = range(1, 800)
+    assert all(count <= packed._rounded(count) <= max(count, count * 1.07) for count in counts)
+    assert len({packed._rounded(count) for count in counts}) < 128
+    model = build("qwen3-windows")
+    requests = make_requests(tokenizer, grammar, 23, seed=4)
+    widths: set[int] = set()
+    hook = model.register_forward_pre_hook(lambda _, a, k: widths.add(k["input_ids"].shape[1]), with_kwargs=True)
+    found = list(make_engine(model, tokenizer, batch_size=23).generate(requests))
+    hook.remove()
+    assert any(width > 32 for width in widths)
+    assert all(width == packed._rounded(width) for width in widths)
+    monkeypatch.setattr(packed, "_rounded", lambda count: count)
+    assert_same(list(make_engine(model, tokenizer, batch_size=23).generate(requests)), found)
 
 
 def test_a_prefix_longer_than_a_pass(tokenizer: Any, grammar: Any) -> None:

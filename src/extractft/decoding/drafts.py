@@ -224,8 +224,12 @@ class Drafter:
 
     def _weighed(self, token_id: int, guesses: Sequence[Guess], node: _Node) -> Weighed:
         """How likely a token is: what came of it when guesses of the same sorts agreed, and what its clues add."""
-        surest = max(self._memory.rate(guess.kind) for guess in guesses)
-        agreed = ("agreed", *sorted({guess.kind[0] for guess in guesses}), int(_STEPS * surest))
+        if len(guesses) == 1:
+            kind = guesses[0].kind
+            agreed: Kind = ("agreed", kind[0], int(_STEPS * self._memory.rate(kind)))
+        else:
+            surest = max([self._memory.rate(guess.kind) for guess in guesses])
+            agreed = ("agreed", *sorted({guess.kind[0] for guess in guesses}), int(_STEPS * surest))
         estimate = self._memory.rate(agreed)
         if self._source is None or agreed[1] == "forced":
             return Weighed(token_id, agreed, estimate, [])

@@ -152,7 +152,7 @@ class PackedModel:
             )
         if step.calls == 0:
             raise ValueError("The model does not use transformers' attention interface.")
-        logits: Tensor = outputs.logits[0]
+        logits: Tensor = outputs.logits[0, : step.logits]
         return logits
 
 
@@ -244,8 +244,22 @@ class _Group:
         return self._hidden[window]
 
 
+def _rounded(count: int) -> int:
+    """Tokens of a pass, with some to spare.
+
+    A processor's library makes a routine for each number of rows, keeps a thousand of them, of half a megabyte each,
+    and takes some milliseconds for a new one: so there are few numbers, where one row more or less matters little.
+    """
+    step = 1 << max(0, (count - 1).bit_length() - 5)  # a sixteenth at most
+    return -(-count // step) * step
+
+
 class _Pass:
-    """One pass through the model: the inputs, and what attention needs to know of them."""
+    """One pass through the model: the inputs, and what attention needs to know of them.
+
+    Attributes:
+        logits: How many are wanted; the inputs may ask for some more, and hold some more tokens, that nobody needs.
+    """
 
     def __init__(
         self,
@@ -263,6 +277,11 @@ class _Pass:
             i for end, segment in zip(offsets[1:], segments, strict=True) for i in range(end - segment.wanted, end)
         ]
         places = [segment.start - (prefix_length if segment.shared else 0) for segment in segments]
+        self._count, self.logits = len(flat), len(wanted)
+        if device.type == "cpu":
+            spare = _rounded(len(flat)) - len(flat)
+            flat, positions = flat + spare * flat[:1], positions + spare * [0]
+            wanted += (_rounded(len(wanted)) - len(wanted)) * wanted[-1:]
         self.token_ids = torch.tensor([flat], device=device)
         self.positions = torch.tensor([positions], device=device)
         self.wanted = torch.tensor(wanted, dtype=torch.long, device=device)
@@ -282,8 +301,11 @@ class _Pass:
     ) -> Tensor:
         """Keep the new keys and values `[kv heads, tokens, size]`; attend, shape `[tokens, heads, value size]`."""
         self.calls += 1
-        self._store.write(layer, key.transpose(0, 1), value.transpose(0, 1), self._slots, self._places)
+        count = self._count
+        new = key.transpose(0, 1)[:count], value.transpose(0, 1)[:count]
+        self._store.write(layer, *new, self._slots, self._places)
         output = value.new_empty(query.shape[1], query.shape[0], value.shape[-1])
+        output[count:] = 0
         for group in self._groups:
             if group.rows == 1:
                 self._attend_row(group, layer, query, window, softcap, output)

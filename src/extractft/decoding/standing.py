@@ -5,7 +5,7 @@ Reads JSON as it grows, byte by byte. Knows bytes; knows no tokens, no schema an
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 __all__ = ["START", "Part", "Standing"]
@@ -43,7 +43,8 @@ class Standing:
     def after(self, spelled: bytes) -> Standing:
         """The place behind these bytes, which go on with the record."""
         if self.quoted and not self.escaped and not any(special in spelled for special in _SPECIAL):
-            return replace(self, written=self.written + spelled)
+            written = self.written + spelled
+            return Standing(self.part, True, written, self.field, self.nesting, self.values, self.last)
         part, quoted, written, field = self.part, self.quoted, self.written, self.field
         nesting, values, last, escaped = self.nesting, self.values, self.last, self.escaped
         for byte in spelled:
