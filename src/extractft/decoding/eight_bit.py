@@ -1,10 +1,10 @@
 """Linear layers in 8 bits on a processor: a third to a half of the time of float32, for nearly the same products.
 
 Weights are rounded to 8 bits for each output, activations for each token, and summed as integers, exactly. A token's
-product depends on that token alone, so that rows of a batch come out as they do alone. Single channels of a language
-model's activations are far larger than the others and would take all the steps: what they are larger by is moved into
-the weights beforehand, as seen on the tokens of the prompt (SmoothQuant, Xiao et al., 2023, with its alpha of one
-half). Knows modules and tensors; knows nothing of decoding.
+product depends on that token alone, so that rows of a batch come out as they do alone but for ties. Single channels
+of a language model's activations are far larger than the others and would take all the steps: what they are larger by
+is moved into the weights beforehand, as seen on the tokens of the prompt (SmoothQuant, Xiao et al., 2023, with its
+alpha of one half). Knows modules and tensors; knows nothing of decoding.
 """
 
 from __future__ import annotations
