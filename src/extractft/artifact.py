@@ -28,6 +28,7 @@ from extractft.config import TrainingConfig
 from extractft.errors import ArtifactError, ArtifactMismatchError, ArtifactNotFoundError, SchemaError
 from extractft.modeling import BaseModelRef, Source, weights_digest
 from extractft.schema import Schema
+from extractft.schema.serialise import differences
 
 __all__ = [
     "FORMAT_VERSION",
@@ -192,7 +193,7 @@ class Manifest(Record):
         """
         if schema.fingerprint == self.schema_fingerprint:
             return
-        places = list(_differences(self.schema_data, schema.to_dict()))
+        places = list(differences(self.schema_data, schema.to_dict()))
         where = f" They differ at {', '.join(places[:5])}." if places else ""
         raise ArtifactMismatchError(
             f"Expected the schema that the extractor was made for ({self.schema_data.get('name')}, fingerprint "
@@ -380,24 +381,6 @@ def _damaged(directory: Path, found: str) -> ArtifactError:
     return ArtifactError(f"Expected a readable {MANIFEST_FILE} in {directory}, found faults: {found}.").hint(
         "Copy the extractor again, or save it again; it is not meant to be edited by hand."
     )
-
-
-def _differences(expected: Any, found: Any, path: str = "") -> Iterator[str]:
-    """Paths at which two JSON values differ, descriptions aside; fields are told by their names, not their places."""
-    if isinstance(expected, list) and isinstance(found, list):
-        expected, found = ({_name(item, index): item for index, item in enumerate(side)} for side in (expected, found))
-        if list(expected) != list(found) and sorted(expected) == sorted(found):
-            yield f"{path} (their order)"
-    if isinstance(expected, dict) and isinstance(found, dict):
-        for key in [*expected, *(key for key in found if key not in expected)]:
-            if key not in ("description", "fingerprint"):
-                yield from _differences(expected.get(key), found.get(key), f"{path}.{key}" if path else key)
-    elif expected != found:
-        yield path
-
-
-def _name(item: Any, index: int) -> str:
-    return str(item["name"]) if isinstance(item, dict) and "name" in item else str(index)
 
 
 def _version(package: str) -> str:

@@ -281,15 +281,13 @@ class Builder:
     # -- unions
 
     def _nullable(self, core: Core, path: str) -> Plan:
-        inner = self.visit(core["schema"], path)
-        return self._join_options([inner, Plan(NullNode(), w.write_none)], None, path)
+        return self._join_options([self.visit(core["schema"], path), Plan(NullNode(), w.write_none)], None, path)
 
     def _union(self, core: Core, path: str) -> Plan:
         choices = [choice[0] if isinstance(choice, tuple) else choice for choice in core["choices"]]
         if self._foreign_class:  # "or an instance already": never in JSON
             choices = [choice for choice in choices if choice["type"] != "is-instance"]
-        plans = [self.visit(choice, path) for choice in choices]
-        return self._join_options(plans, None, path)
+        return self._join_options([self.visit(choice, path) for choice in choices], None, path)
 
     def _tagged_union(self, core: Core, path: str) -> Plan:
         discriminator = core["discriminator"]

@@ -1,17 +1,17 @@
-"""The tree as plain JSON and back, and its fingerprint. Knows nodes only."""
+"""The tree as plain JSON and back, its fingerprint, and where two differ. Knows nodes only."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from extractft.errors import SchemaError
 from extractft.schema import nodes as n
 
-__all__ = ["fingerprint", "node_from_dict", "node_to_dict"]
+__all__ = ["differences", "fingerprint", "node_from_dict", "node_to_dict"]
 
 KINDS: Mapping[str, Any] = {
     "string": n.StringNode,
@@ -118,3 +118,21 @@ def _without(names: frozenset[str], value: Any, in_default: bool = False) -> Any
             if in_default or key not in names or not isinstance(item, str)
         }
     return [_without(names, item, in_default) for item in value] if isinstance(value, list) else value
+
+
+def differences(expected: Any, found: Any, path: str = "") -> Iterator[str]:
+    """Paths at which two JSON values differ, descriptions aside; fields are told by their names, not their places."""
+    if isinstance(expected, list) and isinstance(found, list):
+        expected, found = ({_name(item, index): item for index, item in enumerate(side)} for side in (expected, found))
+        if list(expected) != list(found) and sorted(expected) == sorted(found):
+            yield f"{path} (their order)"
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for key in [*expected, *(key for key in found if key not in expected)]:
+            if key not in ("description", "fingerprint"):
+                yield from differences(expected.get(key), found.get(key), f"{path}.{key}" if path else key)
+    elif expected != found:
+        yield path
+
+
+def _name(item: Any, index: int) -> str:
+    return str(item["name"]) if isinstance(item, dict) and "name" in item else str(index)
