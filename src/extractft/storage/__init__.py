@@ -1,0 +1,20 @@
+"""Files and directories that are published whole or not at all, locked while in use, and known by their hash.
+
+Knows paths and bytes, not what they mean.
+"""
+
+from extractft.storage.atomic import publish_bytes, publish_text, published_directory, published_file, sync_tree
+from extractft.storage.digests import file_digest, tree_digests
+from extractft.storage.locks import DirectoryInUse, lock_directory
+
+__all__ = [
+    "DirectoryInUse",
+    "file_digest",
+    "lock_directory",
+    "publish_bytes",
+    "publish_text",
+    "published_directory",
+    "published_file",
+    "sync_tree",
+    "tree_digests",
+]
