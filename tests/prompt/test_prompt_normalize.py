@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extractft.errors import PromptError
-from extractft.prompt import normalize_text
+from extractft.prompt import is_blank, normalize_text
 
 COMPOSING = [
     "e\u0301",  # Latin with an accent
@@ -122,3 +122,27 @@ def test_long_texts_are_quick(text: str) -> None:
     normalized = normalize_text(text)
     assert time.process_time() - start < 1
     assert normalized.text == unicodedata.normalize("NFC", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "\n\t\r", "\u3000", "\u00a0\u2003", "\u200b", "\ufeff", "\u200e\u202e \u2066", "\u00ad", "\x00", "\u2028",
+     "\u2060\u200d\u200c", "\u3164", "\u115f", "\u2800", "\ufe0f", "\U000e0001\U000e0041", "\u180e", "\ufeff \u3000\u200b\n"],
+)  # fmt: skip
+def test_texts_with_nothing_to_read_are_blank(text: str) -> None:
+    assert is_blank(text)
+    assert is_blank(text * 3)
+    assert not is_blank(f"{text}龙{text}")
+
+
+@pytest.mark.parametrize("text", ["a", "。", "-", "0", "🧾", "无", "\u0301", "\ud800", "\u200b.\u200b"])
+def test_texts_with_anything_to_read_are_not_blank(text: str) -> None:
+    assert not is_blank(text)
+
+
+@given(st.text())
+def test_what_strips_to_nothing_is_blank(text: str) -> None:
+    visible = "".join(char for char in text if unicodedata.category(char) != "Cf").strip()
+    if not visible:
+        assert is_blank(text)
+    assert is_blank(text) == is_blank(visible)

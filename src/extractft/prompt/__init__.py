@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from extractft.prompt.chat import ChatRenderer, ChatTokenizer
 from extractft.prompt.language import detect_language
-from extractft.prompt.normalize import NormalizedText, Replacement, normalize_text
+from extractft.prompt.normalize import NormalizedText, Replacement, is_blank, normalize_text
 from extractft.prompt.system import render_system_prompt
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "NormalizedText",
     "Replacement",
     "detect_language",
+    "is_blank",
     "normalize_text",
     "render_system_prompt",
 ]

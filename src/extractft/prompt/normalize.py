@@ -15,10 +15,18 @@ from functools import cache
 
 from extractft.errors import PromptError
 
-__all__ = ["NormalizedText", "Replacement", "normalize_text"]
+__all__ = ["NormalizedText", "Replacement", "is_blank", "normalize_text"]
 
 LAST_COMPOSING_PLANE = 0x20000
 """Characters from here on never compose with the one before them: planes 2 and up hold ideographs."""
+INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf"})
+"""Control and format characters: NUL, byte order mark, zero-width space and joiners, soft hyphen, bidi marks."""
+INVISIBLE_CHARACTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | {
+    chr(code)
+    for first, last in ((0x180B, 0x180F), (0xFE00, 0xFE0F), (0xE0100, 0xE01EF))
+    for code in range(first, last + 1)
+}
+"""Characters of other categories that print nothing: fillers, the empty Braille cell, variation selectors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +113,26 @@ def normalize_text(text: str) -> NormalizedText:
         kept = end
     pieces.append(text[kept:])
     return NormalizedText("".join(pieces), tuple(replacements))
+
+
+def is_blank(text: str) -> bool:
+    """Tell if a text has nothing to read in it: no character, or only white space and characters that print nothing.
+
+    The one rule for training, evaluation and extraction: such a text is an error, since a model that must answer
+    would invent a record.
+
+    Args:
+        text: Any text.
+    """
+    return all(_is_invisible(character) for character in text)
+
+
+def _is_invisible(character: str) -> bool:
+    return (
+        character.isspace()
+        or character in INVISIBLE_CHARACTERS
+        or unicodedata.category(character) in INVISIBLE_CATEGORIES
+    )
 
 
 def _map_span(
