@@ -1,0 +1,164 @@
+"""The seam between extractor and engine: requests in, completions out.
+
+An engine turns prompt token ids and a grammar into token ids with their log-probabilities. Everything above (schema,
+text, records) is unknown to it, so another engine can take its place. Knows token ids, not text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+__all__ = ["Completion", "Engine", "FinishReason", "GenerationRequest", "Grammar", "Matcher", "TokenStep"]
+
+FinishReason = Literal["stop", "closed", "length", "error"]
+"""Why a completion ended.
+
+`stop`: the model ended it. `closed`: the budget ran out and the record was closed by a short way that the grammar
+allows. `length`: the budget ran out and no way to close it was found. `error`: the engine could not go on with this
+request; `Completion.error` says why.
+"""
+
+
+class Matcher(Protocol):
+    """The state of one grammar along one completion."""
+
+    def fill_mask(self, mask: bytearray | memoryview) -> None:
+        """Write the set of allowed next tokens as a little-endian bit mask, bit `i % 8` of byte `i // 8` for id `i`.
+
+        The mask is whole 32-bit words: `4 * ceil(vocab_size / 32)` bytes.
+
+        Raises:
+            GrammarError: The grammar became too complex to go on with.
+        """
+        ...
+
+    def consume(self, token_id: int) -> None:
+        """Advance by one token that the mask allows.
+
+        Raises:
+            GrammarError: The token is not allowed here.
+        """
+        ...
+
+    def copy(self) -> Matcher:
+        """An independent matcher in the same state."""
+        ...
+
+    def is_finished(self) -> bool:
+        """Whether the end token was consumed, or nothing more can follow."""
+        ...
+
+    def is_complete(self) -> bool:
+        """Whether the record may end here."""
+        ...
+
+    def forced_tokens(self) -> list[int]:
+        """The token ids that spell what has to come next, empty if there is a choice.
+
+        Spelled as the tokenizer would; another split into tokens may be allowed as well.
+        """
+        ...
+
+    def closing_tokens(self, limit: int) -> list[int] | None:
+        """A short way to a complete record within `limit` tokens, end token included; `None` if none was found."""
+        ...
+
+
+class Grammar(Protocol):
+    """What the tokens of one completion may spell."""
+
+    @property
+    def source(self) -> str:
+        """The grammar in llguidance's serialised form."""
+        ...
+
+    @property
+    def mask_bytes(self) -> int:
+        """Length of the masks that its matchers fill, in bytes."""
+        ...
+
+    def spelling(self, token_id: int) -> bytes:
+        """The bytes that a token spells."""
+        ...
+
+    def tokenize(self, spelled: bytes) -> list[int]:
+        """The tokens that the tokenizer splits bytes into, which may begin or end within a character.
+
+        Spelled-out control tokens are taken for such tokens: this is for guesses, not for prompts.
+        """
+        ...
+
+    def matcher(self) -> Matcher:
+        """A fresh matcher at the start of the grammar."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One completion to make.
+
+    Attributes:
+        prompt_ids: Token ids of the whole prompt.
+        grammar: The request's own grammar; a verbatim field makes it depend on the text.
+        max_new_tokens: Budget of new tokens, the end token included.
+        draft_ids: Token ids that drafts may copy from, usually the source text's. Engines may ignore them.
+    """
+
+    prompt_ids: tuple[int, ...]
+    grammar: Grammar
+    max_new_tokens: int
+    draft_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenStep:
+    """One decided token.
+
+    Attributes:
+        token_id: The token.
+        logprob: Natural log of its probability under the model.
+        constrained_logprob: The same, renormalised over the tokens that the grammar allowed.
+        forced: Whether the grammar allowed this token alone, or it was put there to close the record. The model was
+            not asked about the latter; their log-probabilities are 0.
+        alternatives: `(token id, constrained_logprob)` of the most probable allowed tokens, the best first; empty
+            where the token was forced.
+    """
+
+    token_id: int
+    logprob: float
+    constrained_logprob: float
+    forced: bool = False
+    alternatives: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What an engine made of a request.
+
+    Attributes:
+        steps: The decided tokens, without the end token.
+        finish_reason: Why it ended.
+        error: What went wrong if `finish_reason` is `"error"`; says nothing of the text.
+    """
+
+    steps: tuple[TokenStep, ...]
+    finish_reason: FinishReason
+    error: str | None = None
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """The decided token ids, without the end token."""
+        return tuple(step.token_id for step in self.steps)
+
+
+class Engine(Protocol):
+    """Makes completions. Safe to call from several threads at once."""
+
+    def generate(self, requests: Iterable[GenerationRequest], *, batch_size: int | None = None) -> Iterator[Completion]:
+        """Yield one completion for each request, in order; requests are taken lazily, two batches ahead at most.
+
+        `batch_size` is how many to make side by side, the engine's own setting if `None`.
+        """
+        ...
