@@ -27,8 +27,8 @@ from typing import Any
 from extractft.demo.complaints import Complaint, generate
 from extractft.grounding import Span, ground
 from extractft.grounding.fuzzy import find_similar
-from extractft.grounding.views import fold, fold_value
 from extractft.schema import Schema
+from extractft.text.folding import fold, fold_value
 from letters import Letter, generate_letters
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"

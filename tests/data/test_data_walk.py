@@ -41,14 +41,14 @@ PERSON = {
 def test_every_value_is_visited_once_in_order() -> None:
     assert [(v.path, v.pattern) for v in walk(PERSON, SCHEMA)] == [
         ("", ""),
-        ("fullName", "fullName"),
+        ("full_name", "full_name"),
         ("pets", "pets"),
         ("pets.0", "pets.*"),
         ("pets.0.kind", "pets.*.kind"),
         ("pets.1", "pets.*"),
         ("pets.1.kind", "pets.*.kind"),
         ("pets.1.owner", "pets.*.owner"),
-        ("pets.1.owner.fullName", "pets.*.owner.fullName"),
+        ("pets.1.owner.full_name", "pets.*.owner.full_name"),
         ("pets.1.owner.scores", "pets.*.owner.scores"),
         ("pets.1.owner.scores.a.b", "pets.*.owner.scores.*"),
         ("size", "size"),
@@ -65,8 +65,8 @@ def test_values_come_with_their_node_and_field() -> None:
     assert isinstance(visits["pets.1"].node, ObjectNode)
     assert visits["pets.1"].node.name == "Dog"
     assert visits["pets.1"].field is None
-    assert visits["fullName"].field is not None
-    assert visits["fullName"].field.name == "full_name"
+    assert visits["full_name"].field is not None
+    assert visits["full_name"].field.name == "full_name"
     assert isinstance(visits["mood"].node, LiteralNode)
     assert visits["scores.x"].value == 0.5
 

@@ -57,7 +57,7 @@ def differences(gold: Any, prediction: Any, text: str = TEXT) -> tuple[Differenc
     ],
 )
 def test_causes(gold: str | None, prediction: str | None, cause: Cause) -> None:
-    found = explain(differences(Place(street=gold), Place(street=prediction)), TEXT)
+    found = explain(differences(Place(street=gold), Place(street=prediction)))
     assert [item.cause for item in found] == [cause]
 
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, create_model
 
 from extractft.grounding import ground
-from extractft.grounding.characters import splits_character
-from extractft.grounding.numbers import plain_digits, scan_numbers
-from extractft.grounding.views import fold, fold_value
 from extractft.schema import Schema, Verbatim, verbatim_sources
+from extractft.text import Clusters
+from extractft.text.folding import fold, fold_value
+from extractft.text.scanners.numbers import plain_digits, scan_numbers
 
 VALUE: Schema[Any] = Schema.of(create_model("Record", value=(str, ...)))
 NUMBER: Schema[Any] = Schema.of(create_model("Number", value=(int, ...)))
@@ -72,7 +72,7 @@ def test_what_a_verbatim_field_can_hold_has_a_place(parts: list[tuple[str, str]]
     if kind == "exact":
         assert spans
         assert value in unicodedata.normalize("NFC", text[spans[0].start : spans[0].end])
-    elif fold_value(value) and not any(splits_character(source, at) for at in (start, start + len(value))):
+    elif fold_value(value) and not any(map(Clusters(source).splits, (start, start + len(value)))):
         assert spans
 
 

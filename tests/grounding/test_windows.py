@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from extractft.errors import ConfigError, InputTooLongError
 from extractft.grounding import Window, split_text
-from extractft.grounding.characters import splits_character
+from extractft.text import Clusters
 
 
 def pieces(text: str, limit: int, overlap: int = 0, size: Callable[[str], int] = len) -> list[str]:
@@ -125,8 +125,8 @@ def test_windows_cover_the_text_and_keep_the_limit(text: str, limit: int, data: 
     assert (windows[0].start, windows[-1].end) == (0, len(text))
     for window in windows:
         assert size(text[window.start : window.end]) <= limit
-        assert not splits_character(text, window.start)
-        assert not splits_character(text, window.end)
+        assert not Clusters(text).splits(window.start)
+        assert not Clusters(text).splits(window.end)
     for before, after in pairwise(windows):
         assert before.start < after.start <= before.end < after.end
         assert size(text[after.start : before.end]) <= overlap or after.start == before.end

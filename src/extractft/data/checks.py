@@ -43,7 +43,7 @@ def check_examples(
     | `conflict` | warning | same text, different outputs: at most one of them can be learned |
     | `leak` | warning | the text stands in training and held-out rows |
     | `near_leak` | info | so it does but for punctuation and blanks |
-    | `ungrounded` | warning, info | free texts of a field do not occur in their text; info if most do not |
+    | `ungrounded` | warning, info | free texts of a field stand nowhere in their text; info if most do not |
     | `could_be_verbatim` | info | all free texts of a field are copied: it could be marked `Verbatim` |
     | `blank_string` | warning | empty strings in a field |
     | `never_filled` | warning | a field that is always absent, empty or its default |

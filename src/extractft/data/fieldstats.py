@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from extractft.data.example import Example
+from extractft.data.grounded import is_free_text, places_of
 from extractft.data.report import FieldSummary, Finding
 from extractft.data.walk import Visit, options_of, takes_null, walk
 from extractft.schema import MISSING, ArrayNode, Field, JsonScalar, LiteralNode, Schema, StringNode, verbatim_sources
+from extractft.text import IndexedText, is_blank, normal_form
 
 __all__ = ["FieldStats", "collect_stats", "field_findings", "summaries"]
 
 T = TypeVar("T")
 
-COPIED_FORMATS = (None, "email")
-"""String formats that stand in the text as they are; dates and numbers are rewritten, links are completed."""
 MOSTLY = 0.5
 """From this share of values that are not in their text on, a field is taken to be inferred, not copied."""
 LOPSIDED = 0.95
@@ -40,7 +39,7 @@ class FieldStats:
         total: Objects that have the field.
         filled: Of these, how many say something: not null, empty or the default.
         strings: Free texts among its values.
-        ungrounded: Row of each free text that does not occur in its source text.
+        ungrounded: Row of each free text that stands nowhere in its source text; see `extractft.data.grounded`.
         not_verbatim: Row of each that is not copied from it character by character, or up to normalisation where
             the field asks for no more than that.
         verbatim: Whether the field asks for it.
@@ -60,25 +59,25 @@ class FieldStats:
     blank: list[int] = dataclasses.field(default_factory=list)
     seen: Counter[JsonScalar] = dataclasses.field(default_factory=Counter)
 
-    def add(self, visit: Visit, row: int, text: str, folded_text: str) -> None:
+    def add(self, visit: Visit, row: int, text: IndexedText) -> None:
         """Count one value."""
         self.total += 1
         self.filled += _says_something(visit)
-        if isinstance(visit.node, StringNode) and visit.node.format in COPIED_FORMATS and isinstance(visit.value, str):
-            self._add_string(visit.node, visit.value, row, text, folded_text)
+        if isinstance(visit.node, StringNode) and is_free_text(visit.node) and isinstance(visit.value, str):
+            self._add_string(visit.node, visit.value, row, text)
         elif isinstance(visit.node, LiteralNode):
             self.seen[visit.value] += 1
 
-    def _add_string(self, node: StringNode, value: str, row: int, text: str, folded_text: str) -> None:
+    def _add_string(self, node: StringNode, value: str, row: int, text: IndexedText) -> None:
         self.verbatim |= node.verbatim is not None
-        value = unicodedata.normalize("NFC", value)
-        if not value or not any(value in source for source in verbatim_sources(text, node.verbatim or "exact")):
+        value = normal_form("NFC", value)
+        if not value or not any(value in source for source in verbatim_sources(text.text, node.verbatim or "exact")):
             self.not_verbatim.append(row)
-        if not value.strip():
+        if is_blank(value):
             self.blank.append(row)
             return
         self.strings += 1
-        if _fold(value) not in folded_text:
+        if not places_of(node, value, text):
             self.ungrounded.append(row)
 
 
@@ -86,12 +85,11 @@ def collect_stats(examples: Sequence[Example[T]], schema: Schema[T]) -> dict[str
     """Usage by path, positions in lists as `*`, in the order of the schema."""
     stats: dict[str, FieldStats] = {}
     for row, example in enumerate(examples, 1):
-        text = unicodedata.normalize("NFC", example.text)
-        folded_text = _fold(text)
+        text = IndexedText(example.text)
         for visit in walk(schema.full_value(example.output), schema):
             if visit.pattern not in stats:
                 stats[visit.pattern] = _empty(visit, schema)
-            stats[visit.pattern].add(visit, row, text, folded_text)
+            stats[visit.pattern].add(visit, row, text)
     return stats
 
 
@@ -118,10 +116,6 @@ def _says_something(visit: Visit) -> bool:
         return False
     default = MISSING if visit.field is None else visit.field.default
     return default is MISSING or visit.value != default
-
-
-def _fold(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def field_findings(stats: dict[str, FieldStats]) -> Iterator[Finding]:
@@ -169,7 +163,7 @@ def _grounding(path: str, found: FieldStats) -> Iterator[Finding]:
     if not found.ungrounded:
         return
     share = len(found.ungrounded) / found.strings
-    counts = f"{len(found.ungrounded)} of {found.strings} values do not occur in their text"
+    counts = f"{len(found.ungrounded)} of {found.strings} values stand nowhere in their text"
     if share >= MOSTLY:
         message = f"{counts}: fine if the field is meant to be inferred rather than copied"
         yield Finding("ungrounded", "info", message, _unique(found.ungrounded), path)

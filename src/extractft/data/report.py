@@ -69,7 +69,7 @@ class FieldSummary:
         total: How often it could have been filled: once for each object that has it.
         filled: How often it was: not null, empty or its default.
         strings: How many of its values are free text.
-        ungrounded: How many of those do not occur in their text.
+        ungrounded: How many of those stand nowhere in their text.
     """
 
     path: str

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections.abc import Sequence
 from typing import TypeVar
 
 from extractft.data.example import Example
 from extractft.errors import DatasetError
+from extractft.text import normal_form
 
 __all__ = ["split_examples", "text_key"]
 
@@ -17,8 +17,8 @@ T = TypeVar("T")
 
 def text_key(text: str) -> str:
     """What texts have in common that are equal for our purposes: NFC, white space as one blank, case folded."""
-    folded = " ".join(unicodedata.normalize("NFC", text).split()).casefold()
-    return unicodedata.normalize("NFC", folded)
+    folded = " ".join(normal_form("NFC", text).split()).casefold()
+    return normal_form("NFC", folded)
 
 
 def split_examples(

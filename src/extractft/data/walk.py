@@ -31,7 +31,7 @@ class Visit:
     """A value met on the way.
 
     Attributes:
-        path: Where it stands: `lines.0.total`; empty for the record itself.
+        path: Where it stands, fields by their Python names: `lines.0.total`; empty for the record itself.
         pattern: The same for all records, positions and data keys as `*`: `lines.*.total`.
         node: What the tree says about it, references followed and the option of a union chosen.
         field: The field whose value it is, `None` for items of lists and maps.
@@ -56,7 +56,7 @@ def _walk(value: Any, node: Node, field: Field | None, path: str, pattern: str, 
     if isinstance(node, ObjectNode) and isinstance(value, dict):
         for child in node.fields:
             if child.key in value:
-                places = _join(path, child.key), _join(pattern, child.key)
+                places = _join(path, child.name), _join(pattern, child.name)
                 yield from _walk(value[child.key], child.node, child, *places, schema)
     elif isinstance(node, ArrayNode) and isinstance(value, list):
         for index, item in enumerate(value):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -48,45 +48,56 @@ class Explained:
     other: str = ""
 
 
-def explain(record: Sequence[Difference], text: str | None = None) -> list[Explained]:
+def explain(record: Sequence[Difference]) -> list[Explained]:
     """Name the cause of each difference of one record.
 
     Args:
         record: All differences of the record.
-        text: Its text, to tell made-up values from misplaced ones.
     """
-    haystack = None if text is None else squash(text)
-    return [_explain(difference, record, haystack) for difference in record]
+    holders = _Holders(record)
+    return [_explain(difference, holders) for difference in record]
 
 
-def _explain(difference: Difference, record: Iterable[Difference], haystack: str | None) -> Explained:
+class _Holders:
+    """The paths at which each string of a record is the gold value or the prediction of a difference."""
+
+    def __init__(self, record: Sequence[Difference]) -> None:
+        self._gold: dict[str, list[Difference]] = {}
+        self._prediction: dict[str, list[Difference]] = {}
+        for difference in record:
+            for known, value in ((self._gold, difference.gold), (self._prediction, difference.prediction)):
+                if isinstance(value, str):
+                    known.setdefault(value, []).append(difference)
+
+    def other_field(self, difference: Difference) -> str | None:
+        """The field whose right value this prediction is, or whose prediction this right value is."""
+        if isinstance(difference.prediction, str):
+            for other in self._gold.get(difference.prediction, ()):
+                if other.path != difference.path and other.prediction != difference.prediction:
+                    return other.path
+        if difference.kind == "missed" and isinstance(difference.gold, str):
+            for other in self._prediction.get(difference.gold, ()):
+                if other.path != difference.path:
+                    return other.path
+        return None
+
+
+def _explain(difference: Difference, holders: _Holders) -> Explained:
     if difference.kind not in ("wrong", "missed", "invented"):
         return Explained(difference, Cause.FAILED)
     if difference.normalized:
         return Explained(difference, Cause.SPELLING)
-    other = _mixed_up_with(difference, record)
+    other = holders.other_field(difference)
     if other is not None:
         return Explained(difference, Cause.OTHER_FIELD, other)
     if difference.kind == "missed":
         return Explained(difference, Cause.MISSED)
     if difference.kind == "invented":
         return Explained(difference, Cause.INVENTED)
-    return Explained(difference, _of_wrong(difference, haystack))
+    return Explained(difference, _of_wrong(difference))
 
 
-def _mixed_up_with(difference: Difference, record: Iterable[Difference]) -> str | None:
-    """The field whose right value this prediction is, or whose prediction this right value is."""
-    for other in record:
-        if other.path == difference.path:
-            continue
-        if isinstance(difference.prediction, str) and difference.prediction == other.gold != other.prediction:
-            return other.path
-        if difference.kind == "missed" and isinstance(difference.gold, str) and difference.gold == other.prediction:
-            return other.path
-    return None
-
-
-def _of_wrong(difference: Difference, haystack: str | None) -> Cause:
+def _of_wrong(difference: Difference) -> Cause:
     gold, prediction = difference.gold, difference.prediction
     if not isinstance(gold, str) or not isinstance(prediction, str):
         return Cause.OTHER
@@ -100,7 +111,7 @@ def _of_wrong(difference: Difference, haystack: str | None) -> Cause:
     head = common_start(right := squash(gold), found)
     if 2 * (head + common_start(right[head:][::-1], found[head:][::-1])) >= max(len(right), len(found)):
         return Cause.ALTERED
-    if haystack is not None and difference.span is None and found not in haystack:
+    if difference.ungrounded:
         return Cause.MADE_UP
     return Cause.OTHER
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import Enum
 from typing import Any, Literal
 
 from extractft.evaluation.alignment import Pair, align
-from extractft.evaluation.matching import Match, normalize_string, squash
+from extractft.evaluation.matching import Match
 from extractft.evaluation.places import Lookup, Places, nearest
 from extractft.evaluation.results import Difference
 from extractft.evaluation.scores import FieldScores, Tally
 from extractft.evaluation.shape import FieldPath, Shape
-from extractft.evaluation.tree import Leaf, grow
+from extractft.evaluation.tree import grow
+from extractft.text import IndexedText
 
 __all__ = ["Count", "Failure"]
 
@@ -59,42 +60,51 @@ class Count:
         failure = prediction if isinstance(prediction, Failure) else None
         right, answer = grow(gold, self.shape), None if failure else grow(prediction, self.shape)
         pairs = list(align(right, answer))
-        row = self._add_pairs(pairs, text)
+        source = None if text is None else IndexedText(text)
+        ungrounded = self._ungrounded(prediction, source) if answer is not None else ()
+        row = self._add_pairs(pairs, ungrounded)
         self.rows.append(row)
         self.valid.append(failure is None)
         same_size = failure is None and row.support == row.predicted
         self.exact.append(same_size and row.tp == row.support)
         self.exact_normalized.append(same_size and row.tp_normalized == row.support)
         if self.keep_differences and not failure:
-            self._keep(pairs, gold, prediction, text)
+            self._keep(pairs, gold, prediction, source, ungrounded)
         if failure:
             self.failures[failure] += 1
             if self.keep_differences:
                 self.differences.append(Difference(row=len(self.rows), path="", field="", kind=failure.value))
 
-    def _add_pairs(self, pairs: Iterable[Pair], text: str | None) -> Tally:
+    def _ungrounded(self, prediction: Any, text: IndexedText | None) -> Collection[str]:
+        return () if text is None or self._lookup is None else self._lookup.ungrounded(prediction, text)
+
+    def _add_pairs(self, pairs: Iterable[Pair], ungrounded: Collection[str]) -> Tally:
         """Count a record's pairs by field, and return the record's own counts."""
         row = Tally()
-        haystack = None if text is None else squash(text)
         for pair in pairs:
             tally = self.fields.get(pair.place.field)
             if tally is None:
                 tally = self.fields[pair.place.field] = Tally()
             tally.add(pair)
             row.add(pair)
-            if haystack is not None and pair.prediction is not None and _stands_nowhere(pair.prediction, haystack):
+            if pair.prediction is not None and ".".join(pair.found.path) in ungrounded:
                 tally.ungrounded += 1
                 row.ungrounded += 1
         return row
 
-    def _keep(self, pairs: Iterable[Pair], gold: Any, prediction: Any, text: str | None) -> None:
+    def _keep(
+        self, pairs: Iterable[Pair], gold: Any, prediction: Any, text: IndexedText | None, ungrounded: Collection[str]
+    ) -> None:
         """Keep what is different in the record counted last, with its places in the text."""
         different = [pair for pair in pairs if pair.match is not Match.EXACT]
         right: Places = {}
         found: Places = {}
         if different and text is not None and self._lookup is not None:
-            right, found = self._lookup(gold, text, True), self._lookup(prediction, text, False)
-        self.differences += [_difference(pair, right, found, row=len(self.rows)) for pair in different]
+            right = self._lookup.places(gold, text, words=True)
+            found = self._lookup.places(prediction, text, words=False)
+        self.differences += [
+            _difference(pair, right, found, row=len(self.rows), ungrounded=ungrounded) for pair in different
+        ]
 
     def total(self) -> Tally:
         """Counts over all records."""
@@ -110,14 +120,7 @@ class Count:
         return {".".join(path): FieldScores.of(self.fields[path], grounded=grounded) for path in [*known, *deeper]}
 
 
-def _stands_nowhere(leaf: Leaf, haystack: str) -> bool:
-    """Only free text can be looked up: a date, a number or a choice need not be spelt as in the text."""
-    if not (leaf.shape.free_text and isinstance(leaf.value, str)):
-        return False
-    return squash(normalize_string(leaf.value)) not in haystack
-
-
-def _difference(pair: Pair, right: Places, found: Places, *, row: int) -> Difference:
+def _difference(pair: Pair, right: Places, found: Places, *, row: int, ungrounded: Collection[str]) -> Difference:
     kind: Literal["wrong", "missed", "invented"] = "wrong"
     if pair.gold is None or pair.prediction is None:
         kind = "invented" if pair.gold is None else "missed"
@@ -135,4 +138,5 @@ def _difference(pair: Pair, right: Places, found: Places, *, row: int) -> Differ
         normalized=pair.match is Match.NORMALIZED,
         gold_span=gold_span,
         span=span,
+        ungrounded=pair.prediction is not None and ".".join(pair.found.path) in ungrounded,
     )

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, TypeVar, cast
 
+from extractft.data.grounded import ungrounded_paths
 from extractft.errors import DatasetError
 from extractft.evaluation.bootstrap import bootstrap_intervals
 from extractft.evaluation.counting import Count, Failure
-from extractft.evaluation.places import Places, Range
+from extractft.evaluation.places import Places
 from extractft.evaluation.report import EvaluationReport
 from extractft.evaluation.results import FailureKind
 from extractft.evaluation.scores import FieldScores, mean_score, precision_recall_f1
 from extractft.evaluation.shape import shape_of, takes_null
-from extractft.grounding import cuts_word, ground
+from extractft.grounding import ground
 from extractft.schema import Schema
+from extractft.text import IndexedText, cuts_word
 
 __all__ = ["evaluate_records", "score_records"]
 
@@ -109,22 +111,32 @@ def _count(
             raise DatasetError(f"expected as many {what} as gold records ({len(gold)}), found {len(sequence)}")
     shape, nullable = shape_of(schema), takes_null(schema)
 
-    def lookup(value: Any, text: str, words: bool) -> Places:
-        places: dict[str, list[Range]] = {}
-        for path, spans in ground(schema, value, text).items():
-            # what is merely similar does not stand in the text
-            found = [(span.start, span.end) for span in spans if span.method != "fuzzy"]
-            whole = [place for place in found if not any(cuts_word(text, at) for at in place)] if words else []
-            places[path] = whole or found
-        return places
-
-    count = Count(shape, keep_differences=keep_differences, lookup=lookup)
+    count = Count(shape, keep_differences=keep_differences, lookup=_Lookup(schema))
     for index, (right, prediction) in enumerate(zip(gold, predictions, strict=True)):
         answer = _failure(prediction, strings=shape.strings, nullable=nullable) or schema.full_value(
             cast("T", prediction)
         )
         count.add(schema.full_value(right), answer, texts[index] if texts is not None else None)
     return count
+
+
+class _Lookup:
+    """Looks values up in texts by what a schema says about them."""
+
+    def __init__(self, schema: Schema[Any]) -> None:
+        self._schema = schema
+
+    def places(self, value: Any, text: IndexedText, *, words: bool) -> Places:
+        places = {}
+        for path, spans in ground(self._schema, value, text).items():
+            # what is merely similar does not stand in the text
+            found = [(span.start, span.end) for span in spans if span.method != "fuzzy"]
+            whole = [place for place in found if not any(cuts_word(text.original, at) for at in place)] if words else []
+            places[path] = whole or found
+        return places
+
+    def ungrounded(self, value: Any, text: IndexedText) -> set[str]:
+        return ungrounded_paths(value, self._schema, text)
 
 
 def _failure(prediction: Any, *, strings: bool, nullable: bool) -> Failure | None:

@@ -5,7 +5,6 @@ Knows scalars and what they spell; knows nothing of records.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Hashable
 from datetime import UTC, datetime, time
 from decimal import Decimal, InvalidOperation
@@ -13,6 +12,7 @@ from enum import IntEnum
 from typing import Any
 
 from extractft.evaluation.shape import Shape
+from extractft.text import normal_form as unicode_form
 
 __all__ = ["Match", "normal_form", "normalize_string", "same_value", "squash"]
 
@@ -39,12 +39,12 @@ def normalize_string(text: str) -> str:
 
 
 def squash(text: str) -> str:
-    """NFKC, case folded, without any white space: the form in which values are looked up in texts."""
+    """NFKC, case folded, without any white space: the form in which two values are compared part by part."""
     return "".join(_fold(text).split())
 
 
 def _fold(text: str) -> str:
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return unicode_form("NFKC", unicode_form("NFKC", text).casefold())
 
 
 def same_value(gold: Any, prediction: Any) -> bool:
@@ -53,7 +53,7 @@ def same_value(gold: Any, prediction: Any) -> bool:
     Strings are compared composed (NFC), as models are trained to write them.
     """
     if isinstance(gold, str) and isinstance(prediction, str):
-        return gold == prediction or unicodedata.normalize("NFC", gold) == unicodedata.normalize("NFC", prediction)
+        return gold == prediction or unicode_form("NFC", gold) == unicode_form("NFC", prediction)
     if isinstance(gold, bool) is not isinstance(prediction, bool):
         return False
     return bool(gold == prediction or (gold != gold and prediction != prediction))  # NaN is the same as NaN here

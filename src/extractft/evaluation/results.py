@@ -50,6 +50,8 @@ class Difference(Frozen):
     """Where the gold value stands in the text (characters, end exclusive), if it was found there."""
     span: tuple[int, int] | None = None
     """Where the predicted value stands in the text, if it was found there."""
+    ungrounded: bool = False
+    """Whether the predicted value is free text that stands nowhere in the text."""
 
 
 class Results(Frozen):
@@ -100,7 +102,9 @@ class Results(Frozen):
     invented: int
     """Predicted values where the gold record has none."""
     ungrounded: int | None
-    """Predicted free-text values that stand nowhere in their text; `None` if no texts were given."""
+    """Predicted free-text values that stand nowhere in their text; `None` if no texts were given.
+
+    It is what the check of examples counts, and what has no place of more than similar text among the spans."""
     fields: dict[str, FieldScores]
     """Scores by path, in the order of the schema; `*` stands for list positions and map keys."""
     calibration: dict[str, CalibrationReport] | None = None

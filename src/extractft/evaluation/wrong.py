@@ -91,7 +91,7 @@ def wrong_records(errors: Sequence[Difference], texts: Sequence[str] | None) -> 
 
 
 def _record(row: int, differences: list[Difference], text: str | None) -> WrongRecord:
-    explained = explain(differences, text)
+    explained = explain(differences)
     failed = next((item.difference.kind for item in explained if item.cause is Cause.FAILED), "")
     rows = [_row(number, item) for number, item in enumerate(explained, 1) if item.cause is not Cause.FAILED]
     pieces = None if text is None else tuple(_pieces(text, differences))
@@ -154,16 +154,42 @@ def _parts(value: str, other: str) -> tuple[Part, ...]:
 
 def _pieces(text: str, differences: Sequence[Difference]) -> list[Piece]:
     """Cut the text at the borders of all marked places."""
-    gold = [(n, d.gold_span) for n, d in enumerate(differences, 1) if d.gold_span]
-    prediction = [(n, d.span) for n, d in enumerate(differences, 1) if d.span]
-    places = [place for _, place in (*gold, *prediction)]
-    borders = sorted({0, len(text), *(min(border, len(text)) for place in places for border in place)})
+    gold = _Marks([(n, d.gold_span) for n, d in enumerate(differences, 1) if d.gold_span], len(text))
+    prediction = _Marks([(n, d.span) for n, d in enumerate(differences, 1) if d.span], len(text))
+    borders = sorted({0, len(text), *gold.borders, *prediction.borders})
     pieces = []
     for start, end in pairwise(borders):
-        inside = [tuple(n for n, (low, high) in marks if low <= start and end <= high) for marks in (gold, prediction)]
-        ends = sorted({n for marks in (gold, prediction) for n, (_, high) in marks if high == end})
-        pieces.append(Piece(text[start:end], inside[0], inside[1], tuple(ends)))
+        inside = gold.at(start), prediction.at(start)
+        pieces.append(Piece(text[start:end], *inside, tuple(sorted({*gold.ending(end), *prediction.ending(end)}))))
     return _shortened(pieces) if len(text) > WHOLE_TEXT else pieces
+
+
+class _Marks:
+    """Numbered places in a text, asked for from left to right."""
+
+    def __init__(self, places: Sequence[tuple[int, tuple[int, int]]], length: int) -> None:
+        self._begins: dict[int, list[int]] = {}
+        self._ends: dict[int, list[int]] = {}
+        self._open: set[int] = set()
+        for number, (start, end) in places:
+            if min(start, length) < min(end, length):
+                self._begins.setdefault(start, []).append(number)
+                self._ends.setdefault(min(end, length), []).append(number)
+
+    @property
+    def borders(self) -> set[int]:
+        """Where places begin and end."""
+        return {*self._begins, *self._ends}
+
+    def at(self, border: int) -> tuple[int, ...]:
+        """The places that hold what is right behind a border; every border is asked for once, in order."""
+        self._open.difference_update(self._ends.get(border, ()))
+        self._open.update(self._begins.get(border, ()))
+        return tuple(sorted(self._open))
+
+    def ending(self, border: int) -> list[int]:
+        """The places that end at a border."""
+        return self._ends.get(border, [])
 
 
 def _shortened(pieces: Sequence[Piece]) -> list[Piece]:

@@ -4,7 +4,6 @@ Knows schemas, records and characters; knows no tokens, no model and no torch.
 """
 
 from extractft.grounding.absence import absence_examples
-from extractft.grounding.characters import cuts_word
 from extractft.grounding.ground import ground
 from extractft.grounding.merge import MergedRecord, ValueSource, merge, merge_records, merge_spans
 from extractft.grounding.spans import Span
@@ -16,7 +15,6 @@ __all__ = [
     "ValueSource",
     "Window",
     "absence_examples",
-    "cuts_word",
     "ground",
     "merge",
     "merge_records",

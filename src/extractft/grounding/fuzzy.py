@@ -13,16 +13,17 @@ from itertools import takewhile
 from rapidfuzz import fuzz
 from rapidfuzz.distance import Levenshtein
 
-from extractft.grounding.characters import UNSPACED, cuts_word, word_part
-from extractft.grounding.views import FoldedText
+from extractft.text import SearchBudget
+from extractft.text.folding import FoldedText
+from extractft.text.word_boundaries import UNSPACED, cuts_word, weight, word_part
 
-__all__ = ["LEAST_SIMILARITY", "LEAST_WEIGHT", "LONGEST", "find_similar", "weight"]
+__all__ = ["LEAST_SIMILARITY", "LEAST_WEIGHT", "LONGEST", "find_similar"]
 
 LEAST_SIMILARITY = 0.8
 """1 - edits / length, from which on a place is shown; measured by `benchmarks/spans.py`."""
 LEAST_WEIGHT = 8
 """Shorter values are never looked up this way. Letters and digits weigh 1, characters of scripts without spaces 2."""
-LONGEST = 2000
+LONGEST = 500
 """Longer values are not looked up this way either, so that the work for one value stays bounded."""
 _COARSE = 0.9
 """rapidfuzz compares with pieces as long as the value; the best cut of such a piece may be this much better."""
@@ -32,7 +33,9 @@ _WORD_EDITS = 1 / 3
 """Edits a letter that leave a word the same word; in scripts without spaces, one edit in any three characters."""
 
 
-def find_similar(text: FoldedText, value: str, *, least: float = LEAST_SIMILARITY) -> tuple[int, int, float] | None:
+def find_similar(
+    text: FoldedText, value: str, *, least: float = LEAST_SIMILARITY, budget: SearchBudget | None = None
+) -> tuple[int, int, float] | None:
     """The place in the source that is most like a folded value, with its similarity; `None` if none is alike enough.
 
     Every word of the value has to be there, a few letters aside, and the digits have to be the same ones: another
@@ -42,8 +45,11 @@ def find_similar(text: FoldedText, value: str, *, least: float = LEAST_SIMILARIT
         text: The folded text.
         value: A value, folded the same way.
         least: Least similarity, above 0.
+        budget: What the search may cost; nothing is found once it is used up.
     """
     if weight(value, LEAST_WEIGHT) < LEAST_WEIGHT or len(value) > LONGEST:
+        return None
+    if budget is not None and not budget.allows_comparison(len(value)):
         return None
     window = _coarse(text.text, value, least)
     if window is None:
@@ -57,17 +63,6 @@ def find_similar(text: FoldedText, value: str, *, least: float = LEAST_SIMILARIT
         return None
     place = text.to_source(start, end)
     return place and (*place, similarity)
-
-
-def weight(value: str, enough: int) -> int:
-    """How much a value says, counted up to `enough`."""
-    found = 0
-    for char in value:
-        if char.isalnum():
-            found += 1 if word_part(char) else 2
-        if found >= enough:
-            break
-    return found
 
 
 def _coarse(text: str, value: str, least: float) -> tuple[int, int] | None:

@@ -5,19 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from extractft.grounding.leaves import Leaf, leaves_of
-from extractft.grounding.lookup import Candidate, find_places
+from extractft.grounding.lookup import Candidate, find_places, find_similar_place
 from extractft.grounding.places import choose_places
-from extractft.grounding.source import Source
 from extractft.grounding.spans import Span
 from extractft.schema import Schema
+from extractft.text import IndexedText, SearchBudget
+from extractft.text.nfc import refuse_surrogates
 
 __all__ = ["ground"]
 
 
-def ground(schema: Schema[Any], value: Any, text: str) -> dict[str, tuple[Span, ...]]:
+def ground(schema: Schema[Any], value: Any, text: str | IndexedText) -> dict[str, tuple[Span, ...]]:
     """The places of every leaf of a record in its text.
 
-    A leaf is a scalar that is present; its path is that of the evaluation, `"lines.0.total"`.
+    A leaf is a scalar that is present; its path is that of the evaluation, `"lines.0.total"`. The work is bounded: it
+    grows with the length of the text and the number of leaves alone. What a record would need beyond that (`docs`:
+    "Where a value stands") is left without places: first similar ones, then all places of its last values.
 
     Args:
         schema: The schema of the record.
@@ -26,12 +29,13 @@ def ground(schema: Schema[Any], value: Any, text: str) -> dict[str, tuple[Span, 
 
     Returns:
         Spans by path, in the order of the record. Of several places the most likely comes first; a value that stands
-        nowhere has none: it is ungrounded.
+        nowhere has none, or one that is merely similar (`fuzzy`): it is ungrounded.
 
     Raises:
         PromptError: The text holds a lone surrogate, which no extractor reads.
     """
-    source = Source(text)
+    source = text if isinstance(text, IndexedText) else IndexedText(text)
+    refuse_surrogates(source.original)
     leaves = list(leaves_of(schema, value))
     ranked = choose_places(leaves, _places(leaves, source), length=len(source.text))
     return {
@@ -40,19 +44,21 @@ def ground(schema: Schema[Any], value: Any, text: str) -> dict[str, tuple[Span, 
     }
 
 
-def _places(leaves: list[Leaf], source: Source) -> list[list[Candidate]]:
-    """The places of every leaf; equal values of the same kind are looked up once."""
-    known: dict[tuple[int, type, Any], list[Candidate]] = {}
-    for leaf in leaves:
-        key = id(leaf.node), type(leaf.value), leaf.value
-        if key not in known:
-            known[key] = find_places(leaf, source)
-    return [known[id(leaf.node), type(leaf.value), leaf.value] for leaf in leaves]
+def _places(leaves: list[Leaf], source: IndexedText) -> list[list[Candidate]]:
+    """The places of every leaf; equal values of the same kind are looked up once.
+
+    What is similar is looked for last: it takes longest, and is worth least.
+    """
+    budget = SearchBudget(len(source.text))
+    keys = [(id(leaf.node), type(leaf.value), leaf.value) for leaf in leaves]
+    distinct = dict(zip(keys, leaves, strict=True))
+    found = {key: find_places(leaf, source, budget) for key, leaf in distinct.items()}
+    for key, places in found.items():
+        if not places:
+            found[key] = find_similar_place(distinct[key], source, budget)
+    return [found[key] for key in keys]
 
 
-def _span(candidate: Candidate, source: Source) -> Span:
+def _span(candidate: Candidate, source: IndexedText) -> Span:
     start, end = source.to_original(candidate.start, candidate.end)
-    method = candidate.method
-    if method == "exact" and source.original[start:end] != source.text[candidate.start : candidate.end]:
-        method = "normalized"  # the text spells it with decomposed characters
-    return Span(start, end, method, candidate.score)
+    return Span(start, end, candidate.method, candidate.score)

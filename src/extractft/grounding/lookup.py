@@ -1,45 +1,39 @@
-"""The places of one value in a text: as it is written, folded, in another form, or something similar.
+"""The places of one value in a text, by what the schema says about it; and the most similar place where there is none.
 
-Each place has a cost: 0 where a whole word or number stands for itself, more where it is less plausible. Which of
-several places is meant is decided for the whole record elsewhere. Knows one value at a time.
+Free text is looked up by `extractft.text.occurrences`, as everywhere. Here stand the other kinds: choices, numbers,
+dates, times and durations. Each place has a cost: 0 where a whole word or number stands for itself, more where it is
+less plausible. Which of several places is meant is decided for the whole record elsewhere. Knows one value at a time.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from extractft.grounding.characters import cuts_word, splits_character, word_part
-from extractft.grounding.fuzzy import find_similar, weight
+from extractft.data.grounded import places_of
+from extractft.grounding.fuzzy import find_similar
 from extractft.grounding.leaves import Leaf
-from extractft.grounding.source import Source
 from extractft.grounding.spans import Method
-from extractft.grounding.views import fold_value
 from extractft.schema import BooleanNode, LiteralNode, StringNode
+from extractft.text import IndexedText, Place, Rung, SearchBudget
+from extractft.text.equality import FOLDED, MOST_PLACES, SHORT, folded_places, in_order, written_places
+from extractft.text.folding import fold_value
+from extractft.text.notations import date_places, form_rung, number_places
 
-__all__ = ["MOST_PLACES", "Candidate", "find_places"]
+__all__ = ["Candidate", "find_places", "find_similar_place"]
 
-MOST_PLACES = 1000
-"""Places of one value that are looked at, from the beginning of the text."""
-CUT_CHARACTER, CUT_WORD, FOLDED, YEARLESS = 8.0, 4.0, 0.5, 1.0
-"""Costs of a place that begins or ends within a reader's character or within a word, of one that is not written the
-same, and of a date whose year stands elsewhere."""
-_SHORT, _LONG = 4, 40
-"""Words of fewer letters are no part of longer words: `am` is not in `team`. Longer values may begin or end within a
-number."""
-_ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_FIGURE = re.compile(r"-?(?:0|[1-9][0-9]{0,2}(?:,?[0-9]{3})*|[1-9][0-9]*)(?:\.[0-9]+)?")
-_PHONE = re.compile(r"\+?[0-9][0-9 ()./\-]{4,}[0-9]")
-_BETWEEN_DIGITS = r"[ ()./\-\u00a0]{0,2}"
+LONGEST_NUMBER = 400
+"""Characters of a number; floats have up to 309 digits before the point."""
+_UNALIKE = ("uuid", "uri")
+"""Formats of which a similar one is another one."""
 _BETWEEN_DATE_AND_TIME = re.compile(r"[^0-9。！？!?;；\n]{0,12}")
 _ZONE = re.compile(r"\s?(Z\b|[+-][0-9]{2}:?[0-9]{2}(?![0-9])|UTC|GMT)")
 _DURATION: Final = TypeAdapter(timedelta)
@@ -56,186 +50,93 @@ class Candidate:
     cost: float = 0.0
 
 
-def find_places(leaf: Leaf, source: Source) -> list[Candidate]:
+def find_places(leaf: Leaf, text: IndexedText, budget: SearchBudget) -> list[Candidate]:
     """The places of a value, from left to right and each once; none for a boolean, whose word says too little."""
-    found: dict[tuple[int, int], Candidate] = {}
-    for candidate in islice(_places(leaf, source), MOST_PLACES):
-        known = found.get((candidate.start, candidate.end))
-        if known is None or (candidate.method == "exact", -candidate.cost) > (known.method == "exact", -known.cost):
-            found[candidate.start, candidate.end] = candidate
-    return [found[place] for place in sorted(found)]
+    return [
+        Candidate(place.start, place.end, "exact" if place.rung is Rung.EXACT else "normalized", cost=place.cost)
+        for place in in_order(islice(_places(leaf, text, budget), MOST_PLACES))
+    ]
 
 
-def _places(leaf: Leaf, source: Source) -> Iterable[Candidate]:
+def find_similar_place(leaf: Leaf, text: IndexedText, budget: SearchBudget) -> list[Candidate]:
+    """The place of free text that is most like a value which stands nowhere."""
+    node = leaf.node
+    if not isinstance(node, StringNode) or not isinstance(leaf.value, str) or node.format in (*_FORMATS, *_UNALIKE):
+        return []
+    found = find_similar(text.folded, fold_value(leaf.value), budget=budget)
+    if found is None or text.cuts_cluster(*found[:2]):
+        return []
+    return [Candidate(found[0], found[1], "fuzzy", found[2])]
+
+
+def _places(leaf: Leaf, text: IndexedText, budget: SearchBudget) -> Iterable[Place]:
     node, value = leaf.node, leaf.value
     if isinstance(value, bool) or isinstance(node, BooleanNode):
         return ()
     if isinstance(value, int | float):
-        return _number(Decimal(repr(value)), source, spelled=repr(value))
+        return _number(value, text, budget)
     if isinstance(node, LiteralNode):
-        return _choice(value, source)
-    format_ = node.format if isinstance(node, StringNode) else None
-    formatted = _FORMATS.get(format_ or "")
-    places: Iterable[Candidate] | None = formatted(value, source) if formatted else None
-    if places is not None:
-        return places
-    verbatim = isinstance(node, StringNode) and node.verbatim is not None
-    return _text(value, source, verbatim=verbatim, similar=format_ != "uuid" and format_ != "uri")
+        return _choice(value, text, budget)
+    if not isinstance(node, StringNode):
+        return ()
+    formatted = _FORMATS.get(node.format or "")
+    places = formatted(value, text, budget) if formatted else None
+    return places_of(node, value, text, budget) if places is None else places
 
 
-# -- text
-
-
-def _text(value: str, source: Source, *, verbatim: bool = False, similar: bool = True) -> list[Candidate]:
-    """Free text: the first of several ways of looking that finds something.
-
-    Args:
-        value: The text.
-        source: Where to look.
-        verbatim: Whether it is known to be a copy, so that it may well begin or end within a word or a number.
-        similar: Whether something similar is worth showing.
-    """
-    exact = list(islice(_written(value, source, verbatim=verbatim), MOST_PLACES))
-    if exact and (verbatim or any(not candidate.cost for candidate in exact)):
-        return exact
-    loose = fold_value(value, loose=True)
-    if not verbatim and not any(map(str.isalnum, loose)):
-        return exact
-    found = exact + list(islice(_folded(value, source, verbatim=verbatim), MOST_PLACES))
-    if not found and weight(loose, _SHORT) >= _SHORT - 1:
-        found = list(islice(_folded(value, source, loose=True), MOST_PLACES))
-    found = found or list(_other_forms(value, source))
-    if found or not similar:
-        return found
-    place = find_similar(source.folded, fold_value(value))
-    return [Candidate(place[0], place[1], "fuzzy", place[2])] if place else []
-
-
-def _written(value: str, source: Source, *, verbatim: bool = False) -> Iterator[Candidate]:
-    """Where the text has the value character by character."""
-    value = unicodedata.normalize("NFC", value)
-    if not value or (value.isspace() and not verbatim):
-        return
-    text = source.text
-    start = text.find(value)
-    while start >= 0:
-        end = start + len(value)
-        cost = CUT_CHARACTER * (splits_character(text, start) or splits_character(text, end))
-        cut = _cut(text, start, end)
-        if verbatim or cut != "wrong":
-            yield Candidate(start, end, "exact", cost=cost + CUT_WORD * (cut is not None))
-        start = text.find(value, start + 1)
-
-
-def _folded(value: str, source: Source, *, loose: bool = False, verbatim: bool = False) -> Iterator[Candidate]:
-    """Where the text has the value but for how it is written. `US` is not `us`, though `am` may be `AM`."""
-    view = source.loose if loose else source.folded
-    folded = fold_value(value, loose=loose)
-    cased = len(folded) < _SHORT and not value.islower()
-    for start, end in view.find(folded):
-        cut = _cut(source.text, start, end)
-        if verbatim or not (cut == "wrong" or (cased and source.text[start:end].islower())):
-            yield Candidate(start, end, cost=FOLDED + CUT_WORD * (cut is not None))
-
-
-def _cut(text: str, start: int, end: int) -> str | None:
-    """Whether a place is a part of a longer word (`"part"`), and cannot be meant as such (`"wrong"`)."""
-    edges = [at for at in (start, end) if cuts_word(text, at)]
-    if not edges:
-        return None
-    if end - start < _LONG and any(text[at].isdecimal() for at in edges):
-        return "wrong"
-    return "wrong" if end - start < _SHORT and all(map(word_part, text[start:end])) else "part"
-
-
-def _other_forms(value: str, source: Source) -> Iterable[Candidate]:
-    """Text that spells a date, a number or a telephone number."""
-    if _ISO_DATE.fullmatch(value):
-        return _date(value, source) or ()
-    if _FIGURE.fullmatch(value):
-        number = list(_number(Decimal(value.replace(",", "")), source, spelled=value))
-        if number:
-            return number
-    return _phone(value, source) if _PHONE.fullmatch(value) else ()
-
-
-def _phone(value: str, source: Source) -> Iterator[Candidate]:
-    """The same digits in the same order, grouped in another way."""
-    digits = re.sub("[^0-9]", "", value)
-    pattern = rf"(?<![0-9])[+(]?{_BETWEEN_DIGITS.join(digits)}(?![0-9])"
-    for match in re.finditer(pattern, source.plain):
-        yield Candidate(*match.span())
-
-
-def _choice(value: str, source: Source) -> Iterator[Candidate]:
+def _choice(value: str, text: IndexedText, budget: SearchBudget) -> Iterator[Place]:
     """A word of a `Literal` or an `Enum`: only whole, and a single character only where it stands alone."""
-    text = source.text
     if len(value) == 1:
         if value in "aAiI":
             return
-        for candidate in _written(value, source):
-            sides = text[max(0, candidate.start - 1) : candidate.start] + text[candidate.end : candidate.end + 1]
+        for place in written_places(value, text, budget):
+            sides = text.text[max(0, place.start - 1) : place.start] + text.text[place.end : place.end + 1]
             if not any(map(str.isalnum, sides)):
-                yield candidate
+                yield place
         return
-    exact = [candidate for candidate in _written(value, source) if not candidate.cost]
+    exact = [place for place in written_places(value, text, budget) if not place.cost]
     yield from exact
-    if not exact and len(value) >= _SHORT - 1:
-        yield from (candidate for candidate in _folded(value, source) if candidate.cost <= FOLDED)
+    if not exact and len(value) >= SHORT - 1:
+        yield from (place for place in folded_places(value, text, budget) if place.cost <= FOLDED)
 
 
 # -- other forms
 
 
-def _number(value: Decimal, source: Source, *, spelled: str) -> Iterator[Candidate]:
-    """Numbers of the text; the 5 of 5月1日, 12:05 or 1-800-5-5 is none, the year of a date is."""
-    small = abs(value) < 100 and value == value.to_integral_value()
-    for numeral in source.numbers.get(value, ()):
-        if small and source.within_figures(numeral.start, numeral.end):
-            continue
-        same = source.text[numeral.start : numeral.end] == spelled
-        yield Candidate(numeral.start, numeral.end, "exact" if same else "normalized", cost=numeral.cost)
+def _number(value: float, text: IndexedText, budget: SearchBudget) -> Iterator[Place]:
+    if isinstance(value, int) and abs(value) >= 10**LONGEST_NUMBER:
+        return iter(())
+    return number_places(Decimal(repr(value)), text, spelled=repr(value), budget=budget)
 
 
-def _decimal(value: str, source: Source) -> Iterable[Candidate] | None:
+def _decimal(value: str, text: IndexedText, budget: SearchBudget) -> Iterable[Place] | None:
+    if len(value) > LONGEST_NUMBER:
+        return ()
     try:
-        return _number(Decimal(value), source, spelled=value)
+        return number_places(Decimal(value), text, spelled=value, budget=budget)
     except InvalidOperation:
         return None
 
 
-def _date(value: str, source: Source) -> Iterable[Candidate] | None:
+def _date(value: str, text: IndexedText, budget: SearchBudget) -> Iterable[Place] | None:
     try:
-        day = date.fromisoformat(value)
+        return date_places(date.fromisoformat(value), text, spelled=value, budget=budget)
     except ValueError:
         return None
-    return _day(day, source, spelled=value)
 
 
-def _day(day: date, source: Source, *, spelled: str) -> Iterator[Candidate]:
-    dates = source.dates
-    for start, end in dates.whole.get(day, ()):
-        yield Candidate(start, end, "exact" if source.text[start:end] == spelled else "normalized")
-    yearless = dates.yearless.get((day.month, day.day), ())
-    if yearless and (Decimal(day.year) in source.numbers or any(known.year == day.year for known in dates.whole)):
-        for start, end in yearless:
-            yield Candidate(start, end, cost=YEARLESS)
-
-
-def _time(value: str, source: Source) -> Iterable[Candidate] | None:
+def _time(value: str, text: IndexedText, budget: SearchBudget) -> Iterable[Place] | None:
     try:
-        moment = time.fromisoformat(value)
+        return _clock(time.fromisoformat(value), text, spelled=value, budget=budget)
     except ValueError:
         return None
-    return _clock(moment, source, spelled=value)
 
 
-def _clock(moment: time, source: Source, *, spelled: str) -> Iterator[Candidate]:
-    for start, end in source.times.get(moment.replace(tzinfo=None), ()):
-        after = _with_zone(moment.strftime("%z"), source.plain, end)
-        if after is not None:
-            same = source.text[start:after] == spelled
-            yield Candidate(start, after, "exact" if same else "normalized")
+def _clock(moment: time, text: IndexedText, *, spelled: str, budget: SearchBudget) -> Iterator[Place]:
+    for start, end in text.times.get(moment.replace(tzinfo=None), ()):
+        after = _with_zone(moment.strftime("%z"), text.plain, end)
+        if after is not None and budget.allows_try(len(spelled)) and not text.cuts_cluster(start, after):
+            yield Place(start, after, form_rung(spelled, text, start, after))
 
 
 def _with_zone(offset: str, plain: str, end: int) -> int | None:
@@ -247,50 +148,43 @@ def _with_zone(offset: str, plain: str, end: int) -> int | None:
     return said.end() if offset in ("", zone) else None
 
 
-def _datetime(value: str, source: Source) -> Iterable[Candidate] | None:
+def _datetime(value: str, text: IndexedText, budget: SearchBudget) -> Iterable[Place] | None:
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
         return None
-    days = list(_day(moment.date(), source, spelled=""))
-    times = sorted(_clock(moment.timetz(), source, spelled=""), key=lambda place: place.start)
-    found = [pair for day in days for pair in _beside(day, times, source, spelled=value)]
+    days = list(date_places(moment.date(), text, spelled="", budget=budget))
+    times = sorted(_clock(moment.timetz(), text, spelled="", budget=budget), key=lambda place: place.start)
+    found = [pair for day in days for pair in _beside(day, times, text, spelled=value)]
     return found if found or moment.time() != time(0) else days
 
 
-def _beside(day: Candidate, times: list[Candidate], source: Source, *, spelled: str) -> Iterator[Candidate]:
+def _beside(day: Place, times: list[Place], text: IndexedText, *, spelled: str) -> Iterator[Place]:
     """A date together with the time right before or behind it."""
     at = bisect_left(times, day.start, key=lambda place: place.start)
     for clock in times[max(0, at - 1) : at + 1]:
         first, second = (clock, day) if clock.start < day.start else (day, clock)
-        if first.end <= second.start and _BETWEEN_DATE_AND_TIME.fullmatch(source.plain, first.end, second.start):
-            same = source.text[first.start : second.end] == spelled
-            yield Candidate(first.start, second.end, "exact" if same else "normalized", cost=day.cost)
+        if first.end <= second.start and _BETWEEN_DATE_AND_TIME.fullmatch(text.plain, first.end, second.start):
+            yield Place(first.start, second.end, form_rung(spelled, text, first.start, second.end), day.cost)
 
 
-def _duration(value: str, source: Source) -> Iterable[Candidate] | None:
+def _duration(value: str, text: IndexedText, budget: SearchBudget) -> Iterable[Place] | None:
     try:
         length = _DURATION.validate_python(value)
     except ValidationError:
         return None
-    return [Candidate(start, end) for start, end in source.durations.get(length, ())]
+    return (
+        Place(start, end, Rung.FORM)
+        for start, end in text.durations.get(length, ())
+        if budget.allows_try(len(value)) and not text.cuts_cluster(start, end)
+    )
 
 
-def _uri(value: str, source: Source) -> Iterable[Candidate] | None:
-    """A link, also without the scheme and the closing slash that parsing adds."""
-    bare = re.sub(r"^[A-Za-z][A-Za-z0-9+.\-]*://", "", value)
-    for spelled in (value, value.rstrip("/"), bare, bare.rstrip("/")):
-        found = _text(spelled, source, similar=False) if len(spelled) >= _SHORT else []
-        if found:
-            return found
-    return []
-
-
-_FORMATS: Final[dict[str, Any]] = {
+_Formatted = Callable[[str, IndexedText, SearchBudget], Iterable[Place] | None]
+_FORMATS: Final[dict[str, _Formatted]] = {
     "date": _date,
     "datetime": _datetime,
     "time": _time,
     "duration": _duration,
     "decimal": _decimal,
-    "uri": _uri,
 }

@@ -13,7 +13,6 @@ compared. Knows places, not texts.
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 from typing import Any
@@ -29,6 +28,8 @@ NEAR = 50
 COMPARED, LEAST_COMPARED, WORK = 256, 16, 8192
 """Places of one leaf that are compared; with many leaves, fewer of each."""
 SWEEPS = 2
+ONE_MORE, ONE_LESS = bytes([*range(1, 256), 255]), bytes([0, *range(254), 255])
+"""Translations of bytes that count up and down."""
 
 
 def choose_places(
@@ -49,7 +50,7 @@ def choose_places(
         (leaf for leaf in range(len(leaves)) if places[leaf]),
         key=lambda leaf: (len(best[id(places[leaf])]), -(places[leaf][0].end - places[leaf][0].start), leaf),
     )
-    ranked: list[list[Candidate]] = [list(found) for found in places]
+    ranked: list[list[Candidate]] = [[] for _ in places]
     for sweep in range(SWEEPS):
         for leaf in order:
             if sweep and len(places[leaf]) == 1:
@@ -113,7 +114,8 @@ class _Board:
             for route in routes
         ]
         """For every list around each leaf: the same field of all its items, and the position of this item."""
-        self._held = array("I", bytes(array("I").itemsize * length))
+        self._held = bytearray(length)
+        """How many leaves hold each character, up to 255."""
         self._placed: dict[int, Candidate] = {}
         self._inside: dict[Route, list[tuple[int, int]]] = {}
         self._columns: dict[tuple[Route, Route], list[tuple[int, int]]] = {}
@@ -121,7 +123,7 @@ class _Board:
     def place(self, leaf: int, place: Candidate) -> None:
         """Put a leaf somewhere."""
         self._placed[leaf] = place
-        self._hold(place, 1)
+        self._hold(place, ONE_MORE)
         for part in self._parts[leaf]:
             insort(self._inside.setdefault(part, []), (place.start, place.end))
         for column, index in self._lists[leaf]:
@@ -132,21 +134,25 @@ class _Board:
         place = self._placed.pop(leaf, None)
         if place is None:
             return
-        self._hold(place, -1)
+        self._hold(place, ONE_LESS)
         for part in self._parts[leaf]:
-            self._inside[part].remove((place.start, place.end))
+            _remove(self._inside[part], (place.start, place.end))
         for column, index in self._lists[leaf]:
-            self._columns[column].remove((index, place.start))
+            _remove(self._columns[column], (index, place.start))
 
     def cost(self, leaf: int, place: Candidate) -> float:
         """What it costs to put a leaf somewhere."""
-        cost = place.cost + TAKEN * any(self._held[place.start : place.end])
+        cost = place.cost + TAKEN * (not self._free(place))
         for column, index in self._lists[leaf]:
             placed = self._columns.get(column, ())
             at = bisect_left(placed, (index, 0))
             cost += DISORDER * (at > 0 and place.start < placed[at - 1][1])
             cost += DISORDER * (at < len(placed) and place.start > placed[at][1])
         return cost + self._apart(leaf, place)
+
+    def _free(self, place: Candidate) -> bool:
+        """Tell if no leaf holds any character of a place."""
+        return self._held.count(0, place.start, place.end) == place.end - place.start
 
     def relative(self, leaf: int) -> int | None:
         """Where the leaf's relatives stand, roughly."""
@@ -183,7 +189,9 @@ class _Board:
         at = bisect_left(inside, (place.start, place.end))
         return min(max(0, start - place.end, place.start - end) for start, end in inside[max(0, at - 1) : at + 1])
 
-    def _hold(self, place: Candidate, change: int) -> None:
-        held = self._held
-        for index in range(place.start, place.end):
-            held[index] += change
+    def _hold(self, place: Candidate, change: bytes) -> None:
+        self._held[place.start : place.end] = self._held[place.start : place.end].translate(change)
+
+
+def _remove(ordered: list[tuple[int, int]], item: tuple[int, int]) -> None:
+    del ordered[bisect_left(ordered, item)]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from extractft.errors import ConfigError, InputTooLongError
-from extractft.grounding.characters import splits_character
+from extractft.text import Clusters
 
 __all__ = ["Window", "split_text"]
 
@@ -20,7 +20,7 @@ BOUNDARIES = tuple(
     for pattern in (
         r"\n[^\S\n]*\n\s*|\r\n?[^\S\r\n]*\r\n?\s*",  # paragraphs
         r"\r\n|[\n\r\x0b\x0c\x85\u2028\u2029]",  # lines
-        r"(?:[。！？；…｡]+[”’」』）】》\"')\]]*|[.!?;]++[”’\"')\]]*+(?=\s))\s*",  # sentences
+        r"(?:[。！？；…｡]+[”’」』）】》\"')\]]*|(?<![.!?;])[.!?;]++[”’\"')\]]*+(?=\s))\s*",  # sentences
         r"[，、：—）】」』》]+\s*|[,:)\]](?=\s)\s*|(?<=\s)[-–](?=\s)\s*",  # clauses
         r"\s+",  # words
     )
@@ -86,6 +86,7 @@ class _Splitter:
         self.text = text
         self.size = size
         self.guess = guess
+        self.clusters = Clusters(text)
 
     def end(self, start: int, done: int, limit: int) -> int:
         """Where a window that begins at `start` ends, if possible behind `done`."""
@@ -97,7 +98,7 @@ class _Splitter:
         self.guess = max(1, length)
         end = self._last_boundary(max(done, start + length // 2), farthest)
         while end > start and self.size(text[start:end]) > limit:  # a cut may split one token into several
-            end = self._character_start(end - 1)
+            end = self.clusters.start(end - 1)
         if end <= start:
             raise InputTooLongError(f"expected a limit that holds every character, found one above {limit}", text=text)
         return end
@@ -110,12 +111,11 @@ class _Splitter:
         guess = max(1, round((end - start) * overlap / max(1, self.size(text[start:end]))))
         length = self._reach(lambda n: self.size(text[end - n : end]) <= overlap, guess, end - start - 1)
         low = end - length
-        while splits_character(text, low):
-            low += 1
+        low = self.clusters.end(low)
         middle = low + (end - low) // 2
         for boundary in BOUNDARIES:
             cuts = (match.end() for match in boundary.finditer(text, max(0, low - 2), middle))
-            cut = next((cut for cut in cuts if cut >= low and not splits_character(text, cut)), None)
+            cut = next((cut for cut in cuts if cut >= low and not self.clusters.splits(cut)), None)
             if cut is not None and self.size(text[cut:end]) <= overlap:
                 return cut
         return low if self.size(text[low:end]) <= overlap else end
@@ -143,12 +143,7 @@ class _Splitter:
         text = self.text
         for boundary in BOUNDARIES:
             cuts = [match.end() for match in boundary.finditer(text, low, high)]
-            cuts = [cut for cut in cuts if cut > low and not splits_character(text, cut)]
+            cuts = [cut for cut in cuts if cut > low and not self.clusters.splits(cut)]
             if cuts:
                 return cuts[-1]
-        return self._character_start(high)
-
-    def _character_start(self, at: int) -> int:
-        while splits_character(self.text, at):
-            at -= 1
-        return at
+        return self.clusters.start(high)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from extractft.prompt.chat import ChatRenderer, ChatTokenizer
 from extractft.prompt.language import detect_language
-from extractft.prompt.normalize import NormalizedText, Replacement, is_blank, normalize_text
 from extractft.prompt.system import render_system_prompt
+from extractft.text import NormalizedText, Replacement, is_blank, normalize_text
 
 __all__ = [
     "ChatRenderer",

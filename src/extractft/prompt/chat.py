@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 
 from extractft.errors import PromptError
 from extractft.prompt.codec import TextCodec
-from extractft.prompt.normalize import normalize_text
+from extractft.text import normalize_text
 
 __all__ = ["ChatRenderer", "ChatTokenizer"]
 

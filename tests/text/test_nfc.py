@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extractft.errors import PromptError
-from extractft.prompt import is_blank, normalize_text
+from extractft.text import is_blank, normalize_text
 
 COMPOSING = [
     "e\u0301",  # Latin with an accent

@@ -8,15 +8,17 @@ characters, not values.
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 from typing import Final
 
-from extractft.grounding.characters import splits_character, word_part
+from extractft.text.graphemes import Clusters
+from extractft.text.nfc import normal_form
+from extractft.text.word_boundaries import word_part
 
-__all__ = ["FoldedText", "fold", "fold_value"]
+__all__ = ["FoldedText", "fold", "fold_value", "squeeze"]
 
 EDGES = " .,;:!?·'\"-"
 """What loose folding leaves out at both ends of a value."""
@@ -42,6 +44,7 @@ _VARIANTS: Final = {
 _SAME = {variant: char for char, variants in _VARIANTS.items() for variant in variants}
 _LETTERS = {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"}
 """Letters with strokes have no decomposition; loose folding takes them for their neighbours."""
+_SPACE = re.compile(r"\s")
 _UNLIKE = ("<super>", "<sub>", "<circle>", "<fraction>")
 """Compatibility forms that mean something else: 10² is not 102."""
 
@@ -88,23 +91,13 @@ class FoldedText:
         source: The text that was folded.
         origins: For each character of `text`, the index in `source` of the character that it came from; never
             falling.
+        clusters: The grapheme clusters of `source`.
     """
 
     text: str
     source: str = field(repr=False)
     origins: list[int] = field(repr=False)
-
-    def find(self, folded: str) -> Iterator[tuple[int, int]]:
-        """The places in the source, from left to right, that a folded value stands at; they may overlap.
-
-        A place that begins or ends within a character of the source is none: `s` does not stand in `ß`.
-        """
-        start = self.text.find(folded) if folded else -1
-        while start >= 0:
-            place = self.to_source(start, start + len(folded))
-            if place is not None:
-                yield place
-            start = self.text.find(folded, start + 1)
+    clusters: Clusters = field(repr=False)
 
     def to_source(self, start: int, end: int) -> tuple[int, int] | None:
         """The characters of the source that became `text[start:end]`, or `None` if it cuts through one of them.
@@ -113,26 +106,24 @@ class FoldedText:
             start: First character of a folded piece that is not empty.
             end: Character after the last one.
         """
-        origins, source = self.origins, self.source
+        origins = self.origins
         if start and origins[start - 1] == origins[start]:
             return None
         if end < len(origins) and (origins[end] == origins[end - 1] or unicodedata.combining(self.text[end])):
             return None
-        first, after = origins[start], origins[end - 1] + 1
-        following = origins[end] if end < len(origins) else len(source)
-        while after < following and splits_character(source, after):  # marks that were dropped
-            after += 1
-        if splits_character(source, first) or splits_character(source, after):
-            return None
-        return first, after
+        first = origins[start]
+        after = self.clusters.end(origins[end - 1] + 1)  # with the marks that were dropped
+        following = origins[end] if end < len(origins) else len(self.source)
+        return None if after > following or self.clusters.splits(first) else (first, after)
 
 
-def fold(text: str, *, loose: bool = False) -> FoldedText:
+def fold(text: str, *, loose: bool = False, clusters: Clusters | None = None) -> FoldedText:
     """Fold a text.
 
     Args:
         text: Any text, best in NFC.
         loose: Whether accents are dropped.
+        clusters: The grapheme clusters of the text, if they are known.
     """
     parts = list(map(_FOLDERS[loose].__getitem__, text))
     folded = "".join(parts)
@@ -140,16 +131,22 @@ def fold(text: str, *, loose: bool = False) -> FoldedText:
         origins = list(range(len(text)))
     else:
         origins = list(chain.from_iterable(map(repeat, range(len(parts)), map(len, parts))))
-    return _without_spaces(folded, text, origins)
+    kept_text, kept = _without_spaces(folded, origins)
+    return FoldedText(kept_text, text, kept, clusters or Clusters(text))
+
+
+def squeeze(text: str) -> str:
+    """A text without differences in white space alone: a blank stays between words that need it."""
+    return _without_spaces(_SPACE.sub(" ", text), [])[0]
 
 
 def fold_value(value: str, *, loose: bool = False) -> str:
     """A value in the form in which it is looked up in a folded text."""
-    folded = fold(unicodedata.normalize("NFC", value), loose=loose).text
+    folded = fold(normal_form("NFC", value), loose=loose).text
     return folded.strip(EDGES) if loose else folded
 
 
-def _without_spaces(folded: str, source: str, origins: list[int]) -> FoldedText:
+def _without_spaces(folded: str, origins: list[int]) -> tuple[str, list[int]]:
     """Leave one blank between words that need it, and between numbers and what is set apart from them."""
     pieces: list[str] = []
     kept: list[int] = []
@@ -167,7 +164,7 @@ def _without_spaces(folded: str, source: str, origins: list[int]) -> FoldedText:
         start = folded.find(" ", end)
     pieces.append(folded[done:])
     kept += origins[done:]
-    return FoldedText("".join(pieces), source, kept)
+    return "".join(pieces), kept
 
 
 def _needs_blank(folded: str, start: int, end: int) -> bool:

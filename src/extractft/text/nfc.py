@@ -1,7 +1,12 @@
 """Unicode normalisation with a way back: NFC text and where each of its spans stands in the original.
 
 Tokenizers such as Qwen3's compose their input (NFC), so decomposed text does not survive tokenisation. Everything
-downstream sees the normalised text; spans are reported in the original. Knows characters, not tokens.
+downstream sees the normalised text; spans are reported in the original.
+
+`unicodedata.normalize` sorts runs of combining marks by insertion, in C, where no signal gets in: thousands of marks on
+one letter take seconds, a megabyte of them most of an hour. Unicode's Stream-Safe Text Format (Standard Annex 15)
+bounds such runs at 30 marks. `normal_form` sorts longer ones itself first, so that nothing is refused and the result is
+that of Unicode, in time that grows with the length alone. Knows characters, not tokens.
 """
 
 from __future__ import annotations
@@ -12,13 +17,29 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import groupby
+from typing import Literal
 
 from extractft.errors import PromptError
 
-__all__ = ["NormalizedText", "Replacement", "is_blank", "normalize_text"]
+__all__ = [
+    "NormalizedText",
+    "Replacement",
+    "compose",
+    "is_blank",
+    "normal_form",
+    "normalize_text",
+    "refuse_surrogates",
+]
 
-LAST_COMPOSING_PLANE = 0x20000
-"""Characters from here on never compose with the one before them: planes 2 and up hold ideographs."""
+Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
+
+LAST_MARK = 0x20000
+"""No character from here on is a mark or composes with the one before it: planes 2 and up hold ideographs."""
+COMPATIBILITY_IDEOGRAPHS = range(0x2F800, 0x2FA20)
+"""Those among them that normalisation changes."""
+LONGEST_RUN = 30
+"""Marks in a row that `unicodedata.normalize` may sort: the bound of the Stream-Safe Text Format."""
 INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf"})
 """Control and format characters: NUL, byte order mark, zero-width space and joiners, soft hyphen, bidi marks."""
 INVISIBLE_CHARACTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | {
@@ -93,17 +114,20 @@ def normalize_text(text: str) -> NormalizedText:
     Raises:
         PromptError: The text holds a lone surrogate, which no tokenizer can encode.
     """
-    if text.isascii():
-        return NormalizedText(text)
-    _refuse_surrogates(text)
-    if unicodedata.is_normalized("NFC", text):
+    refuse_surrogates(text)
+    return compose(text)
+
+
+def compose(text: str) -> NormalizedText:
+    """The same for texts that no tokenizer will see: a lone surrogate is taken over."""
+    if text.isascii() or unicodedata.is_normalized("NFC", text):
         return NormalizedText(text)
     pieces: list[str] = []
     replacements: list[Replacement] = []
     shift = kept = 0
-    for group in _group_pattern().finditer(text):
+    for group in _tables().changing.finditer(text):
         source = group.group()
-        target = unicodedata.normalize("NFC", source)
+        target = normal_form("NFC", source)
         if target == source:
             continue
         start, end = group.span()
@@ -113,6 +137,25 @@ def normalize_text(text: str) -> NormalizedText:
         kept = end
     pieces.append(text[kept:])
     return NormalizedText("".join(pieces), tuple(replacements))
+
+
+def normal_form(form: Form, text: str) -> str:
+    """`unicodedata.normalize` in time that grows with the length of the text alone, whatever is in it."""
+    if text.isascii() or unicodedata.is_normalized(form, text):
+        return text
+    if len(text) > LONGEST_RUN:
+        decomposed: Form = "NFKD" if form in ("NFKC", "NFKD") else "NFD"
+        text = _tables().long_run.sub(lambda run: _in_order(decomposed, run[0]), text)
+    return unicodedata.normalize(form, text)
+
+
+def _in_order(form: Form, run: str) -> str:
+    """The characters of a run taken apart, and its marks in Unicode's order."""
+    parts = "".join(unicodedata.normalize(form, char) for char in run)
+    ordered: list[str] = []
+    for _, group in groupby(parts, key=lambda char: unicodedata.combining(char) > 0):
+        ordered += sorted(group, key=unicodedata.combining)
+    return "".join(ordered)
 
 
 def is_blank(text: str) -> bool:
@@ -156,7 +199,10 @@ def _map_span(
     return mapped_start, end - origin[last][1] + image[last][1]
 
 
-def _refuse_surrogates(text: str) -> None:
+def refuse_surrogates(text: str) -> None:
+    """Raise a `PromptError` if the text holds half of a surrogate pair."""
+    if text.isascii():
+        return
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -167,17 +213,43 @@ def _refuse_surrogates(text: str) -> None:
         ) from None
 
 
-@cache
-def _group_pattern() -> re.Pattern[str]:
-    """Matches a character together with everything behind it that may compose with it or be reordered.
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """Expressions made of Python's Unicode database.
 
-    A character opens a group of its own unless it is a combining mark or the second half of a composition (Hangul
-    vowels, some Indic vowel signs). Groups normalise independently (Unicode Standard Annex 15, section 9.1).
+    Attributes:
+        changing: Finds what normalisation may change: a character with everything behind it that may compose with it
+            or be reordered, and characters that change alone. A character opens a group of its own unless it is a
+            combining mark, comes apart into such, or is the second half of a composition (Hangul vowels, some Indic
+            vowel signs). Groups normalise independently (Unicode Standard Annex 15, section 9.1).
+        long_run: Finds a character with more marks behind it than may be sorted by insertion.
     """
-    joining = {chr(c) for c in range(LAST_COMPOSING_PLANE) if unicodedata.combining(chr(c))}
-    for code in range(LAST_COMPOSING_PLANE):
-        parts = unicodedata.decomposition(chr(code)).split()
-        if len(parts) == 2 and not parts[0].startswith("<"):
+
+    changing: re.Pattern[str]
+    long_run: re.Pattern[str]
+
+
+@cache
+def _tables() -> _Tables:
+    marks, joining, alone = set(), set(), set()
+    for code in (*range(LAST_MARK), *COMPATIBILITY_IDEOGRAPHS):
+        char = chr(code)
+        parts = unicodedata.decomposition(char).split()
+        if unicodedata.combining(char):
+            marks.add(char)
+        if not parts or parts[0].startswith("<"):
+            continue
+        if len(parts) == 2:
             joining.add(chr(int(parts[1], 16)))
-    joining |= {chr(c) for c in (*range(0x1161, 0x1176), *range(0x11A8, 0x11C3))}
-    return re.compile(f"(?s:.[{''.join(sorted(joining))}]*)")
+        if unicodedata.combining(unicodedata.normalize("NFD", char)[0]):
+            marks.add(char)
+        if unicodedata.normalize("NFC", char) != char:
+            alone.add(char)
+    joining |= marks | {chr(c) for c in (*range(0x1161, 0x1176), *range(0x11A8, 0x11C3))}
+    members = {
+        name: "".join(sorted(chars)) for name, chars in (("joining", joining), ("alone", alone), ("marks", marks))
+    }
+    return _Tables(
+        changing=re.compile(f"(?s:.[{members['joining']}]+)|[{members['alone']}]"),
+        long_run=re.compile(f"(?s:.[{members['marks']}]{{{LONGEST_RUN},}})"),
+    )

@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, time
+from functools import cached_property
 from typing import Final
 
-from extractft.grounding.numerals import CHINESE_DIGITS, chinese_digits, chinese_number
+from extractft.text.scanners.numerals import CHINESE_DIGITS, chinese_digits, chinese_number
 
 __all__ = ["Dates", "Place", "scan_dates", "scan_times"]
 
@@ -82,7 +83,7 @@ _HOUR_WORD = re.compile(
 _QUARTERS: Final = {"一刻": 15, "半": 30, "三刻": 45}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Dates:
     """The dates of a text.
 
@@ -93,6 +94,11 @@ class Dates:
 
     whole: dict[date, list[Place]] = field(default_factory=dict)
     yearless: dict[tuple[int, int], list[Place]] = field(default_factory=dict)
+
+    @cached_property
+    def years(self) -> frozenset[int]:
+        """The years of all dates that say one."""
+        return frozenset(moment.year for moment in self.whole)
 
     def add(self, year: int | None, month: int, day: int, place: Place) -> None:
         """Take in a date, if it is one."""
@@ -170,7 +176,7 @@ def _figure(token: str | None) -> int | None:
 def _scan_year_last(plain: str, dates: Dates) -> None:
     matches = list(_YEAR_LAST.finditer(plain))
     figures = [(int(match[1]), int(match[3])) for match in matches]
-    slashed = [pair for pair, match in zip(figures, matches, strict=True) if match[2] != "."]
+    slashed = {pair for pair, match in zip(figures, matches, strict=True) if match[2] != "."}
     day_first, month_first = any(a > 12 for a, _ in slashed), any(b > 12 for _, b in slashed)
     decided = day_first != month_first
     for (first, second), match in zip(figures, matches, strict=True):

@@ -13,8 +13,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-from extractft.grounding.characters import word_part
-from extractft.grounding.numerals import (
+from extractft.text.scanners.numerals import (
     CHINESE_DIGITS,
     CHINESE_MYRIADS,
     CHINESE_UNITS,
@@ -22,19 +21,24 @@ from extractft.grounding.numerals import (
     chinese_number,
     english_numbers,
 )
+from extractft.text.word_boundaries import word_part
 
 __all__ = ["Numeral", "plain_digits", "scan_numbers"]
 
+MOST_DIGITS = 64
+"""Digits of a number; what has more is no number that anyone counts with."""
+LARGEST_FACTOR = 10**16
+"""What a number can be multiplied by at most, as by 亿亿: more units in a row are no number."""
 _DIGIT = "".join(CHINESE_DIGITS)
 _BIG = "".join(CHINESE_UNITS) + "".join(CHINESE_MYRIADS)
-_RUN = re.compile(r"(?<![0-9])[0-9](?:[0-9]|[.,'’\u00a0\u202f](?=[0-9]))*")
+_RUN = re.compile(r"(?<![0-9])[0-9](?:[0-9]|[.,'’\u00a0\u202f](?=[0-9]))*+")
 _WHOLE = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _GROUPED = re.compile(
     r"[0-9]{1,3}([,'’\u00a0\u202f])[0-9]{3}(?:\1[0-9]{3})*(?:\.[0-9]+)?|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}"
 )
 _POINTS_GROUP = re.compile(r"[0-9]{1,3}(?:(?:\.[0-9]{3}){2,}(?:,[0-9]+)?|\.[0-9]{3},[0-9]{1,2})")
 _COMMA = re.compile(r"[0-9]+,[0-9]{1,2}")
-_LIST = re.compile(r"[0-9]+(?:,[0-9]+){2,}")
+_LIST = re.compile(r"[0-9]++(?:,[0-9]++){2,}+")
 _EXPONENT = re.compile(r"[eE][-+]?[0-9]{1,3}(?![0-9A-Za-z])")
 _TIMES = re.compile(
     rf"\s?([{_BIG}]+)|([kKMB])(?![A-Za-z0-9])|\s?(hundred|thousand|million|billion|mn|bn)s?\b", re.IGNORECASE
@@ -142,7 +146,7 @@ def _in_digits(plain: str) -> Iterator[Numeral]:
         cost = _attached(plain, start, end)
         readings = list(_readings(match[0]))
         if len(readings) == 1:
-            for numeral in _with_what_follows(plain, Numeral(sign * readings[0][0], begin, end, cost)):
+            for numeral in _with_what_follows(plain, Numeral(_signed(sign, readings[0][0]), begin, end, cost)):
                 done = max(done, numeral.end)
                 yield numeral
         else:
@@ -153,7 +157,10 @@ def _in_digits(plain: str) -> Iterator[Numeral]:
 def _readings(run: str) -> Iterator[tuple[Decimal, int, int]]:
     """What a run of digits, points and commas may say, with the part of it that says so."""
     bare = re.sub(r"['’\u00a0\u202f]", ",", run)
-    if _WHOLE.fullmatch(run):
+    if len(run) > MOST_DIGITS:
+        if _LIST.fullmatch(bare):
+            yield from _listed(run)
+    elif _WHOLE.fullmatch(run):
         yield Decimal(run), 0, len(run)
     elif _GROUPED.fullmatch(run):
         yield Decimal(bare.replace(",", "")), 0, len(run)
@@ -162,8 +169,19 @@ def _readings(run: str) -> Iterator[tuple[Decimal, int, int]]:
     elif _COMMA.fullmatch(run):
         yield Decimal(run.replace(",", ".")), 0, len(run)
     elif _LIST.fullmatch(bare):
-        for match in re.finditer("[0-9]+", run):
+        yield from _listed(run)
+
+
+def _listed(run: str) -> Iterator[tuple[Decimal, int, int]]:
+    """The numbers between the commas of a run."""
+    for match in re.finditer("[0-9]+", run):
+        if len(match[0]) <= MOST_DIGITS:
             yield Decimal(match[0]), *match.span()
+
+
+def _signed(sign: int, number: Decimal) -> Decimal:
+    """The number or its negative, every digit kept: arithmetic on decimals rounds to 28."""
+    return number.copy_negate() if sign < 0 else number
 
 
 def _sign(plain: str, start: int) -> tuple[int, int]:
@@ -220,7 +238,8 @@ def _scaled(plain: str, number: Numeral) -> Numeral | None:
             break
         total, end = total + part * factor, times.end()
         following = _RUN.match(plain, end) if times[1] else None
-        part = Decimal(following[0]) if following and following[0].isdigit() else None
+        counts = following is not None and len(following[0]) <= MOST_DIGITS and following[0].isdigit()
+        part = Decimal(following[0]) if following and counts else None
         if following and part is not None and not _TIMES.match(plain, following.end()):
             break
         end = following.end() if following else end
@@ -233,6 +252,8 @@ def _factor(times: re.Match[str]) -> int | None:
         factor = 1
         for char in chinese:
             factor *= CHINESE_UNITS.get(char) or CHINESE_MYRIADS.get(char) or 0
+            if factor > LARGEST_FACTOR:
+                return None
         return factor or None
     name = (letter or word).lower()
     return None if letter in ("m", "b") else _LETTER_TIMES.get(name) or ENGLISH_WORDS[name]
@@ -278,7 +299,7 @@ def _chinese(plain: str, token: str, start: int) -> Iterator[Numeral]:
         if plain[end : end + 1] in _MINUTES:  # a time of day
             fraction, end = "", start + len(whole)
     value = chinese_number(whole)
-    if value is None:
+    if value is None or len(fraction) > MOST_DIGITS:
         return
     exact = Decimal(value)
     if fraction:
@@ -286,7 +307,7 @@ def _chinese(plain: str, token: str, start: int) -> Iterator[Numeral]:
     if plain[max(0, start - 3) : start] == "百分之":
         yield Numeral(exact / 100, start - 3, end)
     sign, begin = _sign(plain, start)
-    number = Numeral(sign * exact, begin, end, LONE if len(whole) == 1 and not fraction else 0.0)
+    number = Numeral(_signed(sign, exact), begin, end, LONE if len(whole) == 1 and not fraction else 0.0)
     cents = _with_cents(plain, number)
     yield cents or number
 

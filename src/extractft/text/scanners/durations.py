@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
 
-from extractft.grounding.numbers import Numeral
+from extractft.text.scanners.numbers import Numeral
 
 __all__ = ["scan_durations"]
 
@@ -26,7 +26,7 @@ _UNIT = re.compile(
     rf"(?:\s|-)?(?:个|個)?(半)?(?:个|個)?({'|'.join(sorted(_UNITS, key=len, reverse=True))})(?![A-Za-z])(半)?",
     re.IGNORECASE,
 )
-_BETWEEN = re.compile(r"\s*(?:,|and|零|又)?\s*", re.IGNORECASE)
+_BETWEEN = re.compile(r"\s*+(?:,|and|零|又)?+\s*+", re.IGNORECASE)
 _LONGEST = 8 * 10**13
 """Seconds; a little less than what Python can hold."""
 

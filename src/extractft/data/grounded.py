@@ -1,0 +1,47 @@
+"""Which values of a record stand in its text: the one meaning of "ungrounded".
+
+Free text (strings without a format, e-mail addresses, links) is *ungrounded* if it has no place in its text on any rung
+of `extractft.text.Rung`. Choices, truth values, numbers, dates and the like never are: a record has them in a form of
+its own, and they may follow from a text that does not spell them. Used by the check of examples, by the evaluation, and
+by the spans. Knows records and texts; knows no scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from extractft.data.walk import Visit, walk
+from extractft.schema import Node, Schema, StringNode
+from extractft.text import IndexedText, Place, SearchBudget, is_blank, occurrences
+
+__all__ = ["free_texts", "is_free_text", "places_of", "ungrounded_paths"]
+
+FREE_TEXT_FORMATS = (None, "email", "uri")
+
+
+def is_free_text(node: Node) -> bool:
+    """Tell if the values of a node are free text."""
+    return isinstance(node, StringNode) and node.format in FREE_TEXT_FORMATS
+
+
+def free_texts(value: Any, schema: Schema[Any]) -> Iterator[Visit]:
+    """The free texts of a record that say something."""
+    for visit in walk(value, schema):
+        if is_free_text(visit.node) and isinstance(visit.value, str) and not is_blank(visit.value):
+            yield visit
+
+
+def places_of(node: StringNode, value: str, text: IndexedText, budget: SearchBudget | None = None) -> list[Place]:
+    """The places of a string in its text, as its node says; see `extractft.text.occurrences`."""
+    verbatim = node.verbatim is not None
+    return occurrences(value, text, verbatim=verbatim, link=node.format == "uri", budget=budget)
+
+
+def ungrounded_paths(value: Any, schema: Schema[Any], text: IndexedText) -> set[str]:
+    """The paths of the free texts of a record that stand nowhere in its text."""
+    return {
+        visit.path
+        for visit in free_texts(value, schema)
+        if isinstance(visit.node, StringNode) and not places_of(visit.node, visit.value, text)
+    }
