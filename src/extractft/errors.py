@@ -6,6 +6,7 @@ never part of a message: it is an attribute, for those who ask. Knows no other m
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -66,19 +67,24 @@ class RowIssue:
     """One thing that is wrong with a row of data.
 
     Attributes:
-        row: Row number as a person counts: the first row is 1. For JSONL, the line number.
+        row: The number that the row has in its own file: the line of a text file (a header counts, and a row that
+            takes several lines has the number of the first), the row of a spreadsheet. In memory the first row is 1.
         kind: Short machine-readable name, such as `"invalid_output"`.
         message: What is wrong, without quoting the row's text.
         field: Path to the field concerned, empty for the row as a whole.
+        file: Name of the file, if the data is in several.
+        value: What was found. Private data: in no message, unless asked for (`load_examples(show_values=True)`).
     """
 
     row: int
     kind: str
     message: str
     field: str = ""
+    file: str = ""
+    value: Any = dataclasses.field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
-        where = f"row {self.row}, {self.field}" if self.field else f"row {self.row}"
+        where = ", ".join(part for part in (self.file, f"row {self.row}", self.field) if part)
         return f"{where}: {self.message}"
 
 

@@ -19,7 +19,7 @@ import pytest
 from pydantic import AliasChoices, AnyUrl, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from extractft.data import load_examples
-from extractft.data.files import ENDINGS
+from extractft.data.data_paths import ENDINGS
 from extractft.errors import DatasetError
 from extractft.schema import Schema
 
@@ -75,33 +75,29 @@ def test_every_bad_row_is_listed() -> None:
         {"text": "a", "name": "n", "nikc": "x"},
     ]
     error = _refused(rows)
-    assert (
-        _kinds(error)
-        == [
-            (2, "empty_text", ""),
-            (3, "invalid_text", ""),
-            (4, "missing_text", ""),
-            (5, "invalid_text", ""),
-            (6, "invalid_output", "subs.1.amount"),
-            (6, "invalid_output", "subs.2.amount"),
-            (6, "invalid_output", "nick"),
-            (7, "empty_text", ""),
-            (7, "invalid_output", "name"),
-            (8, "invalid_json", ""),
-            (9, "invalid_json", ""),
-            (10, "missing_output", ""),
-            (11, "missing_column", ""),
-            (12, "missing_column", ""),
-            (13, "invalid_row", ""),
-            (14, "invalid_row", ""),
-            (15, "invalid_row", ""),
-            (16, "invalid_output", ""),
-            (17, "unknown_key", "nikc"),
-            (18, "invalid_row", ""),
-            (19, "unknown_key", "nikc"),
-        ]
-        or _kinds(error) == []
-    )
+    assert _kinds(error) == [
+        (2, "empty_text", ""),
+        (3, "invalid_text", ""),
+        (4, "missing_text", ""),
+        (5, "invalid_text", ""),
+        (6, "invalid_output", "subs.1.amount"),
+        (6, "invalid_output", "subs.2.amount"),
+        (6, "invalid_output", "nick"),
+        (7, "empty_text", ""),
+        (7, "invalid_output", "name"),
+        (8, "invalid_json", ""),
+        (9, "invalid_json", ""),
+        (10, "missing_output", ""),
+        (11, "missing_column", ""),
+        (12, "missing_column", ""),
+        (13, "invalid_row", ""),
+        (14, "invalid_row", ""),
+        (15, "invalid_row", ""),
+        (16, "invalid_output", ""),
+        (17, "unknown_key", "nikc"),
+        (18, "invalid_row", ""),
+        (19, "unknown_key", "nikc"),
+    ]
     assert str(error).startswith("the data: 18 of 19 rows cannot be used")
     assert "found only 'body', 'output'" in error.issues[13].message
     assert "Python dict" in error.issues[9].message
@@ -135,24 +131,26 @@ def test_broken_files(tmp_path: Path) -> None:
     good = json.dumps(GOOD).encode() + b"\n"
     cases: list[tuple[Path, str, str]] = [
         (file("a.csv", gb), "line 2 of the file is not UTF-8", "UTF-8"),
-        (file("b.csv", "text,output\n".encode("utf-16")), "found UTF-16", "UTF-8"),
+        (file("b.csv", "text,output\n".encode("utf-16-le")), "found UTF-16", "'utf-16-le'"),
         (file("c.csv", b""), "empty file", ""),
-        (file("d.csv", b"text;name\na;b\n"), "another separator", "commas"),
+        (file("d.csv", b"text;name\na;b\n"), "no column for the fields 'subs', 'nick'", "columns="),
         (file("e.csv", b"text,output,text\na,b,c\n"), "'text'", ""),
-        (file("f.csv", b'text,output\na,b\nc,"d\ne,f\n'), "from row 2 on", "quotes"),
+        (file("f.csv", b'text,output\na,b\nc,"d\ne,f\n'), "from row 3 on", "quotes"),
         (file("g.csv", b"text,output\n"), "found none", ""),
-        (file("h.csv", b"text\tname\n"), "another separator", ".tsv"),
-        (file("i.json", good * 2), "expected JSON", ".jsonl"),
+        (file("h.csv", b"text\tname\n"), "no column for the fields 'subs', 'nick'", "columns="),
+        (file("i.json", b"{" + good), "expected JSON", ".jsonl"),
         (file("j.json", b'{"rows": []}'), "'rows'", ""),
         (file("k.json", b"3"), "found int", ""),
         (file("l.json", b'["\xb0\xa1"]'), "line 1", "UTF-8"),
         (file("m.json", b"[]"), "found none", ""),
-        (file("n.jsonl", b"[\n" + good + b"]\n"), "JSON list", ".json"),
+        (file("n.jsonl", b"[\n" + good + b"\n"), "expected JSON", ".jsonl"),
         (file("o.jsonl", b"\n\n"), "found none", ""),
         (file("p.jsonl.gz", gzip.compress(good)[:-9]), "cut short", ""),
         (file("q.jsonl.gz", good), "broken", ""),
         (file("r.parquet", good), "expected a Parquet file", ""),
-        (file("s.xlsx", good), "unknown file ending .xlsx", ".parquet"),
+        (file("s.xlsx", good), "expected an Excel workbook", "CSV"),
+        (file("s.xls", good), "unknown file ending .xls", "read_excel"),
+        (file("s.ods", good), "unknown file ending .ods", ".parquet"),
         (file("t", good), "unknown file ending (none)", ".jsonl"),
         (tmp_path / "missing.jsonl", "no such file: missing.jsonl", ".jsonl"),
         (tmp_path, "the directory", ".jsonl"),
@@ -170,7 +168,7 @@ def test_every_ending_is_named_in_the_hint(tmp_path: Path) -> None:
 
 def test_rows_of_other_width_are_issues(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("text,output\na,b,c\n\nd\n", encoding="utf-8")
-    assert _kinds(_refused(tmp_path / "rows.csv")) == [(1, "invalid_row", ""), (2, "invalid_row", "")]
+    assert _kinds(_refused(tmp_path / "rows.csv")) == [(2, "invalid_row", ""), (4, "invalid_row", "")]
 
 
 @pytest.mark.parametrize(
@@ -200,7 +198,7 @@ def test_a_table_without_the_columns_is_one_error(tmp_path: Path) -> None:
 
 def test_nested_cells_have_to_be_json(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("text,name,subs,nick\na,n,5 apples,\nb,n,[],\n", encoding="utf-8")
-    assert _kinds(_refused(tmp_path / "rows.csv")) == [(1, "invalid_json", "subs")]
+    assert _kinds(_refused(tmp_path / "rows.csv")) == [(2, "invalid_json", "subs")]
 
 
 class Believing(BaseModel):
@@ -211,11 +209,8 @@ class Believing(BaseModel):
 def test_models_that_ignore_extra_keys_are_believed() -> None:
     schema = Schema.of(Believing)
     assert load_examples([("a", {"more": 1})], schema)[0].output == Believing()
-    assert (
-        _kinds(_refused([("a", {"more": 1, "sub": {"amount": 1, "ammount": 2}})], schema))
-        == [(1, "unknown_key", "sub.ammount")]
-        or True
-    )
+    error = _refused([("a", {"more": 1, "sub": {"amount": 1, "ammount": 2}})], schema)
+    assert _kinds(error) == [(1, "unknown_key", "sub.ammount")]
 
 
 def test_instances_are_validated_again() -> None:

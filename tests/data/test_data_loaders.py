@@ -75,8 +75,6 @@ IN_MEMORY: dict[str, Callable[[], Any]] = {
         {
             "messages": [
                 {"role": "system", "content": "Extract."},
-                {"role": "user", "content": "Ready?"},
-                {"role": "assistant", "content": "Yes."},
                 {"role": "user", "content": t},
                 {"role": "assistant", "content": [{"type": "text", "text": json.dumps(r)}]},
             ]

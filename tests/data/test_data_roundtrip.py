@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from extractft.data import Example, load_examples, write_jsonl
+from extractft.prompt import is_blank
 from extractft.schema import Schema
 
 
@@ -44,7 +45,7 @@ class Record(BaseModel):
 SCHEMA = Schema.of(Record)
 # Blank cells mean absence, so strings with something in them; some with a meaning in one of the formats.
 STRINGS = st.one_of(
-    st.text(min_size=1, max_size=12).filter(str.strip),
+    st.text(min_size=1, max_size=12).filter(lambda text: not is_blank(text)),
     st.sampled_from(
         ["null", "true", "12", "[1]", '{"a": 1}', '"', "a,b\r\nc", "\ufeffx", "NaN", "\\", "🧾", "a\x00b", "nan"]
     ),

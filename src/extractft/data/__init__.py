@@ -2,7 +2,7 @@
 
 from extractft.data.checks import check_examples
 from extractft.data.example import Example
-from extractft.data.loaders import load_examples
+from extractft.data.loaders import LoadedExamples, load_examples, load_numbered_examples
 from extractft.data.report import CheckReport, FieldSummary, Finding
 from extractft.data.split import split_examples, text_key
 from extractft.data.texts import iter_text_rows, iter_texts, write_jsonl
@@ -12,10 +12,12 @@ __all__ = [
     "Example",
     "FieldSummary",
     "Finding",
+    "LoadedExamples",
     "check_examples",
     "iter_text_rows",
     "iter_texts",
     "load_examples",
+    "load_numbered_examples",
     "split_examples",
     "text_key",
     "write_jsonl",

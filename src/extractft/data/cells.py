@@ -6,8 +6,11 @@ record with nulls up to the same keys, and may hold numbers, dates and arrays of
 
 from __future__ import annotations
 
+import dataclasses
+from datetime import datetime, time
 from typing import Any
 
+from pydantic import BaseModel, RootModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from extractft.data.jsontext import JsonProblem, parse_json
@@ -26,11 +29,12 @@ from extractft.schema import (
 
 __all__ = ["cell_value", "drop_padding", "is_missing", "is_plain", "plain"]
 
+NUMPY_TIMES = ("datetime64", "timedelta64")
 PLAIN_TYPES = (str, int, float, bool, type(None))
 
 
 def is_plain(value: Any) -> bool:
-    """Whether a value is what `json.loads` could have returned."""
+    """True if a value is what `json.loads` could have returned."""
     if isinstance(value, dict):
         return all(type(key) is str and is_plain(item) for key, item in value.items())
     if isinstance(value, list):
@@ -39,7 +43,7 @@ def is_plain(value: Any) -> bool:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a value is one of those that tables call missing: null, NaN, NA, NaT."""
+    """True if a value is one of those that tables call missing: null, NaN, NA, NaT."""
     return (
         value is None or (isinstance(value, float) and value != value) or type(value).__name__ in ("NAType", "NaTType")
     )
@@ -57,14 +61,34 @@ def plain(value: Any) -> Any:
         return value
     if isinstance(value, dict):
         return {str(plain(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, RootModel):
+        return plain(value.root)
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
+    if type(value).__name__ in NUMPY_TIMES:  # of nanoseconds, numpy makes integers
+        return plain(value.astype(f"{type(value).__name__}[us]").tolist())
     if hasattr(value, "tolist"):  # numpy arrays and scalars
         return plain(value.tolist())
+    if isinstance(value, datetime) and value.tzinfo is None and value.time() == time():
+        return value.date().isoformat()  # how tables hold dates
+    if hasattr(value, "get_secret_value"):  # shown as stars otherwise
+        return plain(value.get_secret_value())
+    parts = _parts(value)
+    if parts is not None:
+        return {name: plain(part) for name, part in parts.items()}
     try:
         return to_jsonable_python(value, by_alias=False)
     except (PydanticSerializationError, ValueError) as error:
         raise RowProblem.one("invalid_output", f"a {type(value).__name__} has no JSON form") from error
+
+
+def _parts(value: Any) -> dict[str, Any] | None:
+    """The fields of an instance of some class, without what is computed from them; `None` if it has none."""
+    if isinstance(value, BaseModel):
+        return {**{name: getattr(value, name) for name in type(value).model_fields}, **(value.model_extra or {})}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return None
 
 
 def cell_value(cell: str, field: Field, schema: Schema[Any]) -> Any:

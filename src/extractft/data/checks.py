@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, TypeVar
 
+from extractft.data.answer_leaks import answers_in_texts
 from extractft.data.example import Example
 from extractft.data.fieldstats import collect_stats, field_findings, summaries
-from extractft.data.report import CheckReport, Finding, Severity
+from extractft.data.loaders import parsed_examples
+from extractft.data.placeholders import placeholder_findings
+from extractft.data.report import CheckReport, Finding, Severity, Split
 from extractft.data.split import text_key
 from extractft.schema import Schema
 
@@ -15,7 +18,6 @@ __all__ = ["check_examples"]
 
 T = TypeVar("T")
 
-Split = Literal["train", "eval"]
 FEW = 20
 ORDER: dict[Severity, int] = {"error": 0, "warning": 1, "info": 2}
 
@@ -43,6 +45,8 @@ def check_examples(
     | `conflict` | warning | same text, different outputs: at most one of them can be learned |
     | `leak` | warning | the text stands in training and held-out rows |
     | `near_leak` | info | so it does but for punctuation and blanks |
+    | `answer_in_text` | error, warning | the text holds its own output as JSON; a warning if few rows do |
+    | `placeholder` | warning | free texts of a field, or whole texts, are words for absence: NULL, N/A, 无 |
     | `ungrounded` | warning, info | free texts of a field stand nowhere in their text; info if most do not |
     | `could_be_verbatim` | info | all free texts of a field are copied: it could be marked `Verbatim` |
     | `blank_string` | warning | empty strings in a field |
@@ -53,17 +57,22 @@ def check_examples(
     | `few_examples` | info | fewer than 20 training rows |
 
     Args:
-        train: Training examples; rows are counted from 1 in their order.
+        train: Training examples; rows are counted from 1 in their order. Outputs may be given as dicts, JSON strings
+            or instances of another class, as in `load_examples`.
         schema: What the outputs are.
         eval_examples: Held-out examples.
         token_count: Length of an example in tokens, prompt and answer together.
         max_length: The most tokens a row may have; needs `token_count`.
-        accepts: Whether the grammar accepts a canonical JSON text.
+        accepts: True if the grammar accepts a canonical JSON text.
         overlong: What training does with rows that are too long.
 
     Returns:
         The findings, errors first.
+
+    Raises:
+        DatasetError: An output is none that the schema takes.
     """
+    train, eval_examples = parsed_examples(train, schema), parsed_examples(eval_examples, schema)
     stats = collect_stats(train, schema)
     findings: list[Finding] = []
     splits: tuple[tuple[Split, Sequence[Example[T]]], ...] = (("train", train), ("eval", eval_examples))
@@ -73,6 +82,8 @@ def check_examples(
         if token_count is not None and max_length is not None:
             findings.extend(_too_long(split, examples, token_count, max_length, overlong))
         findings.extend(_repeats(split, examples, schema))
+        findings.extend(answers_in_texts(split, examples, schema))
+        findings.extend(placeholder_findings(split, examples, schema))
     findings.extend(_leaks(train, eval_examples))
     findings.extend(field_findings(stats))
     if len(train) < FEW:

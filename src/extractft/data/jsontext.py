@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-__all__ = ["JsonProblem", "column_list", "parse_json", "shown_name"]
+from extractft.data.column_names import shown_name
 
-LONGEST_NAME = 40
-MOST_NAMES = 20
+__all__ = ["JsonProblem", "parse_json", "unwrapped_answer", "without_thinking"]
+
+FENCE = "```"
+THINK_START, THINK_END = "<think>", "</think>"
 
 
 class JsonProblem(ValueError):
@@ -49,14 +51,20 @@ def _refuse_constant(name: str) -> Any:
     raise JsonProblem(f"{name} is not JSON")
 
 
-def shown_name(name: object) -> str:
-    """A key or column name for a message; a long one may be data gone astray, so only its length is told."""
-    text = str(name)
-    return repr(text) if len(text) <= LONGEST_NAME and text.isprintable() else f"<{len(text)} characters>"
+def unwrapped_answer(text: str) -> str:
+    """What a language model wrote, without a think block before it and the code fence around it."""
+    answer = without_thinking(text).strip()
+    if len(answer) < 2 * len(FENCE) or not (answer.startswith(FENCE) and answer.endswith(FENCE)):
+        return answer
+    inner = answer[len(FENCE) : -len(FENCE)]
+    language, line_end, rest = inner.partition("\n")
+    return (rest if line_end and (not language.strip() or language.strip().isalnum()) else inner).strip()
 
 
-def column_list(names: Any) -> str:
-    """Some column names for a message, in their order."""
-    shown = [shown_name(name) for name in names]
-    more = [f"and {len(shown) - MOST_NAMES} more"] if len(shown) > MOST_NAMES else []
-    return ", ".join([*shown[:MOST_NAMES], *more]) or "nothing"
+def without_thinking(text: str) -> str:
+    """A turn of a language model without the think block that it begins with."""
+    _, opened, rest = text.partition(THINK_START)
+    if not opened or text.lstrip()[: len(THINK_START)] != THINK_START:
+        return text
+    _, closed, answer = rest.partition(THINK_END)
+    return answer.lstrip() if closed else text

@@ -1,27 +1,31 @@
 """Which part of a raw row is the text and which is the output. Knows the shapes rows come in, parses no output.
 
 Rows are pairs, mappings with `text` and `output`, mappings with a column for each field of the schema, instruction
-rows (`instruction`, `input`, `output`) or chats (`messages`). System prompts in them are left aside: the prompt is
-made from the schema.
+rows (`instruction`, `input`, `output`), chats (`messages`, `conversations`) or `prompt` and `completion`. System
+prompts in them are left aside: the prompt is made from the schema.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from extractft.data.cells import cell_value, plain
+from extractft.data.chats import chat_column, chat_parts
+from extractft.data.column_names import closest_name, name_list, shown_name, table_columns
 from extractft.data.example import Example
-from extractft.data.jsontext import column_list, shown_name
-from extractft.data.row import RowProblem
+from extractft.data.instructions import Instructions
+from extractft.data.row import Row, RowProblem
 from extractft.data.source import Source
 from extractft.data.walk import takes_null
 from extractft.errors import DatasetError
+from extractft.prompt import is_blank
 from extractft.schema import Field, ObjectNode, Schema
 
 __all__ = ["Layout"]
 
 Parts = tuple[Any, Any]
+Reader = Callable[[Mapping[str, Any], int], Parts]
 
 
 class Layout:
@@ -31,17 +35,27 @@ class Layout:
         schema: What the outputs will be.
         source: Where the rows come from.
         columns: Our names (`text`, `output`, a field's key or name) to the names that the rows have.
+        instructions: Takes instruction rows apart; one for all sources of a data set.
 
     Raises:
         DatasetError: `columns` maps a name that is none of ours.
     """
 
-    def __init__(self, schema: Schema[Any], source: Source, columns: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        schema: Schema[Any],
+        source: Source,
+        columns: Mapping[str, str] | None = None,
+        instructions: Instructions | None = None,
+    ) -> None:
         self.schema = schema
         self.kind = source.kind
+        self.name = source.name
         self.columns = dict(columns or {})
+        self.instructions = instructions or Instructions()
         root = schema.resolve(schema.tree)
         self.fields: tuple[Field, ...] = root.fields if isinstance(root, ObjectNode) else ()
+        self.field_names = {field.key for field in self.fields} | {field.name for field in self.fields}
         self._check_names()
         self.text = self.columns.get("text", "text")
         self.output = self.columns.get("output", "output")
@@ -50,10 +64,12 @@ class Layout:
             self._check_table(source.name, source.columns)
 
     def _check_names(self) -> None:
-        names = {"text", "output"} | {field.key for field in self.fields} | {field.name for field in self.fields}
+        names = {"text", "output"} | self.field_names
         unknown = [name for name in self.columns if name not in names]
         if unknown:
-            raise DatasetError(f"columns maps {column_list(unknown)}, expected only {column_list(sorted(names))}").hint(
+            meant = closest_name(unknown[0], names)
+            problem = f"columns maps {name_list(unknown)}, expected only {name_list(sorted(names))}"
+            raise DatasetError(f"{problem}; is {shown_name(meant)} meant?" if meant else problem).hint(
                 'The direction is our name -> your column: columns={"text": "complaint"}.'
             )
         if "output" in self.columns and len(self.columns) > 1 + ("text" in self.columns):
@@ -67,61 +83,86 @@ class Layout:
             if reader == self._flat:
                 self._check_field_columns(columns)
         except RowProblem as problem:
-            raise DatasetError(f"{name}: {problem.problems[0][1]}").hint(
+            raise DatasetError(f"{name}: {problem.problems[0].message}").hint(
                 'Map the columns, our name -> yours: columns={"text": "complaint", "output": "label"}.'
             ) from problem
 
-    def split(self, row: Any) -> Parts:
+    def split(self, row: Row) -> Parts:
         """The text and the raw output of a row.
 
         Raises:
             RowProblem: The row has no such shape.
         """
-        if isinstance(row, Example):
-            return row.text, row.output
-        if isinstance(row, Mapping):
-            return self._reader(row)(row)
-        if isinstance(row, tuple | list) and len(row) == 2:
-            return row[0], row[1]
-        found = f"{len(row)} items" if isinstance(row, tuple | list) else f"a {type(row).__name__}"
+        value = row.value
+        if isinstance(value, Example):
+            return value.text, value.output
+        if isinstance(value, Mapping):
+            return self._reader(value)(value, row.number)
+        if isinstance(value, tuple | list) and len(value) == 2:
+            return value[0], value[1]
+        found = f"{len(value)} items" if isinstance(value, tuple | list) else f"a {type(value).__name__}"
         raise RowProblem.one("invalid_row", f"expected text and output as a pair or a mapping, found {found}")
 
-    def _reader(self, names: Iterable[str]) -> Callable[[Mapping[str, Any]], Parts]:
+    def _reader(self, columns: Iterable[str]) -> Reader:
         """The method that reads rows with these column names."""
-        names = list(names)
-        if "text" not in self.columns and "text" not in names:
-            if "messages" in names:
-                return self._chat
-            if "instruction" in names and self.output in names:
-                return self._instruction
+        names = dict.fromkeys(columns)
+        has_output = self.output in names and not self.mapped_fields
+        has_fields = "output" not in self.columns and any(self._column(field, names) for field in self.fields)
+        other = None if "text" in self.columns else self._other_format(names, has_record=has_output or has_fields)
+        if other is not None:
+            return other
         if self.text not in names:
             raise self._missing(self.text, names)
-        if self.output in names and not self.mapped_fields:
+        if has_output:
             return self._pair
-        if "output" not in self.columns and any(self._column(field, names) for field in self.fields):
+        if has_fields:
             return self._flat
         raise self._missing(self.output, names)
 
-    @staticmethod
-    def _missing(column: str, names: list[str]) -> RowProblem:
-        return RowProblem.one("missing_column", f"expected {shown_name(column)}, found only {column_list(names)}")
+    def _other_format(self, names: Collection[str], *, has_record: bool) -> Reader | None:
+        """The method for chats and instruction rows, `None` if the row is neither.
 
-    def _column(self, field: Field, names: Iterable[str]) -> str | None:
+        A `text` beside them is usually the whole prompt, rendered from them together with the answer.
+        """
+        has_text = "text" in names
+        if chat_column(names) and not (has_text and has_record):
+            return self._chat
+        if self.output in names and not self.mapped_fields and not self.field_names & {"instruction", "input"}:
+            given = {"instruction", "input"}.intersection(names)
+            if len(given) == 2 or (given and not has_text):
+                return self._instruction
+        if not has_text and not has_record and {"prompt", "completion"} <= set(names):
+            return self._completion
+        return None
+
+    def _missing(self, column: str, names: Collection[str]) -> RowProblem:
+        meant = closest_name(column, names)
+        expected = f"expected {shown_name(column)}, found only {table_columns(names, self._familiar())}"
+        return RowProblem.one("missing_column", f"{expected}; is {shown_name(meant)} it?" if meant else expected)
+
+    def _familiar(self) -> set[str]:
+        return {*self.field_names, *self.columns.values()}
+
+    def _column(self, field: Field, names: Collection[str]) -> str | None:
         """The column of a field, `None` if there is none. The text's column belongs to the text."""
         mapped = self.columns.get(field.key) or self.columns.get(field.name)
         wanted = (mapped,) if mapped else (field.key, field.name)
         return next((name for name in wanted if name in names and name != self.text), None)
 
     def _check_field_columns(self, columns: Sequence[str]) -> None:
-        without = [field.key for field in self.fields if self._column(field, columns) is None]
+        names = dict.fromkeys(columns)
+        without = [field.key for field in self.fields if self._column(field, names) is None]
         if without:
-            message = f"no column for the fields {column_list(without)}, found only {column_list(columns)}"
-            raise RowProblem.one("missing_column", message)
+            found = f"found only {table_columns(columns, self._familiar())}"
+            used = {self.text, *(self._column(field, names) for field in self.fields)}
+            meant = closest_name(without[0], (name for name in columns if name not in used))
+            ask = f"; is {shown_name(meant)} the column of {shown_name(without[0])}?" if meant else ""
+            raise RowProblem.one("missing_column", f"no column for the fields {name_list(without)}, {found}{ask}")
 
-    def _pair(self, row: Mapping[str, Any]) -> Parts:
+    def _pair(self, row: Mapping[str, Any], _: int) -> Parts:
         return row[self.text], row[self.output]
 
-    def _flat(self, row: Mapping[str, Any]) -> Parts:
+    def _flat(self, row: Mapping[str, Any], _: int) -> Parts:
         """A column for each field. Other columns of a table are left aside; other keys of an object are not."""
         record: dict[str, Any] = {}
         used = {self.text}
@@ -142,34 +183,26 @@ class Layout:
     def _from_cell(self, value: Any, field: Field) -> Any:
         if self.kind == "table":
             value = plain(value)
-        elif not value.strip():
+        elif is_blank(value):
             return None
         return cell_value(value, field, self.schema) if isinstance(value, str) else value
 
     def _keeps_null(self, field: Field) -> bool:
-        """Whether nothing means null, not that the key is not there. A blank cell is null only if it must be."""
+        """True if nothing means null rather than a missing key. A blank cell is null only if it must be."""
         if self.kind == "objects":
             return True
         return (field.required or self.kind == "table") and takes_null(field.node, self.schema)
 
-    def _instruction(self, row: Mapping[str, Any]) -> Parts:
-        given = row.get("input")
-        return given if isinstance(given, str) and given.strip() else row["instruction"], row[self.output]
+    def _instruction(self, row: Mapping[str, Any], number: int) -> Parts:
+        output = row[self.output]
+        return self.instructions.text(row, output, number, self.name), output
 
-    def _chat(self, row: Mapping[str, Any]) -> Parts:
-        turns = plain(row["messages"])
-        if not isinstance(turns, list) or not all(isinstance(turn, Mapping) for turn in turns):
-            raise RowProblem.one("invalid_row", "expected messages to be a list of role and content")
-        answer = max((i for i, turn in enumerate(turns) if turn.get("role") == "assistant"), default=-1)
-        asked = max((i for i, turn in enumerate(turns[: max(answer, 0)]) if turn.get("role") == "user"), default=-1)
-        if asked < 0:
-            raise RowProblem.one("invalid_row", "expected a user turn and after it an assistant turn in messages")
-        return _content(turns[asked]), _content(turns[answer])
+    def _chat(self, row: Mapping[str, Any], _: int) -> Parts:
+        column = chat_column(row)
+        return chat_parts(row[column] if column else [])
 
-
-def _content(turn: Mapping[str, Any]) -> Any:
-    """The text of a turn, written as a string or as parts."""
-    content = turn.get("content")
-    if isinstance(content, list) and all(isinstance(part, Mapping) for part in content):
-        return "".join(str(part.get("text") or "") for part in content)
-    return content
+    def _completion(self, row: Mapping[str, Any], _: int) -> Parts:
+        prompt, completion = plain(row["prompt"]), plain(row["completion"])
+        if isinstance(prompt, list) and isinstance(completion, list):
+            return chat_parts(prompt, completion)
+        return prompt, completion

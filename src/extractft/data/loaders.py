@@ -2,46 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
 
 from extractft.data.cells import is_missing
 from extractft.data.example import Example
+from extractft.data.instructions import Instructions
 from extractft.data.layout import Layout
 from extractft.data.parsing import OutputParser
-from extractft.data.row import Row, RowIssue, RowProblem
-from extractft.data.source import open_source
+from extractft.data.row import Problem, Row, RowIssue, RowProblem
+from extractft.data.source import Source, open_sources
 from extractft.errors import DatasetError
+from extractft.prompt import is_blank
 from extractft.schema import Schema
 
-__all__ = ["load_examples", "valid_text"]
+__all__ = ["LoadedExamples", "load_examples", "load_numbered_examples", "parsed_examples", "valid_text"]
 
 T = TypeVar("T")
 
 HINTS = {
     "missing_column": 'Map the columns, our name -> yours: columns={"text": "complaint", "output": "label"}.',
+    "ambiguous_text": 'Say which it is: columns={"text": "input"} or columns={"text": "text"}.',
     "unknown_key": 'Correct or remove the keys, or say extra="ignore" in the config of the model.',
-    "encoding": "Save the file as UTF-8.",
+    "encoding": 'Say the encoding: load_examples(path, schema, encoding="gb18030"), on the command line --encoding '
+    "gb18030; or save the file as UTF-8.",
 }
+NUMBERS_HINT = "Numbers where text is expected: read the file with dtype=str, or pass its path."
 
 
-def load_examples(data: Any, schema: Schema[T], *, columns: Mapping[str, str] | None = None) -> list[Example[T]]:
+@dataclass(slots=True)
+class LoadedExamples(Generic[T]):
+    """Examples and where they stood.
+
+    Attributes:
+        examples: In their order.
+        numbers: Of each, its row number: that of its own file (see `RowIssue.row`), or counted through from 1 if the
+            data is in several files.
+    """
+
+    examples: list[Example[T]] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+
+
+def load_examples(
+    data: Any,
+    schema: Schema[T],
+    *,
+    columns: Mapping[str, str] | None = None,
+    encoding: str | None = None,
+    show_values: bool = False,
+) -> list[Example[T]]:
     """Read examples, all of them or none.
 
     Args:
         data: One of
 
             - rows: `Example`s, `(text, output)` pairs or mappings, in any iterable;
-            - a path to `.jsonl`, `.ndjson`, `.json` (a list, or `{"data": [...]}`), `.csv`, `.tsv` (all also `.gz`)
-              or `.parquet`;
+            - a path to `.jsonl`, `.ndjson`, `.json` (a list, or `{"data": [...]}`), `.csv`, `.tsv` (all also `.gz`),
+              `.parquet` or `.xlsx`; a folder of such files, a pattern (`"data/*.jsonl"`), or a list of these;
             - a `datasets.Dataset`, a pandas or polars `DataFrame`, a pyarrow `Table`.
 
             An output is an instance, a JSON-able value or a JSON string. A mapping has the keys `text` and `output`,
-            or `text` and the fields of the schema, or `instruction`, `input` and `output` (the text is the input, or
-            the instruction where the input is empty), or `messages` (the last assistant turn and the user turn before
-            it). In CSV, a blank cell is an absent value, and nested values are written as JSON.
+            or `text` and the fields of the schema; or `instruction`, `input` and `output` (the text is the input, or
+            the instruction where the input is empty and the instruction is not that of other rows); or `messages` or
+            `conversations` with one user turn and one assistant turn; or `prompt` and `completion`. In CSV and Excel
+            files, a blank cell is an absent value, and nested values are written as JSON.
         schema: What the outputs have to be.
         columns: Our name (`text`, `output`, a field) to the name it has in `data`: `{"text": "complaint"}`.
+        encoding: How text files are written, such as `"gb18030"`; UTF-8 if not given. A byte order mark overrules it.
+        show_values: Let messages quote what was found in bad rows. It is in `.issues[i].value` in any case.
 
     Returns:
         The examples in their order, texts exactly as they were given.
@@ -49,42 +79,120 @@ def load_examples(data: Any, schema: Schema[T], *, columns: Mapping[str, str] | 
     Raises:
         DatasetError: No rows, or bad ones; `.issues` lists every bad row. A key that the schema does not know makes a
             row bad (its label would vanish), unless the model sets `extra` to `ignore` or `allow` itself.
-        MissingDependencyError: A Parquet file without pyarrow.
+        MissingDependencyError: A Parquet file without pyarrow, an Excel file without openpyxl.
     """
-    source = open_source(data)
-    layout = Layout(schema, source, columns)
-    parser = OutputParser(schema, padded=source.kind == "table")
-    examples: list[Example[T]] = []
-    issues: list[RowIssue] = []
-    for row in source.rows:
-        if isinstance(row, RowIssue):
-            issues.append(row)
-            continue
+    loaded = load_numbered_examples(data, schema, columns=columns, encoding=encoding, show_values=show_values)
+    return loaded.examples
+
+
+def load_numbered_examples(
+    data: Any,
+    schema: Schema[T],
+    *,
+    columns: Mapping[str, str] | None = None,
+    encoding: str | None = None,
+    show_values: bool = False,
+) -> LoadedExamples[T]:
+    """The same as `load_examples`, with the number of each row in the user's data."""
+    loader = _Loader(schema, columns, show_values=show_values)
+    for source in open_sources(data, encoding):
+        loader.read(source)
+    return loader.result()
+
+
+def parsed_examples(examples: Iterable[Example[Any]], schema: Schema[T]) -> list[Example[T]]:
+    """Examples whose outputs are instances, made of dicts, JSON strings or instances of another class if need be.
+
+    Raises:
+        DatasetError: An output is none that the schema takes; all are in `.issues`.
+    """
+    loader = _Loader(schema, None, any_text=True)
+    loader.read(Source(Row(number, example) for number, example in enumerate(examples, 1)))
+    return loader.result(may_be_empty=True).examples
+
+
+class _Loader(Generic[T]):
+    """Collects examples and issues from one source after another."""
+
+    def __init__(
+        self,
+        schema: Schema[T],
+        columns: Mapping[str, str] | None,
+        *,
+        show_values: bool = False,
+        any_text: bool = False,
+    ) -> None:
+        self.schema, self.columns = schema, columns
+        self.show_values, self.any_text = show_values, any_text
+        self.sources: list[Source] = []
+        self.loaded: LoadedExamples[T] = LoadedExamples()
+        self.issues: list[RowIssue] = []
+        self.instructions = Instructions()
+
+    def read(self, source: Source) -> None:
+        """Take the rows of a source."""
+        self.sources.append(source)
+        layout = Layout(self.schema, source, self.columns, self.instructions)
+        parser = OutputParser(self.schema, padded=source.kind == "table", show_values=self.show_values)
+        for row in source.rows:
+            if isinstance(row, RowIssue):
+                self.issues.append(replace(row, file=source.name))
+                continue
+            try:
+                self.loaded.examples.append(self._example(row, layout, parser))
+                self.loaded.numbers.append(row.number)
+            except RowProblem as problem:
+                self.issues += problem.issues(row.number, file=source.name, show_values=self.show_values)
+
+    def _example(self, row: Row, layout: Layout, parser: OutputParser[T]) -> Example[T]:
+        problems: list[Problem] = []
         try:
-            examples.append(_example(row, layout, parser))
+            text, raw = layout.split(row)
+        except RecursionError as error:
+            raise RowProblem.one("invalid_row", "nested too deeply to read") from error
+        try:
+            text = text if self.any_text else valid_text(text)
         except RowProblem as problem:
-            issues.extend(problem.issues(row.number))
-    if issues:
-        raise _refusal(source.name, issues, len(examples))
-    if not examples:
-        raise DatasetError(f"{source.name}: expected at least one example, found none")
-    return examples
+            problems.extend(problem.problems)
+        try:
+            output = parser.parse(raw)
+        except RowProblem as problem:
+            problems.extend(problem.problems)
+        if problems:
+            raise RowProblem(problems)
+        same = isinstance(row.value, Example) and row.value.output is output and row.value.text is text
+        return row.value if same else Example(text, output)
 
+    def result(self, *, may_be_empty: bool = False) -> LoadedExamples[T]:
+        """The examples of all sources.
 
-def _example(row: Row, layout: Layout, parser: OutputParser[T]) -> Example[T]:
-    text, raw = layout.split(row.value)
-    problems: list[tuple[str, str, str]] = []
-    try:
-        text = valid_text(text)
-    except RowProblem as problem:
-        problems.extend(problem.problems)
-    try:
-        output = parser.parse(raw)
-    except RowProblem as problem:
-        problems.extend(problem.problems)
-    if problems:
-        raise RowProblem(problems)
-    return row.value if isinstance(row.value, Example) else Example(text, output)
+        Raises:
+            DatasetError: Rows were bad, or there were none.
+        """
+        several = len(self.sources) > 1
+        name = f"{len(self.sources)} files" if several else self.sources[0].name
+        issues = [*self.issues, *self.instructions.issues()]
+        if issues:
+            bad = {(issue.file, issue.row) for issue in issues}
+            total = len(self.loaded.examples) + len({(issue.file, issue.row) for issue in self.issues})
+            named = issues if several else [replace(issue, file="") for issue in issues]
+            raise self._refusal(name, named, len(bad), total)
+        if not self.loaded.examples and not may_be_empty:
+            raise DatasetError(f"{name}: expected at least one example, found none")
+        if several:
+            self.loaded.numbers = list(range(1, len(self.loaded.examples) + 1))
+        return self.loaded
+
+    def _refusal(self, name: str, issues: Sequence[RowIssue], bad: int, total: int) -> DatasetError:
+        error = DatasetError(f"{name}: {bad} of {total} rows cannot be used", issues=issues)
+        kinds = {issue.kind for issue in issues}
+        for kind, hint in HINTS.items():
+            if kind in kinds:
+                error.hint(hint)
+        tables = any(source.kind == "table" for source in self.sources)
+        if tables and any(isinstance(issue.value, int | float) and "valid string" in issue.message for issue in issues):
+            error.hint(NUMBERS_HINT)
+        return error
 
 
 def valid_text(text: Any) -> str:
@@ -96,21 +204,12 @@ def valid_text(text: Any) -> str:
     if is_missing(text):
         raise RowProblem.one("missing_text", "the text is missing")
     if not isinstance(text, str):
-        raise RowProblem.one("invalid_text", f"expected the text as a string, found {type(text).__name__}")
-    if not text.strip():
-        raise RowProblem.one("empty_text", "the text is empty")
+        raise RowProblem.one("invalid_text", f"expected the text as a string, found {type(text).__name__}", "", text)
+    if is_blank(text):
+        raise RowProblem.one("empty_text", "the text is empty: nothing but blanks or invisible characters", "", text)
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        problem = RowProblem.one("invalid_text", "expected valid Unicode, found half of a surrogate pair")
-        raise problem from error
-    return text
-
-
-def _refusal(name: str, issues: Sequence[RowIssue], good: int) -> DatasetError:
-    bad = len({issue.row for issue in issues})
-    error = DatasetError(f"{name}: {bad} of {bad + good} rows cannot be used", issues=issues)
-    for kind, hint in HINTS.items():
-        if any(issue.kind == kind for issue in issues):
-            error.hint(hint)
-    return error
+        message = "expected valid Unicode, found half of a surrogate pair"
+        raise RowProblem.one("invalid_text", message, "", text) from error
+    return text if type(text) is str else str(text)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache, partial
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from extractft.data.cells import drop_padding, is_plain, plain
-from extractft.data.jsontext import JsonProblem, parse_json
+from extractft.data.jsontext import JsonProblem, parse_json, unwrapped_answer
 from extractft.data.row import RowProblem
 from extractft.data.walk import options_of
 from extractft.data.wording import ErrorDescriber
@@ -26,10 +28,11 @@ class OutputParser(Generic[T]):
 
     Args:
         schema: What they have to be.
-        padded: Whether they come from a typed table, which pads records with nulls.
+        padded: True if they come from a typed table, which pads records with nulls.
+        show_values: True if messages may repeat the words of the schema's own validators.
     """
 
-    def __init__(self, schema: Schema[T], *, padded: bool = False) -> None:
+    def __init__(self, schema: Schema[T], *, padded: bool = False, show_values: bool = False) -> None:
         self.schema = schema
         self.padded = padded
         self._takes_text = any(
@@ -37,7 +40,7 @@ class OutputParser(Generic[T]):
             or (isinstance(option, LiteralNode) and any(isinstance(value, str) for value in option.values))
             for option in options_of(schema.tree, schema)
         )
-        self._describer = ErrorDescriber(schema)
+        self._describer = ErrorDescriber(schema, show_values=show_values)
 
     def parse(self, raw: Any) -> T:
         """The instance that `raw` stands for.
@@ -51,6 +54,17 @@ class OutputParser(Generic[T]):
         Raises:
             RowProblem: `raw` is not valid; every problem is listed.
         """
+        try:
+            return self._parsed(raw)
+        except (RowProblem, MemoryError):
+            raise
+        except RecursionError as error:
+            raise RowProblem.one("invalid_output", "nested too deeply to read") from error
+        except Exception as error:  # the schema's own validators may raise anything
+            message = f"a validator of the schema failed with {type(error).__name__}"
+            raise RowProblem.one("invalid_output", message, "", raw) from error
+
+    def _parsed(self, raw: Any) -> T:
         if self._is_instance(raw):
             return self._checked(raw)
         if isinstance(raw, str) and not self._takes_text:
@@ -81,8 +95,7 @@ class OutputParser(Generic[T]):
             self.schema.canonical_json(instance)
         except SchemaError as error:
             message = f"not a valid {self.schema.name}, or one that changes when it is written and parsed back"
-            field = self._describer.shown_path(error.path)
-            raise RowProblem.one("invalid_output", message, field) from error
+            raise RowProblem.one("invalid_output", message, self._describer.shown_path(error.path), instance) from error
         return instance
 
     @staticmethod
@@ -92,7 +105,11 @@ class OutputParser(Generic[T]):
         try:
             return parse_json(raw)
         except JsonProblem as problem:
-            raise RowProblem.one("invalid_json", f"the output: {problem}") from problem
+            answer = unwrapped_answer(raw)
+            if answer != raw:
+                with suppress(JsonProblem):
+                    return parse_json(answer)
+            raise RowProblem.one("invalid_json", f"the output: {problem}", "", raw) from problem
 
     def _from_python(self, raw: Any) -> T | None:
         """The instance that pydantic makes of Python objects, `None` if it makes none."""
@@ -108,23 +125,24 @@ class OutputParser(Generic[T]):
         except ValidationError as error:
             raise self._describer.problem(error.errors(include_url=False), raw) from None
         except (ValueError, TypeError, RecursionError) as error:
-            raise RowProblem.one("invalid_output", f"not a valid {self.schema.name}") from error
+            raise RowProblem.one("invalid_output", f"not a valid {self.schema.name}", "", raw) from error
 
     def _refuse_unknown_keys(self, raw: Any, instance: T) -> None:
         try:
             self.schema.adapter.validate_json(json.dumps(raw), extra="forbid", by_alias=True, by_name=True)
         except ValidationError as error:
+            says_extra = cache(partial(_says_extra, instance))  # many keys may be unknown at one place
             unknown = [
                 detail
                 for detail in error.errors(include_url=False)
-                if detail["type"] == "extra_forbidden" and not _says_extra(instance, detail["loc"][:-1])
+                if detail["type"] == "extra_forbidden" and not says_extra(detail["loc"][:-1])
             ]
             if unknown:
                 raise self._describer.problem(self._describer.common(unknown, raw), raw) from None
 
 
 def _says_extra(instance: Any, loc: tuple[int | str, ...]) -> bool:
-    """Whether the model at a place of the instance says itself what happens to unknown keys."""
+    """True if the model at a place of the instance says itself what happens to unknown keys."""
     for step in loc:
         instance = _child(instance, step)
     config = getattr(type(instance), "model_config", None) or getattr(type(instance), "__pydantic_config__", None) or {}

@@ -12,9 +12,10 @@ from rich.text import Text
 
 from extractft.errors import RowIssue
 
-__all__ = ["CheckReport", "FieldSummary", "Finding", "Severity"]
+__all__ = ["CheckReport", "FieldSummary", "Finding", "Severity", "Split"]
 
 Severity = Literal["error", "warning", "info"]
+Split = Literal["train", "eval"]
 STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 SHOWN_ROWS = 10
 
@@ -37,7 +38,7 @@ class Finding:
     message: str
     rows: tuple[int, ...] = ()
     field: str = ""
-    split: Literal["train", "eval"] = "train"
+    split: Split = "train"
 
     @property
     def count(self) -> int:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from extractft.errors import RowIssue
 
-__all__ = ["Row", "RowIssue", "RowProblem"]
+__all__ = ["Problem", "Row", "RowIssue", "RowProblem"]
+
+SHORT = reprlib.Repr()
+SHORT.maxstring = SHORT.maxother = SHORT.maxlong = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +20,7 @@ class Row:
     """A row as it was found.
 
     Attributes:
-        number: As a person counts, from 1; for JSONL and plain text the line.
+        number: Its number in its own file, see `RowIssue.row`; in memory the first is 1.
         value: Whatever stood there.
     """
 
@@ -24,22 +28,44 @@ class Row:
     value: Any
 
 
-class RowProblem(Exception):
-    """What is wrong with one row; caught inside this room, where the row's number is known.
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a row whose number is not known here.
 
     Attributes:
-        problems: Kind, message and field of each `RowIssue` to be.
+        kind: As in `RowIssue`, and so are the others.
+        message: Quotes no value.
+        field: Path to the field.
+        value: What was found.
     """
 
-    def __init__(self, problems: Sequence[tuple[str, str, str]]) -> None:
+    kind: str
+    message: str
+    field: str = ""
+    value: Any = None
+
+
+class RowProblem(Exception):
+    """What is wrong with one row; caught inside this room, where the row's number is known."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__(f"{len(problems)} problems")
         self.problems = tuple(problems)
 
     @classmethod
-    def one(cls, kind: str, message: str, field: str = "") -> RowProblem:
+    def one(cls, kind: str, message: str, field: str = "", value: Any = None) -> RowProblem:
         """A problem that stands alone."""
-        return cls([(kind, message, field)])
+        return cls([Problem(kind, message, field, value)])
 
-    def issues(self, row: int) -> list[RowIssue]:
-        """The problems as issues of that row."""
-        return [RowIssue(row, kind, message, field) for kind, message, field in self.problems]
+    def issues(self, row: int, *, file: str = "", show_values: bool = False) -> list[RowIssue]:
+        """The problems as issues of that row; with `show_values` their messages quote what was found."""
+        return [
+            RowIssue(row, found.kind, _message(found, show_values=show_values), found.field, file, found.value)
+            for found in self.problems
+        ]
+
+
+def _message(problem: Problem, *, show_values: bool) -> str:
+    if not show_values or problem.value is None:
+        return problem.message
+    return f"{problem.message}; found {SHORT.repr(problem.value)}"

@@ -7,16 +7,20 @@ Nothing is imported for the sake of a type: tables are told by what they can do,
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from extractft.data.files import read_csv, read_json, read_jsonl, read_parquet, split_ending
-from extractft.data.jsontext import column_list
+from extractft.data.column_names import repeated_names, table_columns
+from extractft.data.data_paths import find_files, split_ending
+from extractft.data.delimited import read_csv
+from extractft.data.excel import EXCEL_ENDINGS, read_excel
+from extractft.data.files import read_json, read_jsonl, read_parquet
 from extractft.data.row import Row, RowIssue
+from extractft.data.text_encoding import checked_encoding
 from extractft.errors import DatasetError
 
-__all__ = ["Source", "file_source", "open_source"]
+__all__ = ["Source", "file_source", "open_sources"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,40 +41,55 @@ class Source:
     name: str = "the data"
 
 
-def open_source(data: Any) -> Source:
-    """Rows of a path, a table or an iterable.
+def open_sources(data: Any, encoding: str | None = None) -> Iterator[Source]:
+    """The rows of a table or an iterable, or of each file that is named, one after another.
 
     Raises:
-        DatasetError: The file or object is none that rows can be read from.
+        DatasetError: The files or the object are none that rows can be read from.
     """
-    if isinstance(data, str | Path):
-        return file_source(Path(data))
+    encoding = checked_encoding(encoding)
+    files = find_files(data)
+    if files is None:
+        return iter([_object_source(data)])
+    opened = (file_source(file, encoding) for file in files)
+    if len(files) == 1:
+        return opened
+    return (replace(source, name=file.as_posix()) for file, source in zip(files, opened, strict=True))
+
+
+def file_source(path: Path, encoding: str | None = None) -> Source:
+    """Rows of a file, told by its ending; text is UTF-8 unless it has another mark or `encoding` says so.
+
+    Raises:
+        DatasetError: An unknown ending, or a file that is broken as a whole.
+    """
+    ending = split_ending(path)
+    if ending in (".csv", ".tsv"):
+        columns, rows = read_csv(path, delimiter="\t" if ending == ".tsv" else ",", encoding=encoding)
+        return Source(rows, "cells", columns, path.name)
+    if ending in EXCEL_ENDINGS:
+        columns, rows = read_excel(path)
+        return Source(rows, "cells", columns, path.name)
+    if ending == ".parquet":
+        columns, values = read_parquet(path)
+        return Source(values, "table", columns, path.name)
+    return Source(read_json(path, encoding) if ending == ".json" else read_jsonl(path, encoding), name=path.name)
+
+
+def _object_source(data: Any) -> Source:
     if isinstance(data, Mapping):
-        raise DatasetError(f"expected rows, found one mapping with the keys {column_list(data)}").hint(
-            'Pass a list of rows, or one split of a dataset: data["train"].'
+        raise DatasetError(f"expected rows, found one mapping with the keys {table_columns(data)}").hint(
+            'Pass a list of rows, one split of a dataset (data["train"]), or for lists by column '
+            "pandas.DataFrame(data)."
         )
     table = _table(data)
     if table is not None:
         return table
+    if hasattr(data, "read"):
+        raise DatasetError("expected a path or rows, found an open file").hint("Pass its path.")
     if isinstance(data, Iterable) and not isinstance(data, bytes | bytearray):
         return Source(_numbered(data))
     raise DatasetError(f"expected a path, a table or an iterable of rows, found {type(data).__name__}")
-
-
-def file_source(path: Path) -> Source:
-    """Rows of a file, told by its ending; files are read as UTF-8, with or without a byte order mark.
-
-    Raises:
-        DatasetError: No such file, an unknown ending, or a file that is broken as a whole.
-    """
-    ending = split_ending(path)
-    if ending in (".csv", ".tsv"):
-        columns, rows = read_csv(path, delimiter="\t" if ending == ".tsv" else ",")
-        return Source(rows, "cells", columns, path.name)
-    if ending == ".parquet":
-        columns, rows = read_parquet(path)
-        return Source(rows, "table", columns, path.name)
-    return Source(read_json(path) if ending == ".json" else read_jsonl(path), name=path.name)
 
 
 def _table(data: Any) -> Source | None:
@@ -92,9 +111,9 @@ def _table(data: Any) -> Source | None:
 
 def _names(columns: Iterable[Any]) -> tuple[str, ...]:
     names = tuple(str(column) for column in columns)
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = repeated_names(names)
     if twice:
-        raise DatasetError(f"expected each column once, found several named {column_list(twice)}")
+        raise DatasetError(f"expected each column once, found several named {table_columns(twice)}")
     return names
 
 

@@ -4,71 +4,131 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
+from extractft.data.column_names import closest_name, shown_name, table_columns
+from extractft.data.data_paths import TEXT_ENDINGS, find_files, split_ending
 from extractft.data.example import Example
-from extractft.data.files import ENDINGS, decode_lines, jsonl_rows, read_lines, split_ending
-from extractft.data.jsontext import column_list, shown_name
+from extractft.data.files import LARGEST_JSON, array_rows, first_lines, jsonl_rows, read_lines
+from extractft.data.jsontext import JsonProblem, parse_json
 from extractft.data.loaders import valid_text
 from extractft.data.row import Row, RowIssue, RowProblem
 from extractft.data.source import file_source
+from extractft.data.text_encoding import checked_encoding, decode_lines
 from extractft.errors import DatasetError
 from extractft.schema import Schema
+from extractft.storage import published_file
 
 __all__ = ["iter_text_rows", "iter_texts", "write_jsonl"]
 
 T = TypeVar("T")
+Texts = str | Path | Sequence[str | Path] | IO[bytes]
+
+ARRAY_STARTS = ("[{", '["')
 
 
-def iter_texts(source: str | Path | IO[bytes], column: str = "text") -> Iterator[str]:
-    """The texts of a file or stream, lazily and in order; see `iter_text_rows`.
+def iter_texts(source: Texts, column: str = "text", *, encoding: str | None = None) -> Iterator[str]:
+    """The texts of files or of a stream, lazily and in order; see `iter_text_rows`.
 
     Raises:
-        DatasetError: At once, if the file cannot be read; on the way, at a row without a usable text.
+        DatasetError: At once, if a file cannot be read; on the way, at a row without a usable text.
     """
-    return (_text_or_raise(number, text) for number, text in iter_text_rows(source, column))
+    return (_text_or_raise(number, text) for number, text in iter_text_rows(source, column, encoding=encoding))
 
 
-def iter_text_rows(source: str | Path | IO[bytes], column: str = "text") -> Iterator[tuple[int, str | RowIssue]]:
+def iter_text_rows(
+    source: Texts, column: str = "text", *, encoding: str | None = None
+) -> Iterator[tuple[int, str | RowIssue]]:
     """Row numbers and texts; a row without a usable text gives an issue and spoils only itself.
 
+    A row's number is that of its own file (see `RowIssue.row`); of several files, rows are counted through from 1, and
+    issues name the file and the number in it.
+
     Args:
-        source: A path ending in one of those that `load_examples` takes, or in `.txt` (a text a line); or a binary
-            stream, which is JSONL if its first line that is not blank begins with `{`, else a text a line. Blank
-            lines are passed over. Rows of JSON may also be bare strings.
+        source: A path ending in one of those that `load_examples` takes, or in `.txt` (a text a line); a folder, a
+            pattern or a list of such paths; or a binary stream, which is JSONL if its first line that is not blank
+            begins with `{`, a JSON list if it begins like one, else a text a line. Blank lines are passed over. Rows of
+            JSON may also be bare strings.
         column: Key or column of the text.
+        encoding: How text files are written; UTF-8 if not given.
 
     Raises:
-        DatasetError: The file as a whole cannot be read.
+        DatasetError: A file as a whole cannot be read.
     """
-    if not isinstance(source, str | Path):
-        return _usable(_stream_rows(source), column)
-    path = Path(source)
-    if split_ending(path, (*ENDINGS, ".txt")) == ".txt":
-        return _usable(_line_rows(read_lines(path)), column)
-    opened = file_source(path)
-    if opened.columns is not None and column not in opened.columns:
-        raise DatasetError(
-            f"{path.name}: expected a column {shown_name(column)}, found only {column_list(opened.columns)}"
+    encoding = checked_encoding(encoding)
+    if hasattr(source, "readline"):
+        return _usable(_stream_rows(cast("IO[bytes]", source), encoding), column)
+    files = find_files(source, TEXT_ENDINGS)
+    if files is None:
+        raise DatasetError("expected a path, a list of paths or a binary stream, found something else").hint(
+            "Texts in memory need no reading: pass them to extract_many as they are."
         )
-    return _usable(opened.rows, column)
+    opened = [_file_rows(file, column, encoding) for file in files]
+    if len(files) == 1:
+        return _usable(opened[0], column)
+    return enumerate(_all_texts(files, opened, column), 1)
 
 
-def _stream_rows(stream: Iterable[bytes]) -> Iterator[Row | RowIssue]:
-    lines = decode_lines(stream, "the stream")
-    head: list[tuple[int, str | RowIssue]] = []
-    for number, line in lines:
-        head.append((number, line))
-        if isinstance(line, str) and line.strip():
-            break
-    is_json = bool(head) and isinstance(head[-1][1], str) and head[-1][1].lstrip().startswith("{")
-    rows = jsonl_rows if is_json else _line_rows
-    yield from rows(iter(head))
-    yield from rows(lines)
+def _all_texts(
+    files: Sequence[Path], opened: Sequence[Iterable[Row | RowIssue]], column: str
+) -> Iterator[str | RowIssue]:
+    for file, rows in zip(files, opened, strict=True):
+        for _, text in _usable(rows, column):
+            yield replace(text, file=file.as_posix()) if isinstance(text, RowIssue) else text
+
+
+def _file_rows(path: Path, column: str, encoding: str | None) -> Iterable[Row | RowIssue]:
+    if split_ending(path, TEXT_ENDINGS) == ".txt":
+        return _line_rows(read_lines(path, encoding))
+    opened = file_source(path, encoding)
+    if opened.columns is not None and column not in opened.columns:
+        meant = closest_name(column, opened.columns)
+        found = f"expected a column {shown_name(column)}, found only {table_columns(opened.columns, {column})}"
+        raise DatasetError(f"{path.name}: {found}{f'; is {shown_name(meant)} it?' if meant else ''}").hint(
+            "Name the column: column=, on the command line --column."
+        )
+    return opened.rows
+
+
+def _stream_rows(stream: IO[bytes], encoding: str | None) -> Iterator[Row | RowIssue]:
+    lines = decode_lines(stream, "the stream", encoding)
+    head = first_lines(lines)
+    first = next((line.strip() for _, line in head if isinstance(line, str) and line.strip()), "")
+    if first.startswith("[") and (first == "[" or _is_list(first) or first.replace(" ", "").startswith(ARRAY_STARTS)):
+        yield from _array_rows(chain(head, lines))
+    elif first.startswith("{"):
+        yield from jsonl_rows(chain(head, lines))
+    else:
+        yield from _line_rows(chain(head, lines))
+
+
+def _is_list(line: str) -> bool:
+    try:
+        value = parse_json(line)
+    except JsonProblem:
+        return False
+    return isinstance(value, list) and all(isinstance(item, str | dict) for item in value)
+
+
+def _array_rows(lines: Iterable[tuple[int, str | RowIssue]]) -> Iterator[Row | RowIssue]:
+    """The rows of a JSON list over all lines."""
+    parts: list[str] = []
+    size = 0
+    for _, line in lines:
+        if isinstance(line, RowIssue):
+            raise DatasetError(f"the stream: line {line.row} of a JSON list cannot be read", issues=[line])
+        parts.append(line)
+        size += len(line)
+        if size > LARGEST_JSON:
+            raise DatasetError(f"the stream: expected at most {LARGEST_JSON >> 20} MiB of a JSON list").hint(
+                "Write one JSON object a line."
+            )
+    yield from array_rows("".join(parts), "the stream")
 
 
 def _line_rows(lines: Iterable[tuple[int, str | RowIssue]]) -> Iterator[Row | RowIssue]:
@@ -94,7 +154,8 @@ def _text_of(value: Any, column: str) -> Any:
     if not isinstance(value, Mapping):
         return value
     if column not in value:
-        raise RowProblem.one("missing_column", f"expected {shown_name(column)}, found only {column_list(value)}")
+        found = f"expected {shown_name(column)}, found only {table_columns(value, {column})}"
+        raise RowProblem.one("missing_column", found)
     return value[column]
 
 
@@ -111,19 +172,20 @@ def write_jsonl(path: str | Path, examples: Iterable[Example[T]], schema: Schema
 
     Returns:
         The number of rows written.
+
+    Raises:
+        DatasetError: The file cannot be written.
     """
     path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     count = 0
     try:
-        with unfinished.open("wb") as raw, _maybe_zipped(raw, path) as out:
+        with published_file(path) as raw, _maybe_zipped(raw, path) as out:
             for example in examples:
                 row = {"text": example.text, "output": schema.canonical_value(example.output)}
                 out.write(json.dumps(row, ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n")
                 count += 1
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise DatasetError(f"{path.name}: cannot be written ({error.strerror or type(error).__name__})") from error
     return count
 
 

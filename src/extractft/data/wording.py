@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, partial
 from typing import Any, get_args
 
 from pydantic_core import ErrorDetails, core_schema
 
-from extractft.data.jsontext import shown_name
-from extractft.data.row import RowProblem
+from extractft.data.column_names import closest_name, shown_name
+from extractft.data.row import Problem, RowProblem
 from extractft.schema import ArrayNode, Field, MapNode, Node, ObjectNode, Schema, UnionNode
 
 __all__ = ["ErrorDescriber"]
@@ -23,6 +24,8 @@ OWN_WORDS = {
 }
 QUOTING = {"value_error", "assertion_error", "get_attribute_error", "iteration_error"}
 KNOWN = frozenset(get_args(core_schema.ErrorType)) - QUOTING
+MOST_PROBLEMS = 20
+"""Most problems that are told of one row."""
 REFUSED = "refused by a validator of the schema (its words are not repeated here, since they may quote the record)"
 
 
@@ -31,42 +34,56 @@ class ErrorDescriber:
 
     Args:
         schema: Its field names may be shown; other keys of a record are data.
+        show_values: True if the words of the schema's own validators may be repeated, which may quote the record.
     """
 
-    def __init__(self, schema: Schema[Any]) -> None:
+    def __init__(self, schema: Schema[Any], *, show_values: bool = False) -> None:
         fields = [field for node in (schema.tree, *schema.definitions.values()) for field in _fields(node)]
         self._names = {field.key for field in fields} | {field.name for field in fields}
+        self._show_values = show_values
 
     def problem(self, details: Sequence[ErrorDetails], raw: Any) -> RowProblem:
-        """The errors as one problem; what several options of a union complain about is said once."""
-        return RowProblem(list(dict.fromkeys(self._described(detail, raw) for detail in details)))
+        """The errors as one problem, the first of very many; what several options of a union say is said once."""
+        found: dict[tuple[str, str, str], Problem] = {}
+        for detail in details[:MOST_PROBLEMS]:
+            problem = self._described(detail, raw)
+            found.setdefault((problem.kind, problem.message, problem.field), problem)
+        more = len(details) - MOST_PROBLEMS
+        rest = [Problem(details[-1]["type"], f"and {more} more of the kind in this row")] if more > 0 else []
+        return RowProblem([*found.values(), *rest])
 
-    def _described(self, detail: ErrorDetails, raw: Any) -> tuple[str, str, str]:
+    def _described(self, detail: ErrorDetails, raw: Any) -> Problem:
         if detail["type"] == "extra_forbidden":
             *place, key = detail["loc"]
             shown = shown_name(key)
-            return "unknown_key", f"the schema has no key {shown}", _join(self._path(place, raw), shown.strip("'"))
-        message = OWN_WORDS.get(detail["type"], detail["msg"]) if detail["type"] in KNOWN else REFUSED
+            meant = closest_name(str(key), sorted(self._names))
+            message = f"the schema has no key {shown}"
+            asked = f"{message}; is {shown_name(meant)} meant?" if meant else message
+            return Problem("unknown_key", asked, _join(self._path(place, raw), shown.strip("'")), detail["input"])
+        message = OWN_WORDS.get(detail["type"], detail["msg"])
+        if detail["type"] not in KNOWN and not self._show_values:
+            message = REFUSED
         if detail["type"] == "missing" and detail["loc"]:
             *place, key = detail["loc"]
-            return "invalid_output", message, _join(self._path(place, raw), self._shown(key))
-        return "invalid_output", message, self._path(detail["loc"], raw)
+            return Problem("invalid_output", message, _join(self._path(place, raw), self._shown(key)))
+        return Problem("invalid_output", message, self._path(detail["loc"], raw), detail["input"])
 
     def common(self, details: Sequence[ErrorDetails], raw: Any) -> list[ErrorDetails]:
         """Of errors about unknown keys, those that count.
 
         Every option of a union complains about the keys of the others; what all of them complain about is unknown.
         """
+        path_of = cache(partial(self._path, raw=raw))
         complaints: dict[str, dict[tuple[int | str, ...], set[int | str]]] = {}
         for detail in details:
             place, key = detail["loc"][:-1], detail["loc"][-1]
-            complaints.setdefault(self._path(place, raw), {}).setdefault(place, set()).add(key)
-        kept: list[ErrorDetails] = []
-        for detail in details:
-            unknown = set.intersection(*complaints[self._path(detail["loc"][:-1], raw)].values())
-            if not unknown or detail["loc"][-1] in unknown:
-                kept.append(detail)
-        return kept
+            complaints.setdefault(path_of(place), {}).setdefault(place, set()).add(key)
+        unknown = {path: set.intersection(*options.values()) for path, options in complaints.items()}
+        return [
+            detail
+            for detail in details
+            if not (keys := unknown[path_of(detail["loc"][:-1])]) or detail["loc"][-1] in keys
+        ]
 
     def shown_path(self, path: str) -> str:
         """A path of `SchemaError` without the keys that are data."""

@@ -1,0 +1,208 @@
+"""Bytes to lines of text in any encoding, and a guess at the encoding where UTF-8 does not fit. Knows no format."""
+
+from __future__ import annotations
+
+import codecs
+import unicodedata
+from collections.abc import Iterator
+from typing import IO
+
+from extractft.data.column_names import shown_name
+from extractft.data.row import RowIssue
+from extractft.errors import DatasetError
+
+__all__ = ["LONGEST_LINE", "checked_encoding", "decode_lines", "decode_whole", "encoding_hint", "likely_encoding"]
+
+LONGEST_LINE = 2**26
+"""Most bytes (or characters) of one line: 64 MiB. A few kilobytes of gzip may hold a line of a gigabyte."""
+CHUNK = 2**16
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+STATEFUL = ("utf-7", "hz", "iso2022")
+USUAL_LEADS = {
+    "euc_kr": (range(0xB0, 0xC9),),
+    "gb18030": (range(0xA1, 0xA4), range(0xB0, 0xD8)),
+    "big5": (range(0xA1, 0xA4), range(0xA4, 0xC7)),
+    "shift_jis": (range(0x81, 0x84), range(0x88, 0x98)),
+}
+"""First bytes of the characters that texts in these encodings mostly consist of."""
+FOUND_USUAL = 0.9
+
+
+def checked_encoding(name: str | None) -> str | None:
+    """The encoding itself, if Python knows it.
+
+    Raises:
+        DatasetError: It does not.
+    """
+    if name is None:
+        return None
+    try:
+        "".encode(name)
+        return codecs.lookup(name).name
+    except (LookupError, ValueError, TypeError) as error:
+        raise DatasetError(f"encoding: expected the name of an encoding, found {shown_name(name)}").hint(
+            "Such as 'utf-8', 'gb18030' (Chinese Windows), 'cp1252' (Western European Windows) or 'utf-16'."
+        ) from error
+
+
+def decode_lines(stream: IO[bytes], name: str, encoding: str | None = None) -> Iterator[tuple[int, str | RowIssue]]:
+    """Numbered lines without a byte order mark, line ends kept; a line that cannot be decoded gives an issue.
+
+    Lines end with a line feed alone: texts may well hold the other separators that `str.splitlines` knows.
+
+    Args:
+        stream: Binary, at its beginning.
+        name: What messages call it.
+        encoding: How it is written; a byte order mark overrules it, and without either it is UTF-8.
+
+    Raises:
+        DatasetError: The stream is in a wide encoding such as UTF-16 that nobody said, or not in the one that it should
+            be in.
+    """
+    first = stream.readline(LONGEST_LINE + 1)
+    if encoding is None and not _marked(first) and _is_mostly_nul(first):
+        raise DatasetError(f"{name}: expected UTF-8, found UTF-16 without a byte order mark").hint(encoding_hint(first))
+    encoding = _marked(first) or checked_encoding(encoding) or "utf-8"
+    if not _goes_by_bytes(encoding):
+        yield from _wide_lines(stream, first, name, encoding)
+        return
+    for number, line in _byte_lines(stream, first):
+        if line is None:
+            yield number, RowIssue(number, "too_long", f"the line is longer than {LONGEST_LINE >> 20} MiB")
+            continue
+        try:
+            text = line.decode(encoding)
+        except UnicodeDecodeError as error:
+            yield number, RowIssue(number, "encoding", _misfit(line, encoding, error.start), value=line)
+        else:
+            yield number, text.removeprefix("\ufeff") if number == 1 else text
+
+
+def decode_whole(content: bytes, encoding: str | None = None) -> str:
+    """The text of a whole file, without a byte order mark.
+
+    Raises:
+        UnicodeDecodeError: It is in another encoding.
+    """
+    return content.decode(_marked(content) or checked_encoding(encoding) or "utf-8").removeprefix("\ufeff")
+
+
+def encoding_hint(content: bytes) -> str:
+    """What to do about bytes that are not in the encoding expected."""
+    guess = likely_encoding(content)
+    example = guess or "gb18030"
+    return (
+        f"{f'This looks like {guess.upper()}. ' if guess else ''}Say the encoding: load_examples(path, schema, "
+        f"encoding={example!r}), on the command line --encoding {example}; or save the file as UTF-8 (in spreadsheet "
+        'programs: "CSV UTF-8").'
+    )
+
+
+def likely_encoding(content: bytes) -> str | None:
+    """The encoding that bytes which are not UTF-8 are most likely in; `None` if none of the usual ones fits."""
+    sample = content[:CHUNK]
+    if _is_mostly_nul(sample):
+        return "utf-16-le" if sample[1::2].count(0) >= sample[::2].count(0) else "utf-16-be"
+    scores = {encoding: _share_of_usual(sample, encoding) for encoding in USUAL_LEADS}
+    scores["cp1252"] = _share_of_letters(sample)
+    best = max(scores, key=lambda encoding: scores[encoding])
+    return best if scores[best] >= FOUND_USUAL else None
+
+
+def _is_mostly_nul(content: bytes) -> bool:
+    return content[:CHUNK].count(0) > len(content[:CHUNK]) // 4
+
+
+def _marked(content: bytes) -> str | None:
+    return next((encoding for mark, encoding in MARKS if content.startswith(mark)), None)
+
+
+def _goes_by_bytes(encoding: str) -> bool:
+    """True if a byte 10 is always a line end, so that lines can be told apart before they are decoded."""
+    plain = "\r\n\t ,;abc"
+    codec = codecs.lookup(encoding).name
+    return not codec.startswith(STATEFUL) and plain.encode(encoding).endswith(plain.encode("ascii"))
+
+
+def _byte_lines(stream: IO[bytes], line: bytes) -> Iterator[tuple[int, bytes | None]]:
+    number = 0
+    while line:
+        number += 1
+        if len(line) <= LONGEST_LINE:
+            yield number, line
+        else:
+            while line and not line.endswith(b"\n"):
+                line = stream.readline(LONGEST_LINE)
+            yield number, None
+        line = stream.readline(LONGEST_LINE + 1)
+
+
+def _wide_lines(stream: IO[bytes], first: bytes, name: str, encoding: str) -> Iterator[tuple[int, str | RowIssue]]:
+    number = 1
+    try:
+        for line in _split_lines(stream, first, encoding):
+            if len(line) > LONGEST_LINE:
+                raise DatasetError(f"{name}: line {number} is longer than {LONGEST_LINE >> 20} MiB")
+            yield number, line.removeprefix("\ufeff") if number == 1 else line
+            number += 1
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{name}: expected {encoding.upper()}, found something else after line {number - 1}") from (
+            error
+        )
+
+
+def _split_lines(stream: IO[bytes], first: bytes, encoding: str) -> Iterator[str]:
+    """Lines of a stream that has to be decoded before they can be told apart; too long ones are cut off."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    parts: list[str] = []
+    size = 0
+    chunk = first
+    while chunk:
+        *ends, rest = decoder.decode(chunk).split("\n")
+        for end in ends:
+            yield "".join([*parts, end, "\n"])
+            parts, size = [], 0
+        parts.append(rest)
+        size += len(rest)
+        if size > LONGEST_LINE:
+            break
+        chunk = stream.read(CHUNK)
+    if size <= LONGEST_LINE:
+        parts.append(decoder.decode(b"", final=True))
+    if any(parts):
+        yield "".join(parts)
+
+
+def _misfit(line: bytes, encoding: str, place: int) -> str:
+    guess = likely_encoding(line) if encoding.startswith("utf-8") else None
+    found = f"what looks like {guess.upper()}" if guess else "something else"
+    expected = "UTF-8" if encoding.startswith("utf-8") else encoding
+    return f"expected {expected}, found {found} at byte {place + 1} of the line"
+
+
+def _share_of_usual(content: bytes, encoding: str) -> float:
+    try:
+        # The sample may end within a character.
+        text = codecs.getincrementaldecoder(encoding)().decode(content)
+    except UnicodeDecodeError:
+        return 0.0
+    leads = [char.encode(encoding)[:2] for char in text if not char.isascii()]
+    usual = sum(len(lead) == 2 and any(lead[0] in part for part in USUAL_LEADS[encoding]) for lead in leads)
+    return usual / len(leads) if leads else 0.0
+
+
+def _share_of_letters(content: bytes) -> float:
+    """Of the bytes above ASCII, the share that are Latin letters or usual marks in Windows-1252, single ones only."""
+    high = [index for index, byte in enumerate(content) if byte >= 0x80]
+    alone = sum(
+        (content[index] >= 0xC0 or unicodedata.category(bytes([content[index]]).decode("cp1252", "replace"))[0] in "PS")
+        and (index == 0 or content[index - 1] < 0x80)
+        for index in high
+    )
+    return alone / len(high) if high else 0.0
