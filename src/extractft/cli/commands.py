@@ -278,9 +278,12 @@ def check(
     """Look for what would spoil training: bad rows, duplicates, contradictions, leaks, values not in their text."""
     spec: extractft.Schema[Any] = extractft.Schema.of(load_schema(schema))
     columns = pairs(column, "--column") or None
-    rows = extractft.data.load_examples(data, spec, columns=columns)
-    held_out = extractft.data.load_examples(eval_data, spec, columns=columns) if eval_data else ()
-    report = extractft.data.check_examples(rows, spec, eval_examples=held_out)
+    rows = extractft.data.load_numbered_examples(data, spec, columns=columns)
+    held_out = extractft.data.LoadedExamples[Any]()
+    if eval_data:
+        held_out = extractft.data.load_numbered_examples(eval_data, spec, columns=columns)
+    report = extractft.data.check_examples(rows.examples, spec, eval_examples=held_out.examples)
+    report = report.renumbered(rows.numbers, held_out.numbers)
     _print(report)
     for note in spec.notes:
         _say(f"the grammar cannot enforce: {note}")

@@ -13,7 +13,7 @@ from extractft.data.layout import Layout
 from extractft.data.parsing import OutputParser
 from extractft.data.row import Problem, Row, RowIssue, RowProblem
 from extractft.data.source import Source, open_sources
-from extractft.errors import DatasetError
+from extractft.errors import DatasetError, SchemaError
 from extractft.prompt import is_blank
 from extractft.schema import Schema
 
@@ -106,9 +106,20 @@ def parsed_examples(examples: Iterable[Example[Any]], schema: Schema[T]) -> list
     Raises:
         DatasetError: An output is none that the schema takes; all are in `.issues`.
     """
+    examples = list(examples)
+    if all(_is_writable(example.output, schema) for example in examples):
+        return examples
     loader = _Loader(schema, None, any_text=True)
     loader.read(Source(Row(number, example) for number, example in enumerate(examples, 1)))
-    return loader.result(may_be_empty=True).examples
+    return loader.result().examples
+
+
+def _is_writable(output: Any, schema: Schema[Any]) -> bool:
+    try:
+        schema.canonical_value(output)
+    except SchemaError:
+        return False
+    return True
 
 
 class _Loader(Generic[T]):
@@ -163,7 +174,7 @@ class _Loader(Generic[T]):
         same = isinstance(row.value, Example) and row.value.output is output and row.value.text is text
         return row.value if same else Example(text, output)
 
-    def result(self, *, may_be_empty: bool = False) -> LoadedExamples[T]:
+    def result(self) -> LoadedExamples[T]:
         """The examples of all sources.
 
         Raises:
@@ -177,7 +188,7 @@ class _Loader(Generic[T]):
             total = len(self.loaded.examples) + len({(issue.file, issue.row) for issue in self.issues})
             named = issues if several else [replace(issue, file="") for issue in issues]
             raise self._refusal(name, named, len(bad), total)
-        if not self.loaded.examples and not may_be_empty:
+        if not self.loaded.examples:
             raise DatasetError(f"{name}: expected at least one example, found none")
         if several:
             self.loaded.numbers = list(range(1, len(self.loaded.examples) + 1))

@@ -16,7 +16,7 @@ from extractft.data.data_paths import TEXT_ENDINGS, find_files, split_ending
 from extractft.data.example import Example
 from extractft.data.files import LARGEST_JSON, array_rows, first_lines, jsonl_rows, read_lines
 from extractft.data.jsontext import JsonProblem, parse_json
-from extractft.data.loaders import valid_text
+from extractft.data.loaders import parsed_examples, valid_text
 from extractft.data.row import Row, RowIssue, RowProblem
 from extractft.data.source import file_source
 from extractft.data.text_encoding import checked_encoding, decode_lines
@@ -174,14 +174,15 @@ def write_jsonl(path: str | Path, examples: Iterable[Example[T]], schema: Schema
         The number of rows written.
 
     Raises:
-        DatasetError: The file cannot be written.
+        DatasetError: The file cannot be written, or an output is none that the schema takes.
     """
     path = Path(path)
     count = 0
     try:
         with published_file(path) as raw, _maybe_zipped(raw, path) as out:
             for example in examples:
-                row = {"text": example.text, "output": schema.canonical_value(example.output)}
+                (parsed,) = parsed_examples([example], schema)
+                row = {"text": parsed.text, "output": schema.canonical_value(parsed.output)}
                 out.write(json.dumps(row, ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n")
                 count += 1
     except OSError as error:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from extractft.config import TrainingConfig
-from extractft.data import CheckReport, Example, check_examples, load_examples, split_examples
+from extractft.data import CheckReport, Example, check_examples, load_numbered_examples, split_examples
 from extractft.decoding import GrammarCompiler, accepts
 from extractft.errors import DatasetError
 from extractft.grounding import absence_examples
@@ -31,7 +31,7 @@ class Rows(Generic[T]):
     Attributes:
         train: Rows to train on.
         held_out: Rows to choose the best checkpoint on; there may be none.
-        train_numbers: For each training row its number in the data, from 1.
+        train_numbers: For each training row its number in the data: a file's own, see `LoadedExamples`.
         held_out_numbers: The same for the held-out rows, in the data that they come from.
     """
 
@@ -49,14 +49,15 @@ class Rows(Generic[T]):
         Raises:
             DatasetError: Rows are bad; all of them are in `.issues`.
         """
-        rows = load_examples(data, schema, columns=columns)
+        loaded = load_numbered_examples(data, schema, columns=columns)
+        rows, numbers = loaded.examples, loaded.numbers
         if eval_data is not None:
-            held_out = load_examples(eval_data, schema, columns=columns)
-            return cls(rows, held_out, range(1, len(rows) + 1), range(1, len(held_out) + 1))
+            other = load_numbered_examples(eval_data, schema, columns=columns)
+            return cls(rows, other.examples, numbers, other.numbers)
         train, held_out = split_examples(rows, fraction=config.eval_fraction, seed=config.seed)
         if config.eval_fraction and not held_out:
             logger.warning("nothing could be held out: all texts are the same. The last weights are kept, unscored.")
-        return cls(train, held_out, _numbers(train, rows), _numbers(held_out, rows))
+        return cls(train, held_out, _numbers(train, rows, numbers), _numbers(held_out, rows, numbers))
 
     def with_absences(self, schema: Schema[T], config: TrainingConfig) -> Rows[T]:
         """The rows with examples of absence among those to train on, if the config asks for them."""
@@ -116,7 +117,7 @@ class Rows(Generic[T]):
         return report
 
 
-def _numbers(part: Sequence[Example[T]], whole: Sequence[Example[T]]) -> list[int]:
-    """Where the rows of a part stand in the whole, from 1; they stand in the same order."""
-    numbered = iter(enumerate(whole, 1))
+def _numbers(part: Sequence[Example[T]], whole: Sequence[Example[T]], numbers: Sequence[int]) -> list[int]:
+    """The numbers of the rows of a part of the whole; they stand in the same order."""
+    numbered = iter(zip(numbers, whole, strict=True))
     return [next(number for number, row in numbered if row is example) for example in part]
