@@ -31,7 +31,10 @@ USUAL_LEADS = {
     "shift_jis": (range(0x81, 0x84), range(0x88, 0x98)),
 }
 """First bytes of the characters that texts in these encodings mostly consist of."""
+FIRST_SECOND = {"euc_kr": 0xA1, "gb18030": 0xA1, "big5": 0x40, "shift_jis": 0x40}
+"""The least second byte of those characters."""
 FOUND_USUAL = 0.9
+FOUND_LETTERS = 0.75
 
 
 def checked_encoding(name: str | None) -> str | None:
@@ -110,9 +113,10 @@ def likely_encoding(content: bytes) -> str | None:
     if _is_mostly_nul(sample):
         return "utf-16-le" if sample[1::2].count(0) >= sample[::2].count(0) else "utf-16-be"
     scores = {encoding: _share_of_usual(sample, encoding) for encoding in USUAL_LEADS}
-    scores["cp1252"] = _share_of_letters(sample)
     best = max(scores, key=lambda encoding: scores[encoding])
-    return best if scores[best] >= FOUND_USUAL else None
+    if scores[best] >= FOUND_USUAL:
+        return best
+    return "cp1252" if _share_of_letters(sample) >= FOUND_LETTERS else None
 
 
 def _is_mostly_nul(content: bytes) -> bool:
@@ -192,9 +196,15 @@ def _share_of_usual(content: bytes, encoding: str) -> float:
         text = codecs.getincrementaldecoder(encoding)().decode(content)
     except UnicodeDecodeError:
         return 0.0
-    leads = [char.encode(encoding)[:2] for char in text if not char.isascii()]
-    usual = sum(len(lead) == 2 and any(lead[0] in part for part in USUAL_LEADS[encoding]) for lead in leads)
-    return usual / len(leads) if leads else 0.0
+    foreign = [char.encode(encoding) for char in text if not char.isascii()]
+    usual = sum(_is_usual(char, encoding) for char in foreign)
+    return usual / len(foreign) if foreign else 0.0
+
+
+def _is_usual(char: bytes, encoding: str) -> bool:
+    if len(char) != 2 or char[1] < FIRST_SECOND[encoding]:
+        return False
+    return any(char[0] in leads for leads in USUAL_LEADS[encoding])
 
 
 def _share_of_letters(content: bytes) -> float:
