@@ -33,7 +33,7 @@ app = typer.Typer(
 
 ROWS_FAILED = 3
 SchemaArgument = Annotated[str, typer.Argument(metavar="SCHEMA", help="`module:Class` or `file.py:Class`.")]
-DataArgument = Annotated[str, typer.Argument(metavar="DATA", help="Examples: .jsonl, .json, .csv, .parquet.")]
+DataArgument = Annotated[str, typer.Argument(metavar="DATA", help="Examples: .jsonl, .json, .csv, .parquet, .xlsx.")]
 ArtifactArgument = Annotated[str, typer.Argument(metavar="EXTRACTOR", help="Directory of a saved extractor.")]
 BaseModelOption = Annotated[
     str, typer.Option("--base-model", help="Hub id, local directory, .gguf file or short name (smollm2-135m).")
