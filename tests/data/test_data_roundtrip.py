@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from extractft.data import Example, load_examples, write_jsonl
-from extractft.prompt import is_blank
 from extractft.schema import Schema
+from extractft.text import is_blank
 
 
 class Part(BaseModel):

@@ -11,7 +11,7 @@ from typing import Any
 
 from extractft.data.cells import is_missing
 from extractft.data.row import RowIssue, RowProblem
-from extractft.prompt import is_blank
+from extractft.text import is_blank
 
 __all__ = ["Instructions"]
 

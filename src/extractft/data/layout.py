@@ -19,8 +19,8 @@ from extractft.data.row import Row, RowProblem
 from extractft.data.source import Source
 from extractft.data.walk import takes_null
 from extractft.errors import DatasetError
-from extractft.prompt import is_blank
 from extractft.schema import Field, ObjectNode, Schema
+from extractft.text import is_blank
 
 __all__ = ["Layout"]
 

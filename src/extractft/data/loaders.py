@@ -14,8 +14,8 @@ from extractft.data.parsing import OutputParser
 from extractft.data.row import Problem, Row, RowIssue, RowProblem
 from extractft.data.source import Source, open_sources
 from extractft.errors import DatasetError, SchemaError
-from extractft.prompt import is_blank
 from extractft.schema import Schema
+from extractft.text import is_blank
 
 __all__ = ["LoadedExamples", "load_examples", "load_numbered_examples", "parsed_examples", "valid_text"]
 
