@@ -17,6 +17,7 @@ __all__ = [
     "ArtifactNotFoundError",
     "ConfigError",
     "DatasetError",
+    "EmptyTextError",
     "ExtractFTError",
     "ExtractionError",
     "GrammarError",
@@ -40,6 +41,22 @@ class ExtractFTError(Exception):
         """Add what the user can do about it, shown below the message, and return the error."""
         self.add_note(text)
         return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy around `__init__`, whatever arguments a class takes; attributes and notes go along."""
+        reduced: tuple[Any, ...] = tuple(super().__reduce__())
+        arguments, attributes = reduced[1], dict(reduced[2]) if len(reduced) > 2 else {}
+        if "__notes__" in attributes:
+            attributes["__notes__"] = list(attributes["__notes__"])  # a hint to the copy is none to the original
+        return _restored, (type(self), arguments), attributes
+
+
+def _restored(cls: type[ExtractFTError], arguments: tuple[Any, ...]) -> ExtractFTError:
+    """An error as Python's own classes make it from its arguments; the attributes are put back afterwards."""
+    error = cls.__new__(cls, *arguments)
+    builtin: Any = next(base for base in cls.__mro__ if base.__module__ == "builtins")
+    builtin.__init__(error, *arguments)
+    return error
 
 
 class SchemaError(ExtractFTError, ValueError):
@@ -143,6 +160,10 @@ class ExtractionError(ExtractFTError):
         super().__init__(message)
         self.text = text
         self.raw_output = raw_output
+
+
+class EmptyTextError(ExtractionError):
+    """The text is empty, or holds nothing but white space and characters without a width: no record is in it."""
 
 
 class InputTooLongError(ExtractionError):

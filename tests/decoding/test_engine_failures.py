@@ -138,13 +138,10 @@ def test_an_interrupt_while_rows_join_loses_no_other_callers_request(tokenizer: 
     requests = make_requests(tokenizer, grammar, 3, budget=30)
     expected = list(engine.generate(requests))
     interrupted = replace(requests[0], grammar=InterruptedOnce(grammar))
-    with engine._turn:
-        engine._running = True  # so that the other thread has to wait
-    thread, outcome = in_thread(lambda: list(engine.generate([interrupted])))
-    while not engine._waiting:
-        assert thread.is_alive()
-    with engine._turn:
-        engine._running = False
+    with engine._turn:  # so that the other thread has to wait
+        thread, outcome = in_thread(lambda: list(engine.generate([interrupted])))
+        while not engine._waiting:
+            assert thread.is_alive()
     with pytest.raises(KeyboardInterrupt):
         list(engine.generate(requests[1:2]))
     assert_same(finished(thread, outcome), expected[:1])

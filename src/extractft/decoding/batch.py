@@ -83,14 +83,22 @@ def evaluating(model: PreTrainedModel) -> Iterator[None]:
     the next one. And where a caller is in it, tensors of one row must remain usable for others.
     """
     training = [module for module in model.modules() if module.training]
-    if training:
-        model.eval()  # type: ignore[no-untyped-call]
     try:
+        if training:
+            model.eval()  # type: ignore[no-untyped-call]
         with torch.inference_mode(False), torch.no_grad():
             yield
     finally:
-        for module in training:
-            module.training = True
+        try:
+            _train(training)
+        except BaseException:  # an interrupt, which waits until it is done
+            _train(training)
+            raise
+
+
+def _train(modules: Sequence[torch.nn.Module]) -> None:
+    for module in modules:
+        module.training = True
 
 
 def _begins_with(prompt: Sequence[int], prefix: Sequence[int]) -> bool:

@@ -5,9 +5,10 @@ Knows rows, drafts and how much memory they may take. Knows no threads.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,7 @@ from extractft.decoding.packed import PackedModel, Segment
 from extractft.decoding.protocol import Completion, GenerationRequest
 from extractft.decoding.rows import Row
 from extractft.decoding.scoring import Decisions, MaskBuffer
+from extractft.processes import raised_by_signal
 
 __all__ = ["ContinuousBatch", "Statistics", "Ticket"]
 
@@ -37,6 +39,7 @@ class Ticket:
 
     Attributes:
         alone: Whether it has to run without others: a pass with it has failed, and one of its rows is to blame.
+        waiting: Whether its caller waits to be woken, or had been when it was interrupted.
     """
 
     def __init__(self, request: GenerationRequest, batch_size: int) -> None:
@@ -46,11 +49,26 @@ class Ticket:
         self.error: Exception | None = None
         self.cancelled = False
         self.alone = False
+        self.waiting = False
+        self._gate = threading.Lock()
+        self._gate.acquire()
 
     @property
     def done(self) -> bool:
         """Whether there is an outcome."""
         return self.completion is not None or self.error is not None
+
+    def wait(self, taken: Callable[[], bool], seconds: float) -> None:
+        """Wait until someone wakes the ticket's caller, as long as `taken()`; at most so long, should nobody do so."""
+        self.waiting = True
+        if taken():
+            self._gate.acquire(timeout=seconds)
+        self.waiting = False
+
+    def wake(self) -> None:
+        """Let the caller look again. To be called by one thread at a time."""
+        if self._gate.locked():
+            self._gate.release()
 
 
 @dataclass(slots=True)
@@ -157,8 +175,10 @@ class ContinuousBatch:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __contains__(self, ticket: Ticket) -> bool:
-        return any(live.ticket is ticket for live in self._rows)
+    @property
+    def tickets(self) -> list[Ticket]:
+        """The tickets of the rows."""
+        return [live.ticket for live in self._rows]
 
     def admit(self, waiting: deque[Ticket]) -> None:
         """Take tickets from the front of the line as long as there is room."""
@@ -173,6 +193,8 @@ class ContinuousBatch:
             try:
                 self._rows.append(_Live(ticket, slot, shared, self._memory, self._end_token_id))
             except Exception as error:
+                if raised_by_signal(error):
+                    raise
                 ticket.error = error
 
     def _fits(self, ticket: Ticket, shared: int, *, slots: int) -> bool:
@@ -190,6 +212,14 @@ class ContinuousBatch:
         gone = [live for live in self._rows if chosen is None or id(live.ticket) in chosen]
         self._leave(gone, wipe=True)
         return [live.ticket for live in gone]
+
+    def abandon(self) -> list[Ticket]:
+        """Take all rows out, whatever state an interrupted or failed pass has left them in; returns their tickets."""
+        tickets = self.tickets
+        self._rows = []
+        self._masks = None
+        self.model.abandon_pass()
+        return tickets
 
     def drop_cancelled(self) -> None:
         """Take out rows that nobody waits for any more."""

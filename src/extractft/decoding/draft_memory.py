@@ -7,7 +7,6 @@ tokens and bytes; knows no model.
 from __future__ import annotations
 
 import math
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 from extractft.decoding.chances import PLACES, Chances, Clue
 from extractft.decoding.copying import CopySource
 from extractft.decoding.standing import START, Standing
+from extractft.processes import fork_safe_lock
 
 __all__ = ["LONGEST_WRITTEN", "Context", "DraftMemory", "Kind", "Tables", "contexts"]
 
@@ -115,7 +115,7 @@ class DraftMemory:
     """Tables of what came next in records and of the words around values, and rates of guesses."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
         self._followers = _Table()  # token, count, token, count, ...
         self._starts = _Table()  # a value began behind this word, or did not
         self._stops = _Table()  # a value ended before this word, or went on with it

@@ -122,8 +122,9 @@ class EightBit:
             # Logits of the whole sample would take more memory than all else, and nobody wants them.
             return (inputs[0][..., -1:, :],) if layer is head else None
 
-        hooks = [layer.register_forward_pre_hook(look) for layer in self._layers]
+        hooks: list[Any] = []
         try:
+            hooks.extend(layer.register_forward_pre_hook(look) for layer in self._layers)
             with torch.no_grad():
                 model(input_ids=torch.tensor([self._sample]), use_cache=False)
         finally:

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
+import torch
 from transformers import PreTrainedModel
 
 from extractft.config import GenerationConfig
@@ -18,7 +19,7 @@ from extractft.decoding.continuous import ContinuousBatch, Statistics, Ticket
 from extractft.decoding.draft_memory import DraftMemory
 from extractft.decoding.eight_bit import EightBit
 from extractft.decoding.experience import Experience
-from extractft.decoding.linears import FewRows
+from extractft.decoding.linears import FewRows, put_back
 from extractft.decoding.packed import PackedModel
 from extractft.decoding.prepacked import Prepacked
 from extractft.decoding.protocol import Completion, GenerationRequest
@@ -26,16 +27,24 @@ from extractft.decoding.reference import ReferenceEngine
 from extractft.decoding.weights import Weights
 from extractft.errors import ConfigError
 from extractft.modeling import is_out_of_memory
+from extractft.processes import BoundToProcess, fork_safe_lock, raised_by_signal, reset_after_fork
 
 __all__ = ["TransformersEngine"]
 
 logger = logging.getLogger(__name__)
 
+_PATIENCE = 0.05
+"""Seconds after which a caller that nobody has woken looks for itself if the batch still runs."""
 
-class TransformersEngine:
+
+class TransformersEngine(BoundToProcess):
     """Decodes greedily with a causal language model of transformers, bare or wrapped by PEFT.
 
     Safe to share between threads: whoever waits for a completion runs the batch for all, or waits while another does.
+    Safe to interrupt, at any instruction: nothing has to be put in order by the one who was interrupted. A turn at the
+    batch is held by a lock that the interpreter itself lets go; a turn that did not come to its end leaves a mark, and
+    the next one abandons what stands in the batch and begins again with all that callers still wait for. The same in
+    a forked process.
     The answers are those of `ReferenceEngine`; models whose layers cannot be packed are left to it. The model may be
     trained between two calls, and an adapter merged, and the first generation afterwards sees the new weights; call
     `reset()` after changes that torch takes no note of, such as those of `.data`, or switching adapters.
@@ -89,25 +98,29 @@ class TransformersEngine:
         )
         self._eight_bit = EightBit(model, prefix_ids) if eight_bit else None
         self._prepacked, self._few_rows = Prepacked(model), FewRows(model)
-        self._turn = threading.Condition()
-        self._running = False
-        self._waiting: deque[Ticket] = deque()
+        self._turn = fork_safe_lock()
+        self._runner: int | None = None
+        self._whole = True
+        self._tickets: dict[Ticket, None] = {}
         self._packed: bool | None = None
         self._weights = Weights(model)
         self._version: int | None = None
+        reset_after_fork(self)
 
     @property
     def packed(self) -> bool:
         """Whether the model's layers can be packed; tried out when first asked."""
         if self._packed is None:
             with self._turn:
-                self._turn.wait_for(lambda: self._packed is not None or not self._running)
                 if self._packed is None:
+                    self._begin()
                     with evaluating(self._model):
-                        self._packed = self._batch.model.supported()
-                    if not self._packed:
+                        packed = self._batch.model.supported()
+                    if not packed:
                         name = type(self._model).__name__
                         logger.warning("rows of %s cannot be packed: decoding goes the slow way", name)
+                    self._packed, self._whole = packed, True
+                    return packed
         return self._packed
 
     @property
@@ -150,12 +163,20 @@ class TransformersEngine:
         What drafts have learned stays: they are guesses, whatever the weights.
         """
         with self._turn:
-            self._turn.wait_for(lambda: not self._running)
+            self._begin()
             self._weights.forget()
             self._version = None
             self._packed = None
             self._release()
             self._reference.reset()
+            self._whole = True
+
+    def after_fork(self) -> None:
+        """Forget the callers of the other process; one of them may have been in the midst of a turn."""
+        self._tickets = {}
+        self._runner, self._whole = None, False
+        put_back(self._model.modules())
+        self._batch.abandon()
 
     def _release(self) -> None:
         self._prepacked.release()
@@ -176,52 +197,82 @@ class TransformersEngine:
                     if request is None:
                         exhausted = True
                         break
-                    line.append(self._submit(Ticket(request, rows)))
+                    line.append(Ticket(request, rows))
+                    self._tickets[line[-1]] = None
                 if not line:
                     return
                 self._advance(line[0])
         finally:
             self._cancel(line)
 
-    def _submit(self, ticket: Ticket) -> Ticket:
-        with self._turn:
-            self._waiting.append(ticket)
-        return ticket
+    @property
+    def _waiting(self) -> list[Ticket]:
+        """Tickets that are wanted and not in the batch, the first to come first."""
+        inside = set(self._batch.tickets)
+        return [t for t in list(self._tickets) if not (t.done or t.cancelled or t in inside)]
 
     def _cancel(self, tickets: Iterable[Ticket]) -> None:
-        """Nobody waits for these any more."""
+        """Nobody waits for these any more. If nobody runs the batch either, their rows leave it now."""
         for ticket in tickets:
             ticket.cancelled = True
-        with self._turn:
-            self._waiting = deque(ticket for ticket in self._waiting if not ticket.cancelled)
-            if not self._running:
+            self._tickets.pop(ticket, None)
+        if len(self._batch) and not self._turn.locked():
+            with self._turn:
+                self._begin()
                 self._batch.drop_cancelled()
+                self._whole = True
 
     def _advance(self, ticket: Ticket) -> None:
         """Run the batch until some row ends, or wait until another thread has."""
-        with self._turn:
-            if ticket.done:
-                return
-            if self._running:
-                self._turn.wait()
-                return
-            if ticket not in self._batch and ticket not in self._waiting:
-                self._waiting.append(ticket)  # an interrupt of another thread came between the line and the batch
-            self._running = True
+        self._tickets.setdefault(ticket)  # a fork has come between
+        if self._turn.locked():
+            if self._runner == threading.get_ident():
+                raise RuntimeError("expected a call from outside of a pass through the model, found one from within")
+            ticket.wait(self._turn.locked, _PATIENCE)
+            return
         try:
-            self._run()
-        except Exception as error:
             with self._turn:
+                if not ticket.done:
+                    self._take_turn(ticket)
+        finally:
+            self._wake_next()
+
+    def _take_turn(self, ticket: Ticket) -> None:
+        """One turn at the batch, which is held by this thread."""
+        gradients = torch.is_grad_enabled()
+        try:
+            self._begin()
+            self._runner = threading.get_ident()
+            try:
+                self._run()
+            except Exception as error:
+                if raised_by_signal(error):  # its own thread's affair, as an interrupt is
+                    raise
                 self._failed(error, ticket)
+            self._whole = True
         except BaseException:
-            # An interrupt is its own thread's affair: the rows of others start again.
-            with self._turn:
-                self._begin_again(self._batch.drop())
+            self._batch.abandon()  # the memory is not to wait for the next turn; if that is interrupted too, it does
             raise
         finally:
-            with self._turn:
-                self._running = False
-                self._turn.notify_all()
+            torch._C._set_grad_enabled(gradients)  # in C, and so done whatever interrupts
+            self._runner = None
+        for other in list(self._tickets):
+            if other.done or other.cancelled:
+                self._tickets.pop(other, None)
+                other.wake()
+
+    def _begin(self) -> None:
+        """Mark the batch as being worked on; begin again if the last one who did so has not come to the end."""
+        if not self._whole:
+            self._batch.abandon()
+        self._whole = False
+
+    def _wake_next(self) -> None:
+        """Let one of those who wait have the next turn."""
+        for ticket in list(self._tickets):
+            if ticket.waiting and not ticket.done:
+                ticket.wake()
+                return
 
     def _failed(self, error: Exception, ticket: Ticket) -> None:
         """A pass failed, or what comes before it.
@@ -229,32 +280,24 @@ class TransformersEngine:
         Of several rows one may be to blame, so each begins again on its own. One that fails alone has used up the
         memory, and is answered with that, or gives its caller the error.
         """
-        rows = self._batch.drop()
+        rows = self._batch.abandon()
         if len(rows) > 1:
             for row in rows:
                 row.alone = True
-            self._begin_again(rows)
             return
-        if not rows:  # it did not get as far as the batch
-            self._waiting = deque(other for other in self._waiting if other is not ticket)
-        for row in rows or [ticket]:
+        for row in rows or [ticket]:  # without rows, it did not get as far as the batch
             if rows and is_out_of_memory(error):
                 row.completion = Completion((), "error", "There was not enough memory for this request alone.")
             else:
                 row.error = error
-
-    def _begin_again(self, tickets: Iterable[Ticket]) -> None:
-        wanted = [ticket for ticket in tickets if not ticket.done and not ticket.cancelled]
-        self._waiting.extendleft(reversed(wanted))
 
     def _run(self) -> None:
         with evaluating(self._model):
             self._renew()
             with self._linears().installed():
                 while True:
-                    with self._turn:
-                        self._batch.drop_cancelled()
-                        self._batch.admit(self._waiting)
+                    self._batch.drop_cancelled()
+                    self._batch.admit(deque(self._waiting))
                     if self._batch.step() or not len(self._batch):
                         return
 
@@ -269,8 +312,7 @@ class TransformersEngine:
         """After a change of the weights, begin again with all that was computed with the old ones."""
         version = self._weights.version()
         if version != self._version:
-            with self._turn:
-                self._begin_again(self._batch.drop())
+            self._batch.abandon()
             self._release()
             self._version = version
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import json
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
@@ -20,6 +19,7 @@ from extractft.decoding.closing import ClosingTokens, find_closing
 from extractft.decoding.protocol import Grammar
 from extractft.decoding.verbatim import VerbatimGrammar
 from extractft.errors import GrammarError, SchemaError
+from extractft.processes import BoundToProcess, fork_safe_lock, reset_after_fork
 from extractft.schema import Schema
 
 __all__ = ["CompiledGrammar", "FastTokenizer", "GrammarCompiler", "GuidanceMatcher", "accepts"]
@@ -67,7 +67,7 @@ class _Vocabulary:
 
 
 _vocabularies: OrderedDict[tuple[bytes, int, int], _Vocabulary] = OrderedDict()
-_vocabularies_lock = threading.Lock()
+_vocabularies_lock = fork_safe_lock()
 
 
 def _vocabulary(tokenizer: FastTokenizer, vocab_size: int, end_token_id: int) -> _Vocabulary:
@@ -143,7 +143,7 @@ class GuidanceMatcher:
             raise GrammarError(f"Grammar: {what} ({self._matcher.stop_reason()}).")
 
 
-class CompiledGrammar:
+class CompiledGrammar(BoundToProcess):
     """A grammar ready for use. Safe to share between threads.
 
     Matchers are copies of a template, twenty times cheaper than new ones. Copies share the template's lexer, which
@@ -154,13 +154,18 @@ class CompiledGrammar:
     def __init__(self, source: str, vocabulary: _Vocabulary, name: str) -> None:
         self._source = source
         self._vocabulary = vocabulary
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
         self._copies = 0
         self._template: LLMatcher | None = self._fresh()
         if error := self._template.get_error():
             raise SchemaError(f"{name} cannot be turned into a grammar: {error}").hint(
                 "Loosen the pattern or constraint that it names, and check it in a validator instead."
             )
+        reset_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Forget the template: a thread that does not exist in this process may have held its lexer."""
+        self._template = None
 
     @property
     def source(self) -> str:
@@ -197,7 +202,7 @@ class CompiledGrammar:
             self._template = None
 
 
-class GrammarCompiler:
+class GrammarCompiler(BoundToProcess):
     """Turns schemas into grammars over one vocabulary, and keeps them. Safe to share between threads.
 
     Args:
@@ -211,7 +216,7 @@ class GrammarCompiler:
         self.vocab_size = vocab_size
         self.end_token_id = end_token_id
         self._vocabulary = _vocabulary(tokenizer, vocab_size, end_token_id)
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
         self._grammars: OrderedDict[tuple[str, int | None], CompiledGrammar] = OrderedDict()
         self._verbatim: OrderedDict[tuple[str, int | None], VerbatimGrammar] = OrderedDict()
 

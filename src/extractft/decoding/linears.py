@@ -8,16 +8,17 @@ library, processor and shape, so it is tried out. Knows modules and tensors; kno
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["WORTH", "FewRows", "changes", "replaced", "seconds", "weighty"]
+from extractft.processes import fork_safe_lock
+
+__all__ = ["WORTH", "FewRows", "changes", "put_back", "replaced", "seconds", "weighty"]
 
 MOST_ROWS = 4
 """Products of more rows are left as they are: they are bound by arithmetic, which libraries do well."""
@@ -28,6 +29,9 @@ WORTH = 0.9
 """Another way is taken if it needs less than this share of the time."""
 _LEAST_WEIGHTS = 1 << 16
 """Smaller layers, such as those of an adapter, are not worth a copy."""
+
+_OWN = "_extractft_own_forward"
+"""Where a layer keeps its own `forward` while it computes something else."""
 
 Shape = tuple[int, int]
 
@@ -43,7 +47,7 @@ class FewRows:
         self._layers = [m for m in model.modules() if type(m) is nn.Linear and _fits(m.weight)]
         self._swapped: dict[Shape, frozenset[int]] | None = None
         self._threads = 0
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
 
     @contextmanager
     def installed(self) -> Iterator[None]:
@@ -87,17 +91,37 @@ def weighty(model: nn.Module) -> list[nn.Linear]:
 
 @contextmanager
 def replaced(layers: Sequence[nn.Linear], forwards: Sequence[Callable[[Tensor], Tensor]]) -> Iterator[None]:
-    """Let layers compute something else inside; afterwards they are as they were, whatever comes between."""
-    before = [vars(layer).get("forward") for layer in layers]
+    """Let layers compute something else inside; afterwards they are as they were, whatever comes between.
+
+    What an interrupt kept from being put back, or a fork, is put back the next time.
+    """
+    put_back(layers)
     try:
         for layer, forward in zip(layers, forwards, strict=True):
-            vars(layer)["forward"] = forward  # as `layer.forward = ...`, which takes five times as long
+            attributes = vars(layer)
+            attributes[_OWN] = attributes.get("forward")
+            attributes["forward"] = forward  # as `layer.forward = ...`, which takes five times as long
         yield
     finally:
-        for layer, own in zip(layers, before, strict=True):
-            vars(layer).pop("forward", None)
-            if own is not None:
-                vars(layer)["forward"] = own
+        try:
+            put_back(layers)
+        except BaseException:  # an interrupt, which waits until it is done
+            put_back(layers)
+            raise
+
+
+def put_back(layers: Iterable[nn.Module]) -> None:
+    """Let layers that compute something else compute their own again."""
+    for layer in layers:
+        attributes = vars(layer)
+        if _OWN not in attributes:
+            continue
+        own = attributes[_OWN]
+        if own is None:
+            attributes.pop("forward", None)
+        else:
+            attributes["forward"] = own
+        del attributes[_OWN]
 
 
 def changes(layers: Sequence[nn.Linear]) -> list[tuple[int, int]]:

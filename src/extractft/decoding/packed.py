@@ -84,6 +84,7 @@ class PackedModel:
         self.prefix_ids = tuple(prefix_ids)
         self.store = SlotStore()
         self._prefix: SlotStore | None = None
+        self._attention = model.config.get_text_config()._attn_implementation
 
     @property
     def device(self) -> torch.device:
@@ -93,6 +94,13 @@ class PackedModel:
     def reset(self) -> None:
         """Forget the prefix."""
         self._prefix = None
+
+    def abandon_pass(self) -> None:
+        """Forget what a pass has left that did not come to its end: keys and values, and its way to attend."""
+        self.store.clear()
+        config = self.model.config.get_text_config()
+        if config._attn_implementation == _ATTENTION:
+            config._attn_implementation = self._attention
 
     def begins_with_prefix(self, prompt: Sequence[int]) -> bool:
         """Whether a prompt can share the prefix: it begins with it and goes on."""
@@ -162,8 +170,8 @@ def _own_attention(model: PreTrainedModel) -> Iterator[None]:
     AttentionInterface.register(_ATTENTION, _attend)
     config = model.config.get_text_config()
     before = config._attn_implementation
-    config._attn_implementation = _ATTENTION
     try:
+        config._attn_implementation = _ATTENTION
         yield
     finally:
         config._attn_implementation = before

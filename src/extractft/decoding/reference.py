@@ -6,7 +6,6 @@ no schema.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 
 from torch import Tensor
@@ -18,11 +17,12 @@ from extractft.decoding.protocol import Completion, GenerationRequest
 from extractft.decoding.rows import Row
 from extractft.decoding.scoring import MaskBuffer, decide
 from extractft.errors import GrammarError
+from extractft.processes import BoundToProcess, fork_safe_lock
 
 __all__ = ["ReferenceEngine"]
 
 
-class ReferenceEngine:
+class ReferenceEngine(BoundToProcess):
     """Decodes greedily with a causal language model of transformers, bare or wrapped by PEFT, a token at a time.
 
     Safe to share between threads: batches take turns. The model may be trained between two calls, and the first
@@ -52,7 +52,7 @@ class ReferenceEngine:
         self._end_token_id = end_token_id
         self._config = config
         self._max_batch_tokens = max_batch_tokens
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
 
     def generate(self, requests: Iterable[GenerationRequest], *, batch_size: int | None = None) -> Iterator[Completion]:
         """Yield one completion for each request, in order; requests are taken lazily, a batch ahead at most.

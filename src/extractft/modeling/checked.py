@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from extractft.errors import ArtifactMismatchError
+from extractft.processes import fork_safe_lock
 
 __all__ = ["LOADING", "load_checked"]
 
 SHOWN = 5
-LOADING = threading.Lock()
+LOADING = fork_safe_lock()
 """transformers changes defaults of the whole process while it loads: in parallel threads, weights get lost."""
 
 
