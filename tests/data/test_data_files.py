@@ -9,6 +9,7 @@ import json
 import sys
 import time
 import tracemalloc
+import zipfile
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -140,6 +141,7 @@ def test_wide_lines_are_those_of_the_same_text_in_utf_8(lines: list[str]) -> Non
         "\n\ntext|name\nNeu| alt\n",
         "text\tname\nNeu\t alt\n",
         "text,name\rNeu, alt\r",
+        "text,name\r\r\nNeu, alt\r\r\n",
         "text,name,,\nNeu, alt,,\n,,,\n , ,,\n\n",
         ",text,name\n0,Neu, alt\n",
     ],
@@ -222,6 +224,20 @@ def test_excel_cells_as_they_are_shown(tmp_path: Path) -> None:
     first, second = load_examples(path, SCHEMA)
     assert (first.text, first.output.name) == ("1234", "001234")
     assert second.text == "PT2H"
+
+
+def test_excel_sheets_with_a_wrong_size_and_hidden_ones(tmp_path: Path) -> None:
+    path = _workbook(tmp_path / "a.xlsx", [["text", "name"], ["a_x000D_\nb", "x"], ["c", "y"]], [["lists"]])
+    book = openpyxl.load_workbook(path)
+    book.worksheets[1].sheet_state = "hidden"
+    book.save(path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    assert b'<dimension ref="A1:B3"' in parts["xl/worksheets/sheet1.xml"]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content.replace(b'<dimension ref="A1:B3"', b'<dimension ref="A1"'))
+    assert [example.text for example in load_examples(path, SCHEMA)] == ["a\r\nb", "c"]
 
 
 def test_excel_rows_have_the_numbers_of_the_sheet(tmp_path: Path) -> None:
@@ -440,6 +456,18 @@ def test_json_lines_in_a_json_file(tmp_path: Path) -> None:
     path = _file(tmp_path, "a.json", _rows("Ann", "Bo") + "\n{broken\n")
     assert [(issue.row, issue.kind) for issue in _refused(path).issues] == [(4, "invalid_json")]
     assert len(load_examples(_file(tmp_path, "b.json", _rows("Ann", "Bo")), SCHEMA)) == 2
+
+
+@pytest.mark.parametrize("orient", ["split", "records"])
+def test_json_of_pandas(orient: Any, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"name": ["龙琳"], "text": ["龙琳来电"]})
+    frame.to_json(tmp_path / "a.json", orient=orient)
+    assert load_examples(tmp_path / "a.json", SCHEMA) == LONG_LIN
+
+
+def test_objects_over_several_lines(tmp_path: Path) -> None:
+    path = _file(tmp_path, "a.jsonl", json.dumps({"text": "a", "name": "b"}, indent=1) * 2)
+    assert "objects over several lines" in str(_refused(path))
 
 
 def test_lines_of_text_that_begin_with_a_bracket() -> None:

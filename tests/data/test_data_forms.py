@@ -62,6 +62,7 @@ class Wrapped(RootModel[dict[str, str]]):
     [
         {"name": "Ann"},
         ANN,
+        json.dumps(ANN),
         f"```json\n{ANN}\n```",
         f"<think>\n\n</think>\n\n{ANN}",
         Person(name="Ann"),
@@ -253,6 +254,11 @@ def test_an_instruction_that_all_rows_share_is_no_text(blank: str | None) -> Non
     assert str(error).startswith("the data: 1 of 3 rows")
 
 
+def test_the_context_is_the_input() -> None:
+    rows = [{"instruction": "Who?", "context": name, "response": {"name": name}} for name in ("Ann", "Bob", "Cleo")]
+    assert [e.text for e in load_examples(rows, SCHEMA, columns={"output": "response"})] == ["Ann", "Bob", "Cleo"]
+
+
 def test_an_instruction_that_differs_is_the_text() -> None:
     rows = [_row(f"Extract the name: {name}", "", name) for name in ("Ann", "Bob", "Cleo")]
     assert [example.text for example in load_examples([*rows, rows[0]], SCHEMA)][:3] == [r["instruction"] for r in rows]
@@ -377,6 +383,13 @@ def test_a_near_miss_proposes_the_right_name(row: dict[str, Any], proposal: str)
         assert proposal in str(_refused(data))
 
 
+@pytest.mark.parametrize(
+    "columns", [{"text": "a", "output": "a"}, {"name": "text"}, ["text"], {"text": None}, {"text": "a", "name": "a"}]
+)
+def test_columns_that_cannot_be_meant(columns: Any) -> None:
+    assert str(_refused([{"a": "x"}], columns=columns)).startswith("columns")
+
+
 def test_a_near_miss_among_columns_of_fields() -> None:
     class Home(BaseModel):
         name: str
@@ -391,7 +404,7 @@ def test_a_near_miss_among_columns_of_fields() -> None:
 # Values are shown to those who ask
 
 
-def test_values_of_bad_rows_are_attributes_and_shown_on_request() -> None:
+def test_values_of_bad_rows_are_attributes_and_shown_on_request(tmp_path: Path) -> None:
     class Count(BaseModel):
         n: int
 
@@ -404,5 +417,9 @@ def test_values_of_bad_rows_are_attributes_and_shown_on_request() -> None:
     shown = str(_refused(rows, Schema.of(Count), show_values=True))
     assert "row 1, n: Input should be a valid integer, unable to parse string as an integer; found 'Zyxwuth'" in shown
     assert "found '{broken Qvorple'" in shown
+    line = tmp_path / "a.jsonl"
+    line.write_text("{broken Zyxwuth", encoding="utf-8")
+    assert "Zyxwuth" in str(_refused(line, Schema.of(Count), show_values=True))
+    assert "Zyxwuth" not in str(_refused(line, Schema.of(Count)))
     long = str(_refused([("a", {"n": "x" * 10_000})], Schema.of(Count), show_values=True))
     assert len(long) < 400

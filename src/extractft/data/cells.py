@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import datetime, time
+from decimal import Decimal
 from typing import Any
 
 from pydantic import BaseModel, RootModel
@@ -45,7 +46,9 @@ def is_plain(value: Any) -> bool:
 def is_missing(value: Any) -> bool:
     """True if a value is one of those that tables call missing: null, NaN, NA, NaT."""
     return (
-        value is None or (isinstance(value, float) and value != value) or type(value).__name__ in ("NAType", "NaTType")
+        value is None
+        or (isinstance(value, float | Decimal) and value != value)
+        or type(value).__name__ in ("NAType", "NaTType")
     )
 
 

@@ -92,12 +92,14 @@ class _Lines(Iterator[str]):
         with open_bytes(self.path) as stream:
             sample = stream.read(SAMPLE)
         old_mac = b"\r" in sample and b"\n" not in sample
+        doubled = sample.partition(b"\n")[0].endswith(b"\r\r")  # Windows line ends, translated to Windows line ends
         for _, line in read_lines(self.path, self.encoding):
             if isinstance(line, RowIssue):
                 raise self._refusal(line, sample)
             if old_mac:
                 yield from (f"{part}\n" for part in line.split("\r"))
             else:
+                line = line.replace("\r\r\n", "\r\n") if doubled else line
                 yield LONE_RETURN.sub(HIDDEN_RETURN, line)
 
     def _refusal(self, issue: RowIssue, sample: bytes) -> DatasetError:

@@ -24,6 +24,8 @@ LARGEST_SHEET = 2**31
 LARGEST_WHOLE = 10**15
 """Excel keeps 15 significant digits."""
 ZEROS = re.compile(r"0+")
+RETURN = "_x000D_"
+"""How Excel writes a carriage return, and openpyxl leaves it."""
 MERGED = b"<mergeCell "
 CHUNK = 2**20
 
@@ -76,7 +78,10 @@ def _sheet_rows(path: Path) -> Iterator[tuple[int, list[Any]]]:
         raise DatasetError(f"{path.name}: expected an Excel workbook, found something else").hint(
             "Other ways to read it: pandas.read_excel(path, dtype=str), then pass the DataFrame."
         ) from error
-    filled = [sheet.title for sheet in results.worksheets if any(_filled(row) for row in sheet.iter_rows())]
+    for sheet in (*results.worksheets, *formulas.worksheets):
+        sheet.reset_dimensions()  # the size that some programs write is wrong, and rows beyond it would be lost
+    visible = [sheet for sheet in results.worksheets if sheet.sheet_state == "visible"]
+    filled = [sheet.title for sheet in visible if any(_filled(row) for row in sheet.iter_rows())]
     if len(filled) > 1:
         raise DatasetError(f"{path.name}: expected one sheet with rows, found {len(filled)}").hint(
             "Keep the one with the examples, or pass pandas.read_excel(path, sheet_name=..., dtype=str)."
@@ -138,7 +143,7 @@ def _shown(cell: Any) -> str:
         return value.isoformat()
     if isinstance(value, timedelta):
         return str(to_jsonable_python(value))
-    return "" if value is None else str(value)
+    return "" if value is None else str(value).replace(RETURN, "\r")
 
 
 def _number(value: float, number_format: str) -> str:

@@ -63,9 +63,17 @@ def read_lines(path: Path, encoding: str | None = None) -> Iterator[tuple[int, s
 
 
 def read_jsonl(path: Path, encoding: str | None = None) -> Iterator[Row | RowIssue]:
-    """One JSON value a line; blank lines are passed over, bad ones become issues. A JSON list is read as its rows."""
+    """One JSON value a line; blank lines are passed over, bad ones become issues. A JSON list is read as its rows.
+
+    Raises:
+        DatasetError: The objects are spread over lines.
+    """
     lines = read_lines(path, encoding)
     head = first_lines(lines)
+    if any(isinstance(line, str) and line.strip() == "{" for _, line in head[:1]):
+        raise DatasetError(f"{path.name}: expected one JSON object a line, found objects over several lines").hint(
+            "Write each on one line (jq -c . FILE), or all in one list: [{...}, {...}]."
+        )
     if is_array(head):
         return read_json(path, encoding)
     return jsonl_rows(chain(head, lines))
@@ -156,11 +164,18 @@ def array_rows(text: str, name: str) -> Iterator[Row | RowIssue]:
             "A file with one JSON object a line is named .jsonl."
         ) from problem
     if isinstance(value, dict) and isinstance(value.get("data"), list):
-        value = value["data"]
+        value = _named_cells(value["data"], value.get("columns"))
     if not isinstance(value, list):
         found = f"an object with the keys {table_columns(value)}" if isinstance(value, dict) else type(value).__name__
         raise DatasetError(f'{name}: expected a list of rows, or {{"data": [...]}}, found {found}')
     return iter([Row(number, row) for number, row in enumerate(value, 1)])
+
+
+def _named_cells(rows: list[Any], columns: Any) -> list[Any]:
+    """Rows as mappings where the columns are named once for all of them, as pandas does with `orient="split"`."""
+    if not isinstance(columns, list) or not all(isinstance(row, list) and len(row) == len(columns) for row in rows):
+        return rows
+    return [dict(zip(map(str, columns), row, strict=True)) for row in rows]
 
 
 def _starts_with_object(lines: list[tuple[int, str]]) -> bool:

@@ -30,7 +30,7 @@ class Instructions:
         self._as_text: list[tuple[str, int, str]] = []
 
     def text(self, row: Mapping[str, Any], output: Any, number: int, file: str) -> Any:
-        """The input, or the instruction where the input is blank.
+        """The input (also called context), or the instruction where the input is blank.
 
         Args:
             row: The columns.
@@ -41,7 +41,7 @@ class Instructions:
         Raises:
             RowProblem: A `text` stands beside both and is not made of them, or turns came before.
         """
-        given, instruction = row.get("input"), row.get("instruction")
+        given, instruction = row.get("input", row.get("context")), row.get("instruction")
         if isinstance(row.get("history"), list | tuple) and len(row["history"]):
             raise RowProblem.one("several_turns", "expected a row without history, found earlier turns in it")
         key = " ".join(instruction.split()) if isinstance(instruction, str) else ""

@@ -51,7 +51,7 @@ class Layout:
         self.schema = schema
         self.kind = source.kind
         self.name = source.name
-        self.columns = dict(columns or {})
+        self.columns = _checked(columns)
         self.instructions = instructions or Instructions()
         root = schema.resolve(schema.tree)
         self.fields: tuple[Field, ...] = root.fields if isinstance(root, ObjectNode) else ()
@@ -76,6 +76,11 @@ class Layout:
             raise DatasetError("columns maps both output and single fields, expected one of the two").hint(
                 "The record stands either in one column or in a column for each field."
             )
+
+        text = self.columns.get("text", "text")
+        both = [name for name, column in self.columns.items() if name != "text" and column == text]
+        if both:
+            raise DatasetError(f"columns maps text and {name_list(both)} to one column: the text would hold the answer")
 
     def _check_table(self, name: str, columns: Sequence[str]) -> None:
         try:
@@ -206,3 +211,14 @@ class Layout:
         if isinstance(prompt, list) and isinstance(completion, list):
             return chat_parts(prompt, completion)
         return prompt, completion
+
+
+def _checked(columns: Mapping[str, str] | None) -> dict[str, str]:
+    """The mapping, if it is one of names to names."""
+    if columns is None:
+        return {}
+    if not isinstance(columns, Mapping) or not all(isinstance(name, str) for pair in columns.items() for name in pair):
+        raise DatasetError(f"columns: expected a mapping of names to names, found {type(columns).__name__}").hint(
+            'Our name -> your column: columns={"text": "complaint", "output": "label"}.'
+        )
+    return dict(columns)

@@ -11,7 +11,7 @@ from extractft.data.example import Example
 from extractft.data.instructions import Instructions
 from extractft.data.layout import Layout
 from extractft.data.parsing import OutputParser
-from extractft.data.row import Problem, Row, RowIssue, RowProblem
+from extractft.data.row import Problem, Row, RowIssue, RowProblem, with_value_shown
 from extractft.data.source import Source, open_sources
 from extractft.errors import DatasetError, SchemaError
 from extractft.schema import Schema
@@ -28,6 +28,7 @@ HINTS = {
     "encoding": 'Say the encoding: load_examples(path, schema, encoding="gb18030"), on the command line --encoding '
     "gb18030; or save the file as UTF-8.",
 }
+MOST_VALUES = 1000
 NUMBERS_HINT = "Numbers where text is expected: read the file with dtype=str, or pass its path."
 
 
@@ -147,13 +148,21 @@ class _Loader(Generic[T]):
         parser = OutputParser(self.schema, padded=source.kind == "table", show_values=self.show_values)
         for row in source.rows:
             if isinstance(row, RowIssue):
-                self.issues.append(replace(row, file=source.name))
+                self._note([row], source)
                 continue
             try:
                 self.loaded.examples.append(self._example(row, layout, parser))
                 self.loaded.numbers.append(row.number)
             except RowProblem as problem:
-                self.issues += problem.issues(row.number, file=source.name, show_values=self.show_values)
+                self._note(problem.issues(row.number), source)
+
+    def _note(self, issues: Sequence[RowIssue], source: Source) -> None:
+        """Keep issues; of very many, without what was found, so that bad rows do not fill the memory."""
+        for issue in issues:
+            issue = replace(issue, file=source.name)
+            if len(self.issues) >= MOST_VALUES:
+                issue = replace(issue, value=None)
+            self.issues.append(with_value_shown(issue) if self.show_values else issue)
 
     def _example(self, row: Row, layout: Layout, parser: OutputParser[T]) -> Example[T]:
         problems: list[Problem] = []

@@ -103,7 +103,8 @@ class OutputParser(Generic[T]):
         if not raw.strip():
             raise RowProblem.one("missing_output", "the output is blank")
         try:
-            return parse_json(raw)
+            value = parse_json(raw)
+            return parse_json(value) if isinstance(value, str) and value.lstrip().startswith(("{", "[")) else value
         except JsonProblem as problem:
             answer = unwrapped_answer(raw)
             if answer != raw:

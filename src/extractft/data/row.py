@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from extractft.errors import RowIssue
 
-__all__ = ["Problem", "Row", "RowIssue", "RowProblem"]
+__all__ = ["Problem", "Row", "RowIssue", "RowProblem", "with_value_shown"]
 
 SHORT = reprlib.Repr()
 SHORT.maxstring = SHORT.maxother = SHORT.maxlong = 100
@@ -57,15 +57,13 @@ class RowProblem(Exception):
         """A problem that stands alone."""
         return cls([Problem(kind, message, field, value)])
 
-    def issues(self, row: int, *, file: str = "", show_values: bool = False) -> list[RowIssue]:
-        """The problems as issues of that row; with `show_values` their messages quote what was found."""
-        return [
-            RowIssue(row, found.kind, _message(found, show_values=show_values), found.field, file, found.value)
-            for found in self.problems
-        ]
+    def issues(self, row: int) -> list[RowIssue]:
+        """The problems as issues of that row."""
+        return [RowIssue(row, found.kind, found.message, found.field, value=found.value) for found in self.problems]
 
 
-def _message(problem: Problem, *, show_values: bool) -> str:
-    if not show_values or problem.value is None:
-        return problem.message
-    return f"{problem.message}; found {SHORT.repr(problem.value)}"
+def with_value_shown(issue: RowIssue) -> RowIssue:
+    """The issue with what was found in its message, shortened."""
+    if issue.value is None:
+        return issue
+    return replace(issue, message=f"{issue.message}; found {SHORT.repr(issue.value)}")

@@ -72,7 +72,7 @@ def file_source(path: Path, encoding: str | None = None) -> Source:
         return Source(rows, "cells", columns, path.name)
     if ending == ".parquet":
         columns, values = read_parquet(path)
-        return Source(values, "table", columns, path.name)
+        return Source(values, "table", _names(columns), path.name)
     return Source(read_json(path, encoding) if ending == ".json" else read_jsonl(path, encoding), name=path.name)
 
 
