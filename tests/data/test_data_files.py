@@ -159,6 +159,14 @@ def test_a_row_has_the_number_of_its_first_line(tmp_path: Path) -> None:
     assert load_numbered_examples(good, SCHEMA).numbers == [2, 4]
 
 
+def test_loaded_examples_are_data_and_keep_their_numbers(tmp_path: Path) -> None:
+    path = _file(tmp_path, "a.csv", "text,name\n龙琳来电,龙琳\n".encode("gb18030"))
+    loaded = load_numbered_examples(path, SCHEMA, encoding="gb18030")
+    assert load_numbered_examples(loaded, SCHEMA) == loaded
+    assert load_examples(loaded, SCHEMA) == LONG_LIN
+    assert loaded.numbers == [2]
+
+
 def test_findings_have_the_numbers_of_the_file(tmp_path: Path) -> None:
     loaded = load_numbered_examples(_file(tmp_path, "a.csv", "text,name\na,x\n\na,y\n"), SCHEMA)
     report = check_examples(loaded.examples, SCHEMA).renumbered(loaded.numbers, [])

@@ -94,9 +94,17 @@ def load_numbered_examples(
     encoding: str | None = None,
     show_values: bool = False,
 ) -> LoadedExamples[T]:
-    """The same as `load_examples`, with the number of each row in the user's data."""
+    """The same as `load_examples`, with the number of each row in the user's data.
+
+    The result is data in its own right: `fit`, `evaluate` and `load_examples` take it, and keep the numbers.
+    """
     loader = _Loader(schema, columns, show_values=show_values)
-    for source in open_sources(data, encoding):
+    if isinstance(data, LoadedExamples):
+        numbered = zip(data.numbers, data.examples, strict=True)
+        sources = iter([Source(Row(number, example) for number, example in numbered)])
+    else:
+        sources = open_sources(data, encoding)
+    for source in sources:
         loader.read(source)
     return loader.result()
 
