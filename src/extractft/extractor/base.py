@@ -55,7 +55,7 @@ class Base:
         base = cls.load(ref, device=device, dtype=dtype, tokenizer_path=path)
         if not manifest.adapter:
             return base
-        base = replace(base, model=load_adapter(base.model, path))
+        base = replace(base, model=load_adapter(base.model, path, config=manifest.config.lora))
         if manifest.config.generation.merge_adapter:
             merge_adapter(base.model)
         return base
@@ -66,7 +66,7 @@ class Base:
         base = cls.load(ref, device=config.device, dtype=config.dtype, tokenizer_path=adapter)
         if adapter is None:
             return replace(base, model=attach_lora(base.model, config.lora, seed=config.seed))
-        return replace(base, model=load_adapter(base.model, adapter, trainable=True))
+        return replace(base, model=load_adapter(base.model, adapter, config=config.lora, trainable=True))
 
     @property
     def window(self) -> int:

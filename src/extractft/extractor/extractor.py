@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from extractft.artifact import Manifest, load_manifest, save_artifact
+from extractft.artifact import Manifest, load_manifest, require_unchanged, save_artifact
 from extractft.config import GenerationConfig, PromptConfig, TrainingConfig
 from extractft.data import Example, load_examples
 from extractft.decoding import Engine, GrammarCompiler
@@ -78,7 +78,7 @@ class Extractor(Generic[T]):
         schema: type[T] | Schema[T] | Any,
         data: Any,
         *,
-        base_model: str = DEFAULT_BASE_MODEL,
+        base_model: str | Path = DEFAULT_BASE_MODEL,
         eval_data: Any = None,
         config: TrainingConfig | None = None,
         output_dir: str | Path | None = None,
@@ -135,7 +135,7 @@ class Extractor(Generic[T]):
         cls,
         schema: type[T] | Schema[T] | Any,
         *,
-        base_model: str = DEFAULT_BASE_MODEL,
+        base_model: str | Path = DEFAULT_BASE_MODEL,
         prompt: PromptConfig | None = None,
         generation: GenerationConfig | None = None,
         device: str = "auto",
@@ -149,8 +149,10 @@ class Extractor(Generic[T]):
         """
         prompt = prompt or PromptConfig()
         spec: Schema[T] = Schema.of(schema, omit_defaults=prompt.omit_defaults)
+        system_prompt = render_system_prompt(spec, prompt)
         base = Base.load(resolve_base_model(base_model), device=device, dtype=dtype)
-        extractor = cls._assemble(spec, base, render_system_prompt(spec, prompt), generation or GenerationConfig())
+        chat = ChatRenderer(base.tokenizer, system_prompt)
+        extractor = cls._assemble(spec, base, chat, generation or GenerationConfig())
         extractor.config = TrainingConfig(prompt=prompt, generation=extractor.generation)
         return extractor
 
@@ -160,7 +162,7 @@ class Extractor(Generic[T]):
         path: str | Path,
         *,
         schema: type[T] | Schema[T] | Any = None,
-        base_model: str | None = None,
+        base_model: str | Path | None = None,
         device: str = "auto",
         dtype: str = "auto",
     ) -> Extractor[T]:
@@ -184,16 +186,20 @@ class Extractor(Generic[T]):
         if schema is not None:
             spec = Schema.of(schema, omit_defaults=manifest.config.prompt.omit_defaults)
             manifest.require_schema(spec)
-        own = manifest.base_model
-        ref = resolve_base_model(base_model) if base_model else resolve_base_model(own.name, revision=own.revision)
-        manifest.require_base_model(ref)
+        if base_model:
+            ref = resolve_base_model(base_model)
+            manifest.require_base_model(ref)
+        else:
+            ref = manifest.locate_base_model()
         base = Base.restored(ref, path, manifest, device=device, dtype=dtype)
-        extractor = cls._assemble(spec, base, manifest.system_prompt, manifest.config.generation)
+        chat = ChatRenderer(base.tokenizer, manifest.system_prompt, frame=manifest.chat_frame)
+        extractor = cls._assemble(spec, base, chat, manifest.config.generation)
         extractor.config = manifest.config
         extractor.metrics = dict(manifest.metrics)
         if manifest.calibration is not None:
             extractor._runner.calibration = Calibration.from_dict(manifest.calibration)
         extractor._drafts = recall(extractor._runner, path)
+        require_unchanged(path, manifest)
         return extractor
 
     def save_pretrained(self, path: str | Path) -> None:
@@ -210,6 +216,7 @@ class Extractor(Generic[T]):
             base_model=base.ref,
             metrics=self.metrics,
             calibration=None if self._runner.calibration is None else self._runner.calibration.to_dict(),
+            chat_frame=self._runner.chat.frame,
         )
         save_artifact(path, manifest=manifest, model=base.model, tokenizer=base.tokenizer, drafts=self._drafts)
 
@@ -336,8 +343,7 @@ class Extractor(Generic[T]):
     # ------------------------------------------------------------------------------------------------- inside
 
     @classmethod
-    def _assemble(cls, schema: Schema[T], base: Base, prompt: str, generation: GenerationConfig) -> Extractor[T]:
-        chat = ChatRenderer(base.tokenizer, prompt)
+    def _assemble(cls, schema: Schema[T], base: Base, chat: ChatRenderer, generation: GenerationConfig) -> Extractor[T]:
         engine, grammar = base.engine(chat, generation), base.grammar(chat)
         extractor = cls(schema, chat, engine, grammar, generation=generation, max_window=base.window)
         extractor._base = base
@@ -345,7 +351,7 @@ class Extractor(Generic[T]):
 
     @classmethod
     def _to_train(
-        cls, schema: Schema[T], base_model: str, config: TrainingConfig, init_adapter: str | Path | None
+        cls, schema: Schema[T], base_model: str | Path, config: TrainingConfig, init_adapter: str | Path | None
     ) -> Extractor[T]:
         """An extractor whose adapter is trainable: a fresh one, or a saved one with the prompt it was trained with."""
         ref = resolve_base_model(base_model)
@@ -355,7 +361,10 @@ class Extractor(Generic[T]):
             config = going_on(config, manifest)
         prompt = render_system_prompt(schema, config.prompt) if manifest is None else manifest.system_prompt
         base = Base.trainable(ref, config, adapter)
-        extractor = cls._assemble(schema, base, prompt, config.generation)
+        if adapter is not None and manifest is not None:
+            require_unchanged(adapter, manifest)
+        chat = ChatRenderer(base.tokenizer, prompt, frame=None if manifest is None else manifest.chat_frame)
+        extractor = cls._assemble(schema, base, chat, config.generation)
         extractor.config = config.replace(max_length=min(config.max_length, base.window))
         return extractor
 

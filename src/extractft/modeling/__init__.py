@@ -5,14 +5,17 @@ Knows weights and where they come from; knows no text, no prompt, no schema and 
 
 from __future__ import annotations
 
+from extractft.modeling.adapter_files import ADAPTER_CONFIG_FILE, ADAPTER_FILE, read_adapter_weights
 from extractft.modeling.hardware import choose_device, choose_dtype
 from extractft.modeling.loading import load_model, load_tokenizer
 from extractft.modeling.lora import attach_lora, load_adapter, merge_adapter, trainable_parameters
 from extractft.modeling.memory import available_memory, is_out_of_memory
-from extractft.modeling.source import BaseModelRef, Source, resolve_base_model
+from extractft.modeling.source import BaseModelRef, Source, locate_base_model, resolve_base_model
 from extractft.modeling.weights import weights_digest
 
 __all__ = [
+    "ADAPTER_CONFIG_FILE",
+    "ADAPTER_FILE",
     "BaseModelRef",
     "Source",
     "attach_lora",
@@ -23,7 +26,9 @@ __all__ = [
     "load_adapter",
     "load_model",
     "load_tokenizer",
+    "locate_base_model",
     "merge_adapter",
+    "read_adapter_weights",
     "resolve_base_model",
     "trainable_parameters",
     "weights_digest",

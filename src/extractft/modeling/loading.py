@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors import SafetensorError
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from extractft.errors import ArtifactMismatchError, ArtifactNotFoundError, MissingDependencyError
 from extractft.modeling.checked import load_checked
 from extractft.modeling.hardware import choose_device, choose_dtype
+from extractft.modeling.memory import is_out_of_memory
 from extractft.modeling.source import BaseModelRef
 
 __all__ = ["load_model", "load_tokenizer"]
@@ -32,7 +32,7 @@ def load_tokenizer(ref: BaseModelRef) -> PreTrainedTokenizerFast:
         raise _no_tokenizer(ref, "no tokenizer.json")  # transformers would make one with an empty vocabulary
     try:
         tokenizer = AutoTokenizer.from_pretrained(ref.path, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except Exception as error:  # the tokenizers library raises bare ones for a damaged tokenizer.json
         raise _no_tokenizer(ref, _first_line(error)) from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast) or tokenizer.backend_tokenizer is None:
         raise ArtifactMismatchError(
@@ -63,7 +63,7 @@ def load_model(ref: BaseModelRef, *, device: str = "auto", dtype: str = "auto") 
         model = load_checked(ref.name, ref.path, dtype=number_type, use_safetensors=True)
     except ImportError as error:
         raise MissingDependencyError(f"Base model {ref.name!r} needs another package: {_first_line(error)}") from error
-    except ArtifactMismatchError:
+    except (ArtifactMismatchError, MemoryError):
         raise
     except OSError as error:
         raise ArtifactNotFoundError(
@@ -71,7 +71,9 @@ def load_model(ref: BaseModelRef, *, device: str = "auto", dtype: str = "auto") 
         ).hint(
             "Pickled weights (*.bin) are not read; save the model with `save_pretrained` to convert them."
         ) from error
-    except (ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except Exception as error:  # what configurations and files of all kinds can be made to raise
+        if is_out_of_memory(error):
+            raise
         raise ArtifactMismatchError(
             f"Base model {ref.name!r} does not load as a causal language model: {_first_line(error)}",
             expected="weights and configuration of an architecture that the installed transformers knows",

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from extractft.config import LoRAConfig
-from extractft.errors import ArtifactMismatchError, ArtifactNotFoundError, ConfigError
+from extractft.errors import ConfigError
+from extractft.modeling.adapter_files import (
+    adapter_mismatch,
+    read_adapter_config,
+    read_adapter_weights,
+    require_adapter_files,
+    require_rank,
+)
 
 __all__ = ["attach_lora", "load_adapter", "merge_adapter", "trainable_parameters"]
 
-CONFIG_FILE = "adapter_config.json"
-WEIGHTS_FILE = "adapter_model.safetensors"
 SHOWN = 5
 
 
@@ -54,33 +55,36 @@ def attach_lora(model: PreTrainedModel, config: LoRAConfig, *, seed: int) -> Pef
         return get_peft_model(model, peft_config, autocast_adapter_dtype=True)
 
 
-def load_adapter(model: PreTrainedModel, path: str | Path, *, trainable: bool = False) -> PeftModel:
+def load_adapter(
+    model: PreTrainedModel, path: str | Path, *, config: LoRAConfig | None = None, trainable: bool = False
+) -> PeftModel:
     """Attach the adapter of a saved extractor.
 
     Args:
         model: The base model it was trained on; it is changed in place.
         path: Directory with `adapter_config.json` and `adapter_model.safetensors`.
+        config: The settings it was trained with, if they are known from elsewhere: those in the directory have to be
+            the same.
         trainable: Whether to go on training it; it is frozen and in evaluation mode otherwise.
 
     Raises:
         ArtifactNotFoundError: A file is missing.
-        ArtifactMismatchError: The adapter does not fit the model, weight for weight.
+        ArtifactMismatchError: The adapter does not fit the model, weight for weight, or is no plain LoRA of finite
+            weights, or has other settings than `config`.
+        ArtifactError: A file cannot be read.
     """
     path = Path(path)
-    for name in (CONFIG_FILE, WEIGHTS_FILE):
-        if not (path / name).is_file():
-            raise ArtifactNotFoundError(f"Expected {name} in {path}, found no such file.").hint(
-                "Give the directory that `save_pretrained` wrote; an untrained extractor has no adapter."
-            )
-    peft_config = _read_config(path)
+    require_adapter_files(path)
+    peft_config = read_adapter_config(path, config)
     peft_config.inference_mode = not trainable
     peft_config.base_model_name_or_path = None  # becomes the name of `model`, without a warning about the change
+    weights = read_adapter_weights(path)
+    require_rank(path, peft_config, weights)
     try:
-        weights = load_file(path / WEIGHTS_FILE)
         with _seeded(0):  # every weight drawn here is overwritten below
             adapted = get_peft_model(model, peft_config, autocast_adapter_dtype=True)
-    except (ValueError, SafetensorError) as error:
-        raise _broken(path, str(error)) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise adapter_mismatch(path, str(error)) from error
     # `save_embedding_layers` is never "auto": that asks the hub whether the vocabulary has changed.
     _require_same_weights(path, expected=get_peft_model_state_dict(adapted, save_embedding_layers=False), found=weights)
     set_peft_model_state_dict(adapted, weights)
@@ -120,22 +124,6 @@ def _require_targets(model: PreTrainedModel, targets: tuple[str, ...]) -> None:
             ).hint('LoRAConfig(target_modules="all-linear") takes every one of them.')
 
 
-def _read_config(path: Path) -> LoraConfig:
-    """PEFT's configuration of the adapter. PEFT itself only warns of settings that it does not know."""
-    try:
-        settings = json.loads((path / CONFIG_FILE).read_text(encoding="utf-8"))
-        config = PeftConfig.from_pretrained(str(path))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _broken(path, f"{CONFIG_FILE} that PEFT cannot read ({error})") from error
-    if not isinstance(config, LoraConfig):
-        raise _broken(path, f"an adapter of type {config.peft_type}")
-    known = {field.name for field in dataclasses.fields(config)}
-    unknown = sorted(name for name, value in settings.items() if name not in known and value)
-    if unknown:
-        raise _broken(path, f"settings of a newer PEFT ({', '.join(unknown)})")
-    return config
-
-
 def _require_same_weights(path: Path, *, expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> None:
     faults = [f"no {key}" for key in sorted(expected.keys() - found.keys())]
     faults += [f"a stray {key}" for key in sorted(found.keys() - expected.keys())]
@@ -146,15 +134,7 @@ def _require_same_weights(path: Path, *, expected: dict[str, torch.Tensor], foun
     ]
     if faults:
         more = f" and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-        raise _broken(path, "; ".join(faults[:SHOWN]) + more)
-
-
-def _broken(path: Path, found: str) -> ArtifactMismatchError:
-    return ArtifactMismatchError(
-        f"The adapter in {path} does not fit the base model: found {found}.",
-        expected="a LoRA adapter with exactly the weights that the base model has places for",
-        found=found,
-    ).hint("Load it with the base model that it was trained on; missing weights are never initialised at random.")
+        raise adapter_mismatch(path, "; ".join(faults[:SHOWN]) + more)
 
 
 @contextmanager

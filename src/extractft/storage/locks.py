@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-__all__ = ["DirectoryInUse", "lock_directory"]
+__all__ = ["LOCK_FILE", "DirectoryInUse", "lock_directory"]
 
 LOCK_FILE = ".extractft-lock"
+NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EINVAL})
+"""How a file system (some of those that clusters share) says that it has no locks."""
 
 
 class DirectoryInUse(Exception):
@@ -39,7 +42,8 @@ def lock_directory(path: str | Path) -> Iterator[None]:
     """Hold a directory exclusively while the block runs; it is made if it is not there.
 
     The lock is the system's (`flock`, or `msvcrt` on Windows) on a small file in the directory, which says who holds
-    it. A killed process leaves the file and not the lock. Threads of one process exclude each other as well.
+    it. A killed process leaves the file and not the lock. Threads of one process exclude each other as well. On a file
+    system without locks nobody is excluded.
 
     Raises:
         DirectoryInUse: Another run holds it.
@@ -99,7 +103,11 @@ else:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
         return True
 
     def _unlock(file: IO[bytes]) -> None:
-        fcntl.flock(file, fcntl.LOCK_UN)
+        with suppress(OSError):  # closing the file does it as well
+            fcntl.flock(file, fcntl.LOCK_UN)

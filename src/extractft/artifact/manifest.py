@@ -1,0 +1,240 @@
+"""The manifest of a saved extractor: what it extracts, with which prompt, settings, base model and files.
+
+A manifest knows its own hash and those of the files beside it. They tell half a copy or a mix-up from what was saved;
+they are no guard against attackers, who can hash as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import math
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from extractft.config import TrainingConfig
+from extractft.errors import ArtifactError, ArtifactMismatchError, SchemaError
+from extractft.modeling import BaseModelRef, Source, locate_base_model, weights_digest
+from extractft.prompt import ChatFrame
+from extractft.schema import Schema
+from extractft.schema.serialise import differences
+
+__all__ = ["FORMAT_VERSION", "MANIFEST_FILE", "PACKAGES", "BaseModelRecord", "FileRecord", "Manifest", "content_digest"]
+
+FORMAT_VERSION: Literal[2] = 2
+"""Version 1 had no hashes, no chat frame and no path of the base model."""
+MANIFEST_FILE = "manifest.json"
+PACKAGES = ("extractft", "torch", "transformers", "peft", "llguidance", "pydantic", "tokenizers")
+
+
+def content_digest(content: Mapping[str, Any]) -> str:
+    """SHA-256 of a manifest's content, however it is laid out; its own entry does not count."""
+    rest = {name: value for name, value in content.items() if name != "manifest_sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _inside(name: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or str(path) != name or {"..", ".", ""}.intersection(path.parts) or "\\" in name:
+        raise ValueError("a path inside the directory")
+    return name
+
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, AfterValidator(_inside)]
+
+
+class Record(BaseModel):
+    """Base of what the manifest is made of: immutable, unknown names refused."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False, populate_by_name=True
+    )
+
+
+class FileRecord(Record):
+    """A file of a saved extractor, as it was written."""
+
+    sha256: Sha256
+    """Hash of its content."""
+    size: int = Field(ge=0)
+    """Length in bytes."""
+
+
+class BaseModelRecord(Record):
+    """The base model that an extractor was made with."""
+
+    name: str
+    """What the user called it."""
+    source: Source
+    """Where it came from."""
+    revision: str | None
+    """Commit of a hub model."""
+    weights_sha256: str
+    """Hash of its weights, which identifies it wherever it lies; see `modeling.weights_digest`."""
+    path: str | None = None
+    """Absolute path of the directory or file that the user gave, if it was one."""
+    transformers_name: str | None = None
+    """What transformers and PEFT find it by: a hub id, or a directory of the machine that saved it."""
+
+
+class Manifest(Record):
+    """What a saved extractor is; `manifest.json`."""
+
+    format_version: Literal[1, 2] = FORMAT_VERSION
+    """Version of this layout."""
+    created: AwareDatetime
+    """When it was saved, in UTC."""
+    adapter: bool
+    """Whether there is a trained adapter; an untrained baseline has none."""
+    schema_data: dict[str, Any] = Field(alias="schema")
+    """The schema, complete enough to rebuild the classes (`Schema.to_dict()`)."""
+    schema_fingerprint: str
+    """Fingerprint of the schema."""
+    system_prompt: str
+    """The system prompt, as rendered for training."""
+    config: TrainingConfig
+    """The settings, every default filled in."""
+    base_model: BaseModelRecord
+    """The base model."""
+    metrics: dict[str, float]
+    """Scores on the held-out rows."""
+    calibration: dict[str, Any] | None = None
+    """Curves that make confidences believable, fitted on the held-out rows."""
+    versions: dict[str, str]
+    """Versions of Python and of the packages that shape the outcome."""
+    chat_frame: ChatFrame | None = None
+    """The chat template's own words as they were in training; rendered again if `None`."""
+    files: dict[FileName, FileRecord] = {}
+    """The files beside the manifest, by their path in the directory; written by `save_artifact`."""
+    manifest_sha256: Sha256 | None = None
+    """Hash of everything else in the manifest; written by `save_artifact`."""
+
+    @model_validator(mode="after")
+    def _first_format_has_no_hashes(self) -> Self:
+        if self.format_version == 1 and (self.files or self.manifest_sha256 or self.chat_frame):
+            raise ValueError("a manifest of format 1 has no hashes")
+        return self
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        schema: Schema[Any],
+        system_prompt: str,
+        config: TrainingConfig,
+        base_model: BaseModelRef,
+        metrics: Mapping[str, float] | None = None,
+        calibration: Mapping[str, Any] | None = None,
+        adapter: bool = True,
+        chat_frame: ChatFrame | None = None,
+    ) -> Self:
+        """Describe an extractor that is about to be saved; `save_artifact` corrects `adapter` by the model it gets.
+
+        Metrics that are not finite are left out: JSON has no way to write them.
+        """
+        return cls(
+            created=datetime.now(UTC).replace(microsecond=0),
+            adapter=adapter,
+            schema_data=schema.to_dict(),
+            schema_fingerprint=schema.fingerprint,
+            system_prompt=system_prompt,
+            config=config,
+            base_model=BaseModelRecord(
+                name=base_model.name,
+                source=base_model.source,
+                revision=base_model.revision,
+                weights_sha256=_weights_of(base_model),
+                path=base_model.origin,
+                transformers_name=base_model.hub_id or base_model.path,
+            ),
+            metrics={name: float(value) for name, value in (metrics or {}).items() if math.isfinite(value)},
+            calibration=None if calibration is None else dict(calibration),
+            versions={"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+            chat_frame=chat_frame,
+        )
+
+    def rebuild_schema(self) -> Schema[Any]:
+        """The schema with classes made from the manifest, for use without the user's own.
+
+        Raises:
+            ArtifactError: The schema in the manifest is damaged.
+            ArtifactMismatchError: It is not the one that the extractor was made for.
+        """
+        try:
+            schema: Schema[Any] = Schema.from_dict(self.schema_data)
+        except (SchemaError, LookupError, TypeError, AttributeError, ValueError) as error:
+            raise ArtifactError(
+                f"Expected the schema in {MANIFEST_FILE} as it was saved, found it damaged ({type(error).__name__})."
+            ).hint("Give the class instead: from_pretrained(path, schema=...).") from error
+        self.require_schema(schema)
+        return schema
+
+    def require_schema(self, schema: Schema[Any]) -> None:
+        """Refuse a schema that is not the extractor's.
+
+        Raises:
+            ArtifactMismatchError: The fingerprints differ; the message names the first places that do.
+        """
+        if schema.fingerprint == self.schema_fingerprint:
+            return
+        places = list(differences(self.schema_data, schema.to_dict()))
+        where = f" They differ at {', '.join(places[:5])}." if places else ""
+        raise ArtifactMismatchError(
+            f"Expected the schema that the extractor was made for ({self.schema_data.get('name')}, fingerprint "
+            f"{self.schema_fingerprint[:12]}), found {schema.name}, fingerprint {schema.fingerprint[:12]}.{where}",
+            expected=self.schema_fingerprint,
+            found=schema.fingerprint,
+        ).hint("Leave the schema out to use the saved one, or train again for the new one.")
+
+    def locate_base_model(self) -> BaseModelRef:
+        """Find the extractor's base model where it was.
+
+        Raises:
+            ArtifactNotFoundError: It is not there any more.
+            ArtifactMismatchError: Other weights are there now.
+            MissingDependencyError: A package is needed to fetch or convert it.
+        """
+        own = self.base_model
+        ref = locate_base_model(own.name, own.source, revision=own.revision, origin=own.path)
+        self.require_base_model(ref)
+        return ref
+
+    def require_base_model(self, ref: BaseModelRef) -> None:
+        """Refuse a base model whose weights are not those of the extractor's own, wherever it lies now.
+
+        Raises:
+            ArtifactMismatchError: It is another one.
+        """
+        own = self.base_model
+        if ref.source == "huggingface" and (ref.source, ref.name, ref.revision) == (own.source, own.name, own.revision):
+            return  # the same commit of the same model: no need to read all of its weights
+        found = _weights_of(ref)
+        if found == own.weights_sha256:
+            return
+        raise ArtifactMismatchError(
+            f"Expected base model {own.name!r} with weights {own.weights_sha256[:12]}, "
+            f"found {ref.name!r} with weights {found[:12]}.",
+            expected=own.weights_sha256,
+            found=found,
+        ).hint("An adapter only works on the weights it was trained on. Give the same base model, or train again.")
+
+
+def _weights_of(ref: BaseModelRef) -> str:
+    try:
+        return ref.weights_sha256 or weights_digest(ref.path)
+    except OSError as error:
+        raise ArtifactError(f"The weights of base model {ref.name!r} cannot be read: {error}.") from error
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
