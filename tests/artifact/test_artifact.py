@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 import torch
 from peft import AutoPeftModelForCausalLM, PeftModel
@@ -15,11 +16,12 @@ from pydantic import BaseModel, Field
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from extractft import artifact
-from extractft.artifact import Manifest, load_manifest, save_artifact
+from extractft.artifact import Manifest, load_manifest, save_artifact, store
 from extractft.config import LoRAConfig, TrainingConfig
 from extractft.errors import ArtifactError, ArtifactMismatchError, ArtifactNotFoundError
 from extractft.modeling import BaseModelRef, attach_lora, load_adapter, load_model, load_tokenizer, resolve_base_model
 from extractft.schema import Schema
+from extractft.storage import atomic
 from extractft.testing import byte_tokenizer, tiny_model
 
 IDS = torch.arange(30)[None]
@@ -42,11 +44,6 @@ class Complaint(BaseModel):
 
 
 SCHEMA: Schema[Complaint] = Schema.of(Complaint)
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EXTRACTFT_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +117,8 @@ def test_manifest_comes_back(saved: Path, ref: BaseModelRef) -> None:
 
 def test_manifest_is_readable(saved: Path) -> None:
     content = json.loads((saved / "manifest.json").read_text(encoding="utf-8"))
-    assert content["format_version"] == 1
+    assert content["format_version"] == 2
+    assert content["files"].keys() == FILES - {"manifest.json"}
     assert content["schema"]["name"] == "Complaint"
     assert content["config"]["lora"]["target_modules"][0] == "q_proj"  # the filled settings, defaults included
     assert content["created"].endswith("Z")
@@ -139,11 +137,49 @@ def test_plain_peft_and_transformers_load_it(saved: Path, base: Path, model: Pef
     assert tokenizer.pad_token_id == byte_tokenizer().pad_token_id
 
 
-def test_peft_finds_the_base_model_by_the_users_name(tmp_path: Path, base: Path, model: PeftModel) -> None:
-    ref = resolve_base_model(str(base))
+def peft_loads(place: Path) -> Any:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*missing.*")
+        return AutoPeftModelForCausalLM.from_pretrained(str(place)).eval()
+
+
+def test_peft_alone_finds_a_local_base_model(
+    tmp_path: Path, base: Path, model: PeftModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Named by a relative path, and loaded from elsewhere."""
+    monkeypatch.chdir(base.parent)
+    ref = resolve_base_model(base.name)
     save_artifact(tmp_path / "ext", manifest=manifest_for(ref), model=model, tokenizer=load_tokenizer(ref))
-    loaded = AutoPeftModelForCausalLM.from_pretrained(str(tmp_path / "ext"))
-    assert torch.equal(logits(loaded.eval()), logits(model))
+    monkeypatch.chdir(tmp_path)
+    assert torch.equal(logits(peft_loads(tmp_path / "ext")), logits(model))
+    assert load_manifest(tmp_path / "ext").base_model.name == base.name
+
+
+def test_peft_alone_finds_a_gguf_file(tmp_path: Path, base: Path, model: PeftModel) -> None:
+    """By the converted model, which is an ordinary directory."""
+    ref = BaseModelRef("models/tiny.gguf", "gguf", str(base), weights_sha256="0" * 64, origin="/models/tiny.gguf")
+    save_artifact(tmp_path / "ext", manifest=manifest_for(ref), model=model, tokenizer=load_tokenizer(ref))
+    assert torch.equal(logits(peft_loads(tmp_path / "ext")), logits(model))
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "revision", "found"),
+    [
+        ("huggingface", "org/tiny", "c0ffee", ("org/tiny", "c0ffee")),
+        ("wheel", "smollm2-135m", None, ("HuggingFaceTB/SmolLM2-135M-Instruct", None)),
+        ("modelscope", "modelscope:Qwen/Qwen3-0.6B", "master", ("Qwen/Qwen3-0.6B", None)),
+    ],
+)
+def test_peft_gets_a_name_that_a_hub_knows(
+    source: Any, name: str, revision: str | None, found: tuple[str, str | None], tmp_path: Path, base: Path, model: Any
+) -> None:
+    ref = BaseModelRef(name, source, str(base), revision=revision)
+    save_artifact(tmp_path / "ext", manifest=manifest_for(ref), model=model, tokenizer=load_tokenizer(ref))
+    config = json.loads((tmp_path / "ext" / "adapter_config.json").read_text())
+    assert (config["base_model_name_or_path"], config["revision"]) == found
+    assert load_manifest(tmp_path / "ext").base_model.name == name  # what the user called it
+    front = (tmp_path / "ext" / "README.md").read_text().split("---")[1]
+    assert (f"base_model: {found[0]}" in front) == (source != "modelscope")
 
 
 def test_our_own_loader(saved: Path, ref: BaseModelRef, model: PeftModel) -> None:
@@ -219,7 +255,7 @@ def test_empty_directory_and_new_parents(tmp_path: Path, ref: BaseModelRef, mode
         assert load_manifest(target).adapter
 
 
-@pytest.mark.parametrize("step", ["_write_adapter", "_card"])
+@pytest.mark.parametrize("step", ["_write_adapter", "_write_card", "_write_manifest"])
 def test_a_failure_keeps_the_old_one(
     step: str, saved: Path, ref: BaseModelRef, model: PeftModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,7 +263,7 @@ def test_a_failure_keeps_the_old_one(
         raise OSError("no space left on device")
 
     before = {file.name: file.read_bytes() for file in saved.iterdir()}
-    monkeypatch.setattr(artifact, step, fail)
+    monkeypatch.setattr(store, step, fail)
     with pytest.raises(ArtifactError, match="no space left"):
         save_artifact(saved, manifest=manifest_for(ref), model=model, tokenizer=load_tokenizer(ref))
     assert {file.name: file.read_bytes() for file in saved.iterdir()} == before
@@ -240,14 +276,16 @@ def test_a_failing_move_puts_the_old_one_back(
     rename, before = os.rename, (saved / "manifest.json").read_bytes()
 
     def fail_for_new(source: Any, target: Any) -> None:
-        if str(source).endswith(".new"):
+        if ".extractft-" in str(source) and not str(source).endswith(".old"):
             raise OSError("the disk is gone")
         rename(source, target)
 
+    monkeypatch.setattr(atomic, "_exchanged", lambda first, second: False)
     monkeypatch.setattr(os, "rename", fail_for_new)
     with pytest.raises(ArtifactError, match="the disk is gone"):
         save_artifact(saved, manifest=manifest_for(ref, metrics={}), model=model, tokenizer=load_tokenizer(ref))
     assert (saved / "manifest.json").read_bytes() == before
+    assert [entry.name for entry in saved.parent.iterdir() if entry.name.startswith(".")] == []
 
 
 # --------------------------------------------------------------------------------------------- reading
@@ -279,11 +317,11 @@ def edit(saved: Path, **changes: Any) -> None:
 
 
 def test_a_newer_format(saved: Path) -> None:
-    edit(saved, format_version=2, something_new={})
-    with pytest.raises(ArtifactMismatchError, match="found format 2") as caught:
+    edit(saved, format_version=3, something_new={})
+    with pytest.raises(ArtifactMismatchError, match="found format 3") as caught:
         load_manifest(saved)
     assert "pip install --upgrade extractft" in caught.value.__notes__[0]
-    assert (caught.value.expected, caught.value.found) == ("format 1", "format 2")
+    assert (caught.value.expected, caught.value.found) == ("format 2", "format 3")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "\x00", '{"format_version": "x"}'])
@@ -382,3 +420,75 @@ def test_a_later_commit_with_other_weights(saved: Path, ref: BaseModelRef, tmp_p
     later = BaseModelRef(ref.name, ref.source, str(tmp_path / "other"), revision="decaf")
     with pytest.raises(ArtifactMismatchError):
         load_manifest(saved).require_base_model(later)
+
+
+# --------------------------------------------------------------------------------------------- where the base model is
+
+
+@pytest.fixture
+def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(*_: Any, **__: Any) -> None:
+        pytest.fail("a hub was asked")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", asked)
+
+
+def saved_with(place: Path, ref: BaseModelRef, model: PeftModel, **changes: Any) -> Manifest:
+    save_artifact(place, manifest=manifest_for(ref, **changes), model=model, tokenizer=load_tokenizer(ref))
+    return load_manifest(place)
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_a_directory_is_found_from_everywhere(
+    tmp_path: Path, base: Path, model: PeftModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(base, tmp_path / "models" / "qwen")
+    monkeypatch.chdir(tmp_path)
+    manifest = saved_with(tmp_path / "ext", resolve_base_model("models/qwen"), model)
+    monkeypatch.chdir("/")
+    ref = manifest.locate_base_model()
+    assert (ref.name, ref.source, ref.path) == ("models/qwen", "local", str(tmp_path / "models" / "qwen"))
+
+
+@pytest.mark.usefixtures("no_hub")
+@pytest.mark.parametrize("name", ["models/qwen", "qwen", "org/tiny"])
+def test_a_directory_that_is_gone_is_no_hub_id(
+    name: str, tmp_path: Path, base: Path, model: PeftModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(base, tmp_path / name)
+    manifest = saved_with(tmp_path / "ext", resolve_base_model(name), model)
+    os.rename(tmp_path / name, tmp_path / "moved")
+    with pytest.raises(ArtifactNotFoundError, match=f"The directory {tmp_path / name} .* is not here") as caught:
+        manifest.locate_base_model()
+    assert "base_model=" in caught.value.__notes__[0]
+    manifest.require_base_model(resolve_base_model(tmp_path / "moved"))
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_a_directory_moved_together_with_the_working_directory(
+    tmp_path: Path, base: Path, model: PeftModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(base, tmp_path / "one" / "qwen")
+    monkeypatch.chdir(tmp_path / "one")
+    manifest = saved_with(tmp_path / "ext", resolve_base_model("qwen"), model)
+    os.rename(tmp_path / "one", tmp_path / "two")
+    monkeypatch.chdir(tmp_path / "two")
+    assert manifest.locate_base_model().path == str(tmp_path / "two" / "qwen")
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_other_weights_in_the_directory(tmp_path: Path, base: Path, model: PeftModel) -> None:
+    shutil.copytree(base, tmp_path / "qwen")
+    manifest = saved_with(tmp_path / "ext", resolve_base_model(tmp_path / "qwen"), model)
+    tiny_model(seed=3).save_pretrained(tmp_path / "qwen")
+    with pytest.raises(ArtifactMismatchError, match="with weights"):
+        manifest.locate_base_model()
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_a_gguf_file_that_is_gone(tmp_path: Path, base: Path, model: PeftModel) -> None:
+    ref = BaseModelRef("tiny.gguf", "gguf", str(base), weights_sha256="0" * 64, origin=str(tmp_path / "tiny.gguf"))
+    manifest = saved_with(tmp_path / "ext", ref, model)
+    with pytest.raises(ArtifactNotFoundError, match=r"The file .*tiny\.gguf .* is not here"):
+        manifest.locate_base_model()

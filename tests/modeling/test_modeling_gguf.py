@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from extractft.errors import ArtifactMismatchError, MissingDependencyError
+from extractft.errors import ArtifactError, ArtifactMismatchError, MissingDependencyError
 from extractft.modeling import gguf as gguf_module
 from extractft.modeling import load_model, load_tokenizer, resolve_base_model, weights_digest
 from extractft.modeling.gguf import converted_gguf
@@ -56,13 +57,11 @@ def test_follows_the_content_not_the_name(gguf_file: Path, tmp_path: Path) -> No
 
 
 def test_a_failure_leaves_nothing_behind(gguf_file: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def half(_: Path, target: Path) -> None:
-        target.mkdir()
-        (target / "config.json").write_text("{}")
+    def killed(_: Path) -> Any:
         raise RuntimeError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(gguf_module, "_convert", half)
+        patch.setattr(gguf_module, "_convert", killed)
         with pytest.raises(RuntimeError, match="killed"):
             converted_gguf(gguf_file)
     assert list((own_cache / "gguf").iterdir()) == []
@@ -72,15 +71,74 @@ def test_a_failure_leaves_nothing_behind(gguf_file: Path, own_cache: Path, monke
 def test_two_at_once_give_one_directory(gguf_file: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, ready = gguf_module._convert, threading.Barrier(2, timeout=60)
 
-    def both(file: Path, target: Path) -> None:
-        real(file, target)
-        ready.wait()  # both are done before either is moved
+    def both(file: Path) -> Any:
+        made = real(file)
+        ready.wait()  # both are done before either is written
+        return made
 
     monkeypatch.setattr(gguf_module, "_convert", both)
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(converted_gguf, [gguf_file, gguf_file])
     assert first == second
     assert list((own_cache / "gguf").iterdir()) == [first]
+
+
+CONVERT = "import sys; from pathlib import Path; from extractft.modeling.gguf import converted_gguf as c; print(c(Path(sys.argv[1])))"
+
+
+def test_two_processes_at_once(gguf_file: Path, own_cache: Path) -> None:
+    command = [sys.executable, "-c", CONVERT, str(gguf_file)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [child.communicate()[0].strip() for child in both] == [str(converted_gguf(gguf_file))] * 2
+    assert list((own_cache / "gguf").iterdir()) == [converted_gguf(gguf_file)]
+
+
+def test_others_may_read_the_cache(gguf_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    usual = (tmp_path / "usual").stat().st_mode
+    assert {file.stat().st_mode for file in converted_gguf(gguf_file).iterdir()} == {usual}
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", "contents.json"])
+@pytest.mark.parametrize("damage", ["gone", "half", "bit"])
+def test_a_damaged_entry_is_made_again(gguf_file: Path, name: str, damage: str) -> None:
+    made = converted_gguf(gguf_file)
+    whole = {file.name: file.read_bytes() for file in made.iterdir()}
+    if damage == "gone":
+        (made / name).unlink()
+    elif damage == "half":
+        (made / name).write_bytes(whole[name][: len(whole[name]) // 2])
+    else:
+        (made / name).write_bytes(whole[name][:-3] + bytes([whole[name][-3] ^ 1]) + whole[name][-2:])
+    assert converted_gguf(gguf_file) == made
+    assert {file.name: file.read_bytes() for file in made.iterdir()} == whole
+
+
+def test_a_cache_that_cannot_be_written(gguf_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("EXTRACTFT_CACHE", str(tmp_path / "file" / "below"))
+    with pytest.raises(ArtifactError) as caught:
+        converted_gguf(gguf_file)
+    assert "EXTRACTFT_CACHE" in caught.value.__notes__[0]
+
+
+def test_a_full_disk(gguf_file: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(PreTrainedModel, "save_pretrained", full)
+    with pytest.raises(ArtifactError, match="No space left"):
+        converted_gguf(gguf_file)
+    assert list((own_cache / "gguf").iterdir()) == []
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.99])
+def test_a_file_that_is_cut_short(gguf_file: Path, tmp_path: Path, own_cache: Path, share: float) -> None:
+    content = gguf_file.read_bytes()
+    (tmp_path / "half.gguf").write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ArtifactMismatchError, match=r"half\.gguf cannot be read"):
+        converted_gguf(tmp_path / "half.gguf")
+    assert list((own_cache / "gguf").iterdir()) == []
 
 
 def test_without_the_package(gguf_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

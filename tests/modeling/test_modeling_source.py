@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import shutil
 import sys
+import time
 import types
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import huggingface_hub
 import pytest
 from huggingface_hub import errors as hub_errors
 
-from extractft.errors import ArtifactNotFoundError, MissingDependencyError
+from extractft.errors import ArtifactError, ArtifactNotFoundError, ConfigError, MissingDependencyError
 from extractft.modeling import resolve_base_model, weights_digest
 
 COMMIT = "c1899de289a04d12100db370d81485cdf75e47ca"
@@ -92,6 +94,43 @@ def test_a_path_is_never_asked_for_on_a_hub(
         resolve_base_model(name)
     assert hub.asked == []
     assert_names_the_ways(caught.value)
+
+
+def test_paths(saved_model: Path, hub: types.SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resolve_base_model(saved_model) == resolve_base_model(str(saved_model))
+    monkeypatch.chdir(saved_model.parent)
+    relative = resolve_base_model(Path(saved_model.name))
+    assert (relative.name, relative.path, relative.origin) == (saved_model.name, str(saved_model), str(saved_model))
+    assert hub.asked == []
+
+
+@pytest.mark.parametrize("name", ["org/model", "smollm2-135m", "modelscope:org/model", "nowhere", "x" * 300])
+def test_a_path_object_is_no_hub_id(name: str, hub: types.SimpleNamespace) -> None:
+    with pytest.raises(ArtifactNotFoundError, match="no directory"):
+        resolve_base_model(Path(name))
+    assert hub.asked == []
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-that-name/x", "x" * 5000, "a\0b", "/" + "y" * 300])
+def test_names_that_no_file_system_takes(name: str, hub: types.SimpleNamespace) -> None:
+    hub.online = False
+    with pytest.raises(ArtifactNotFoundError):
+        resolve_base_model(name)
+
+
+@pytest.mark.parametrize("name", [None, 7, b"models/qwen", ["org/model"]])
+def test_what_is_no_name(name: Any) -> None:
+    with pytest.raises(ConfigError, match="Expected base_model to be a name or a path"):
+        resolve_base_model(name)
+
+
+def test_weights_that_cannot_be_read(saved_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("extractft.modeling.weights.fresh_digest", refused)
+    with pytest.raises(ArtifactError, match=r"cannot be read: .*Permission denied"):
+        resolve_base_model(saved_model)
 
 
 def test_hub_model_in_the_cache_needs_no_network(saved_model: Path, hub: types.SimpleNamespace) -> None:
@@ -221,6 +260,31 @@ def test_digest_survives_a_cache_that_is_broken(saved_model: Path, own_cache: Pa
     for record in (own_cache / "digests").iterdir():
         record.write_text('{"stamp": ')
     assert weights_digest(saved_model) == first
+
+
+@pytest.mark.parametrize("content", ["null", "[]", '{"stamp": 1}', "[" * 100_000, '{"sha256": 1}'])
+def test_digest_records_of_any_content(saved_model: Path, own_cache: Path, content: str) -> None:
+    first = weights_digest(saved_model)
+    for record in (own_cache / "digests").iterdir():
+        record.write_text(content)
+    assert weights_digest(saved_model) == first
+
+
+def test_a_digest_that_is_none_is_not_believed(saved_model: Path, own_cache: Path) -> None:
+    first = weights_digest(saved_model)
+    for record in (own_cache / "digests").iterdir():
+        record.write_text(json.dumps({**json.loads(record.read_text()), "sha256": "0"}))
+    assert weights_digest(saved_model) == first
+
+
+def test_a_time_of_change_that_was_set_back_is_noticed(saved_model: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(saved_model, tmp_path / "copy"))
+    first, file = weights_digest(copy), copy / "model.safetensors"
+    before, content = file.stat(), file.read_bytes()
+    time.sleep(0.05)
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert weights_digest(copy) != first
 
 
 def test_digest_without_a_place_for_a_cache(saved_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
+import json
+import sys
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +14,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 from transformers import PreTrainedTokenizerFast
 
 from extractft.errors import PromptError
-from extractft.prompt import ChatRenderer
+from extractft.prompt import ChatFrame, ChatRenderer
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -354,3 +357,60 @@ def test_slow_tokenizers_are_refused() -> None:
 
     with pytest.raises(PromptError, match="fast tokenizer"):
         ChatRenderer(Slow(), SYSTEM)  # type: ignore[arg-type]
+
+
+# ------------------------------------------------------------------------------------------------------ without end
+
+ENDLESS = {
+    "nested ranges": "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+    "nested lists": "{% set x = messages * 99 %}" + "{% for i in x %}" * 9 + "{% endfor %}" * 9,
+    "a macro that calls itself": "{% macro m(n) %}{{ m(n - 1) }}{{ m(n - 1) }}{% endmacro %}{{ m(20) }}",
+    "a word generator": "{{ lipsum(n=10**6) }}",
+    "filters": "{% for i in range(99999) %}{{ range(99999) | batch(2) | list | length }}{% endfor %}",
+}
+RAW = {
+    "OverflowError": "{{ range(100001) | length }}",
+    "ZeroDivisionError": "{{ 1 // 0 }}",
+    "IndexError": "{{ messages.pop(9) }}",
+    "MemoryError": "{{ 'x' * 10**15 }}",
+    "RecursionError": "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_chat_templates_that_loop_are_stopped(kind: str) -> None:
+    with pytest.raises(PromptError) as caught:
+        ChatRenderer(byte_level(ENDLESS[kind] + LLAMA3), SYSTEM)
+    assert caught.value.__notes__
+    assert sys.gettrace() is None or "coverage" in sys.modules
+
+
+@pytest.mark.parametrize("kind", RAW)
+def test_chat_templates_raise_no_raw_errors(kind: str) -> None:
+    with pytest.raises(PromptError):
+        ChatRenderer(byte_level(RAW[kind] + LLAMA3), SYSTEM)
+
+
+def test_a_known_frame_renders_nothing() -> None:
+    rendered = ChatRenderer(byte_level(LLAMA3), SYSTEM)
+    tokenizer = byte_level(ENDLESS["nested ranges"] + LLAMA3)
+    stored = ChatFrame(**json.loads(json.dumps(dataclasses.asdict(rendered.frame))))
+    again = ChatRenderer(tokenizer, SYSTEM, frame=stored)
+    assert again.prompt_ids("Hi <|eot|>") == rendered.prompt_ids("Hi <|eot|>")
+    assert (again.end_token_id, again.render("x")) == (rendered.end_token_id, rendered.render("x"))
+
+
+def test_a_debugger_is_put_back() -> None:
+    before, seen = sys.gettrace(), []
+
+    def tracer(*event: Any) -> None:
+        seen.append(event)
+
+    sys.settrace(tracer)
+    try:
+        ChatRenderer(byte_level(LLAMA3), SYSTEM)
+        assert sys.gettrace() is tracer
+    finally:
+        sys.settrace(before)
+    assert seen

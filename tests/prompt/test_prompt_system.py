@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, create_model
 
 from extractft.config import PromptConfig
 from extractft.errors import PromptError
@@ -366,6 +366,29 @@ def test_template_errors_name_the_line(template: str, message: str) -> None:
     with pytest.raises(PromptError, match=message) as caught:
         prompt(Restaurant, template=template)
     assert "PromptConfig.template" in caught.value.__notes__[0]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+        "{% macro m(n) %}{{ m(n - 1) if n }}{{ m(n - 1) if n }}{% endmacro %}{{ m(40) }}",
+        "{{ lipsum(n=10**6) }}",
+        "{{ range(100001) | list }}",
+    ],
+)
+def test_templates_without_end_are_stopped(template: str) -> None:
+    with pytest.raises(PromptError) as caught:
+        prompt(Restaurant, template="Extract." + template)
+    assert "PromptConfig.template" in caught.value.__notes__[0]
+
+
+def test_a_large_schema_stays_within_the_limit() -> None:
+    fields: Any = {f"field_{number}": (str | None, Field(None, description="x" * 50)) for number in range(2000)}
+    large = create_model("Large", **fields)
+    own = "{% for field in fields %}{{ loop.index }} {{ field.key }}\n{% endfor %}{% include 'fields.jinja' %}"
+    assert prompt(large, template=own).count("field_1999") == 2
 
 
 def test_a_literal_that_may_be_absent_is_marked() -> None:

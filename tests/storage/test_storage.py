@@ -1,5 +1,6 @@
 """Publishing, locking and hashing, with processes that die at every point."""
 
+import errno
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ from extractft.storage import (
     publish_text,
     published_directory,
     published_file,
+    restore_lost,
     tree_digests,
 )
 
@@ -166,3 +168,149 @@ def test_digests(tmp_path):
     (tmp_path / "a").write_bytes(b"")
     assert file_digest(tmp_path / "b/c") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert list(tree_digests(tmp_path)) == ["a", "b/c"]
+
+
+# ------------------------------------------------------------------------------------------------- what killed ones leave
+
+
+def leftover(target: Path, pid: int, suffix: str = "") -> Path:
+    with atomic._beside(target) as name:
+        return name.with_name(name.name.replace(f"-{os.getpid()}-", f"-{pid}-") + suffix)
+
+
+def dead_process() -> int:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    return child.pid
+
+
+def test_a_directory_that_was_moved_away_is_put_back(tmp_path):
+    target = tmp_path / "x"
+    fill(leftover(target, dead_process(), ".old"), "old")
+    restore_lost(target)
+    assert (target / "ours").read_text() == "old"
+    fill(leftover(target, dead_process(), ".old"), "older")
+    restore_lost(target)
+    assert (target / "ours").read_text() == "old"
+
+
+def test_a_living_process_is_not_disturbed(tmp_path):
+    target = tmp_path / "x"
+    moved = leftover(target, os.getppid(), ".old")
+    fill(moved, "old")
+    restore_lost(target)
+    atomic.remove_leftovers(target)
+    assert moved.is_dir()
+    assert not target.exists()
+
+
+def test_a_process_that_always_has_the_same_number(tmp_path):
+    """In a container it is 1, before a kill and after."""
+    target = tmp_path / "x"
+    fill(leftover(target, os.getpid()), "half")
+    fill(leftover(target, os.getpid(), ".old"), "old")
+    publish(target, "new")
+    assert (target / "ours").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_another_machines_files_are_left_alone(tmp_path, monkeypatch):
+    target = tmp_path / "x"
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic, "_host", lambda: "01234567")
+        other = leftover(target, dead_process())
+    fill(other, "theirs")
+    publish(target, "new")
+    assert other.is_dir()
+
+
+@pytest.mark.parametrize("name", ["龙" * 80, "x" * 250, "a.b.c", "[x](y)*"])
+def test_names_of_all_kinds(tmp_path, name):
+    publish(tmp_path / name, "old")
+    fill(leftover(tmp_path / name, dead_process()), "half")
+    publish(tmp_path / name, "new")
+    publish_text(tmp_path / "file" if len(name) > 200 else tmp_path / f"{name}.txt", "text")
+    assert (tmp_path / name / "ours").read_text() == "new"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_ctrl_c_between_two_renames_puts_the_old_one_back(tmp_path, monkeypatch):
+    target = tmp_path / "x"
+    publish(target, "old")
+    rename = os.rename
+
+    def interrupted(source, destination):
+        if str(destination) == str(target) and not str(source).endswith(".old"):
+            raise KeyboardInterrupt
+        rename(source, destination)
+
+    monkeypatch.setattr(atomic, "_exchanged", lambda first, second: False)
+    monkeypatch.setattr(os, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        publish(target, "new")
+    assert (target / "ours").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_a_directory_keeps_its_permissions(tmp_path, monkeypatch, exchange):
+    if not exchange:
+        monkeypatch.setattr(atomic, "_exchanged", lambda first, second: False)
+    (tmp_path / "x").mkdir(mode=0o700)
+    before = os.umask(0o022)
+    try:
+        publish(tmp_path / "x", "new")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_a_file_that_comes_in_at_the_last_moment_is_kept(tmp_path, monkeypatch, exchange):
+    target, real = tmp_path / "x", atomic._exchange
+    publish(target, "old")
+
+    def late(new, place):
+        (place / "late.txt").write_text("mine")
+        real(new, place)
+
+    monkeypatch.setattr(atomic, "_exchange", late)
+    if not exchange:
+        monkeypatch.setattr(atomic, "_exchanged", lambda first, second: False)
+    publish(target, "new")
+    assert (target / "late.txt").read_text() == "mine"
+
+
+def test_file_systems_that_cannot_flush_directories(tmp_path, monkeypatch):
+    real = os.fsync
+
+    def refused(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refused)
+    publish(tmp_path / "x", "new")
+    publish_text(tmp_path / "y", "new")
+    assert (tmp_path / "x" / "ours").read_text() == "new"
+
+
+def test_a_disk_that_fails_is_no_success(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.EIO, "Input/output error")
+
+    publish(tmp_path / "x", "old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="Input/output"):
+        publish(tmp_path / "x", "new")
+    assert (tmp_path / "x" / "ours").read_text() == "old"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="flock")
+def test_file_systems_without_locks(tmp_path, monkeypatch):
+    def refused(file, operation):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", refused)
+    with lock_directory(tmp_path):
+        pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,8 @@ def _manifest_content(directory: Path) -> Any:
             raise ArtifactNotFoundError(f"Expected a saved extractor in {directory}, found no such directory.").hint(
                 "Extractors are directories written by `save_pretrained`; they are not fetched from a hub."
             )
+        if (directory / MANIFEST_FILE).exists() and not (directory / MANIFEST_FILE).is_file():
+            raise ArtifactError(f"{MANIFEST_FILE} in {directory} is no file.").hint("Copy the extractor again.")
         return json.loads((directory / MANIFEST_FILE).read_text(encoding="utf-8"))
     except ArtifactError:
         raise
@@ -150,8 +153,11 @@ def _manifest_content(directory: Path) -> Any:
 def _require_file(directory: Path, name: str, record: FileRecord) -> None:
     file = directory / name
     try:
-        size = file.stat().st_size
-        found = file_digest(file) if size == record.size else ""
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ArtifactError(f"{name} in {directory} is no file.").hint("Copy the extractor again.")
+        size, found = status.st_size, file_digest(file)
+        half = size < record.size and _is_half(file)
     except FileNotFoundError as error:
         if name in MAY_BE_MISSING:
             return
@@ -160,7 +166,7 @@ def _require_file(directory: Path, name: str, record: FileRecord) -> None:
         ) from error
     except OSError as error:
         raise _unreadable(directory, name, error) from error
-    if size < record.size and _is_half(file):
+    if half:
         raise ArtifactError(f"{name} in {directory} is cut short: expected {record.size} bytes, found {size}.").hint(
             "Copy the extractor again."
         )
@@ -168,7 +174,7 @@ def _require_file(directory: Path, name: str, record: FileRecord) -> None:
         raise ArtifactMismatchError(
             f"{name} in {directory} is not the file that was saved with this extractor.",
             expected=f"SHA-256 {record.sha256}, {record.size} bytes",
-            found=f"SHA-256 {found or file_digest(file)}, {size} bytes",
+            found=f"SHA-256 {found}, {size} bytes",
         ).hint("Copy the whole extractor again. It is damaged, edited, or the file of another one.")
 
 

@@ -14,11 +14,11 @@ from typing import Any
 __all__ = ["MAX_STEPS", "TooManyStepsError", "limited_steps"]
 
 MAX_STEPS = 1_000_000
-"""Lines of compiled template and of Jinja's own code that one rendering may run; real ones need a few thousand."""
+"""Lines of compiled template that one rendering may run; real ones need a few thousand."""
 TEMPLATE = "<template>"
 """The file name that Jinja gives to a template made from a string."""
-LIBRARY = ("jinja2/utils.py", "jinja2/filters.py", "jinja2/runtime.py", "jinja2/sandbox.py")
-"""Where templates can make Jinja itself loop; its compiler is left alone."""
+LIBRARY = ("jinja2/utils.py", "jinja2/filters.py")
+"""Where templates can make Jinja itself loop."""
 
 
 class TooManyStepsError(Exception):
