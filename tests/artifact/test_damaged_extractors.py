@@ -106,7 +106,7 @@ def test_cut_short_says_so(extractor: Path, old_base: Path, name: str) -> None:
     (extractor / name).write_bytes(content[: len(content) // 2])
     with pytest.raises(ArtifactError, match=f"{name} in .* is cut short: expected {len(content)} bytes") as caught:
         Extractor.from_pretrained(extractor, base_model=old_base)
-    assert caught.value.__notes__ == ["Copy the extractor again."]
+    assert caught.value.__notes__ == ["Copy the whole extractor again."]
 
 
 def test_the_adapter_of_another_run(extractor: Path, old_base: Path) -> None:

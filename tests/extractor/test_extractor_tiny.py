@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import threading
@@ -268,10 +267,12 @@ def test_what_drafts_learned_from_the_rows_is_kept_with_the_extractor(
 
 
 def test_drafts_of_another_vocabulary_are_refused(fitted: tuple[Extractor[Order], Path], tmp_path: Path) -> None:
-    shutil.copytree(fitted[1] / "extractor", tmp_path / "saved")
-    kept = Experience.from_bytes((tmp_path / "saved" / "drafts.safetensors").read_bytes())
+    extractor = Extractor.from_pretrained(fitted[1] / "extractor")
+    assert extractor._drafts is not None
+    kept = Experience.from_bytes(extractor._drafts)
     assert kept is not None
     tables = replace(kept.tables, followers={("close", b"item", 1): [999_999, 1]})
-    (tmp_path / "saved" / "drafts.safetensors").write_bytes(Experience(tables).to_bytes())
+    extractor._drafts = Experience(tables).to_bytes()
+    extractor.save_pretrained(tmp_path / "saved")
     with pytest.raises(ArtifactError, match="vocabulary"):
         Extractor.from_pretrained(tmp_path / "saved")

@@ -166,16 +166,16 @@ def _require_file(directory: Path, name: str, record: FileRecord) -> None:
         ) from error
     except OSError as error:
         raise _unreadable(directory, name, error) from error
+    remedy = "Copy the whole extractor again" + (", or delete the file." if name in MAY_BE_MISSING else ".")
     if half:
-        raise ArtifactError(f"{name} in {directory} is cut short: expected {record.size} bytes, found {size}.").hint(
-            "Copy the extractor again."
-        )
+        found_size = f"expected {record.size} bytes, found {size}"
+        raise ArtifactError(f"{name} in {directory} is cut short: {found_size}.").hint(remedy)
     if found != record.sha256:
         raise ArtifactMismatchError(
             f"{name} in {directory} is not the file that was saved with this extractor.",
             expected=f"SHA-256 {record.sha256}, {record.size} bytes",
             found=f"SHA-256 {found}, {size} bytes",
-        ).hint("Copy the whole extractor again. It is damaged, edited, or the file of another one.")
+        ).hint(f"It is damaged, edited, or the file of another extractor. {remedy}")
 
 
 def _is_half(file: Path) -> bool:
