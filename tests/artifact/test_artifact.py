@@ -15,7 +15,7 @@ from peft import AutoPeftModelForCausalLM, PeftModel
 from pydantic import BaseModel, Field
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from extractft import artifact
+from extractft import Extractor, artifact
 from extractft.artifact import Manifest, load_manifest, save_artifact, store
 from extractft.config import LoRAConfig, TrainingConfig
 from extractft.errors import ArtifactError, ArtifactMismatchError, ArtifactNotFoundError
@@ -463,6 +463,21 @@ def test_a_directory_that_is_gone_is_no_hub_id(
         manifest.locate_base_model()
     assert "base_model=" in caught.value.__notes__[0]
     manifest.require_base_model(resolve_base_model(tmp_path / "moved"))
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_an_untrained_baseline_of_a_loaded_extractor_is_found(
+    old_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the extractor's `base_model`, from another working directory."""
+    shutil.copytree(old_base, tmp_path / "models" / "qwen")
+    monkeypatch.chdir(tmp_path)
+    Extractor.from_base(SCHEMA, base_model="models/qwen").save_pretrained("ext")
+    monkeypatch.chdir("/")
+    loaded = Extractor.from_pretrained(tmp_path / "ext")
+    assert loaded.base_model == str(tmp_path / "models" / "qwen")
+    baseline = Extractor.from_base(loaded.schema, base_model=loaded.base_model)
+    assert baseline.render("x") == loaded.render("x")
 
 
 @pytest.mark.usefixtures("no_hub")

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from extractft import Extractor
@@ -215,6 +217,36 @@ def test_files_that_may_not_be_read(pristine: Path, old_base: Path, name: str) -
                 load_manifest(copy)
         finally:
             os.seteuid(0)
+
+
+@given(
+    name=st.sampled_from(HASHED),
+    start=st.floats(0, 1),
+    removed=st.integers(0, 40),
+    inserted=st.binary(max_size=40),
+)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_edit_of_any_file_is_noticed(
+    pristine: Path, tmp_path_factory: pytest.TempPathFactory, name: str, start: float, removed: int, inserted: bytes
+) -> None:
+    whole = (pristine / name).read_bytes()
+    at = int(start * len(whole))
+    edited = whole[:at] + inserted + whole[at + removed :]
+    copy = Path(shutil.copytree(pristine, tmp_path_factory.mktemp("edited") / "extractor"))
+    (copy / name).write_bytes(edited)
+    if name == "manifest.json" and same_json(edited, whole):
+        load_manifest(copy)
+    elif edited != whole:
+        with pytest.raises(ArtifactError):
+            load_manifest(copy)
+
+
+def same_json(first: bytes, second: bytes) -> bool:
+    try:
+        first_form, second_form = (json.dumps(json.loads(content), sort_keys=True) for content in (first, second))
+    except (ValueError, RecursionError):
+        return False
+    return first_form == second_form
 
 
 def test_replaced_while_it_is_loaded(extractor: Path, old_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:

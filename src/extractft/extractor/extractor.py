@@ -224,8 +224,9 @@ class Extractor(Generic[T]):
 
     @property
     def base_model(self) -> str:
-        """Name of the base model, as it was given."""
-        return self._own_base().ref.name
+        """Name of the base model as it was given; of a directory or a file, its absolute path."""
+        ref = self._own_base().ref
+        return ref.origin or ref.name
 
     @property
     def system_prompt(self) -> str:

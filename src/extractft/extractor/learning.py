@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from extractft.config import TrainingConfig
@@ -21,7 +22,7 @@ def learning_curve(
     data: Any,
     *,
     fractions: Sequence[float] = (0.25, 0.5, 1.0),
-    base_model: str = DEFAULT_BASE_MODEL,
+    base_model: str | Path = DEFAULT_BASE_MODEL,
     eval_data: Any = None,
     config: TrainingConfig | None = None,
     columns: Mapping[str, str] | None = None,
@@ -62,7 +63,7 @@ def _points(
     train: Sequence[Any],
     held_out: Sequence[Any],
     fractions: Sequence[float],
-    base_model: str,
+    base_model: str | Path,
     config: TrainingConfig,
 ) -> Iterator[LearningPoint]:
     for fraction in fractions:
