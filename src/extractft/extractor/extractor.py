@@ -20,12 +20,13 @@ from extractft.evaluation import CalibrationReport, EvaluationReport, evaluate_r
 from extractft.extractor.base import Base
 from extractft.extractor.calibration import Calibration
 from extractft.extractor.extraction import Extraction, Outcome
-from extractft.extractor.outcomes import Best, answers_of, certain, predictions_of
+from extractft.extractor.outcomes import Best, answers_of, certain, comparable, predictions_of
 from extractft.extractor.rehearsal import recall, rehearse
 from extractft.extractor.rows import Rows
 from extractft.extractor.runner import Runner
-from extractft.extractor.start import going_on, matching_manifest, require_place
+from extractft.extractor.start import going_on, matching_manifest, require_parts, require_place, setting
 from extractft.modeling import merge_adapter, resolve_base_model
+from extractft.processes import BoundToProcess
 from extractft.prompt import ChatRenderer, render_system_prompt
 from extractft.schema import Schema
 from extractft.training import Features, TrainingResult, build_features, is_main_process, train
@@ -36,11 +37,11 @@ T = TypeVar("T")
 DEFAULT_BASE_MODEL = "Qwen/Qwen3-0.6B"
 
 
-class Extractor(Generic[T]):
+class Extractor(BoundToProcess, Generic[T]):
     """Extracts validated records of one schema from texts.
 
     Made by `fit`, `from_base` or `from_pretrained`; the constructor is the seam for other engines and for tests.
-    Safe to share between threads.
+    Safe to share between threads, and not between processes: each loads it for itself with `from_pretrained`.
 
     Args:
         schema: The schema of the records.
@@ -61,8 +62,9 @@ class Extractor(Generic[T]):
         generation: GenerationConfig | None = None,
         max_window: int = 4096,
     ) -> None:
+        require_parts(schema, max_window)
         self.schema = schema
-        self.generation = generation or GenerationConfig()
+        self.generation = setting(generation, GenerationConfig)
         self.config = TrainingConfig(generation=self.generation)
         self.metrics: dict[str, float] = {}
         self.training_result: TrainingResult | None = None
@@ -111,9 +113,7 @@ class Extractor(Generic[T]):
             ConfigError: `config` is not a `TrainingConfig`.
             TrainingError: Training failed, `output_dir` cannot be written, or the interrupted run was another one.
         """
-        config = TrainingConfig() if config is None else config
-        if not isinstance(config, TrainingConfig):
-            raise ConfigError(f"expected a TrainingConfig, found {type(config).__name__}")
+        config = setting(config, TrainingConfig)
         if resume and output_dir is None:
             raise TrainingError("resume=True needs the output_dir of the interrupted run, found None.")
         spec: Schema[T] = Schema.of(schema, omit_defaults=config.prompt.omit_defaults)
@@ -146,13 +146,14 @@ class Extractor(Generic[T]):
         Raises:
             SchemaError: The type cannot be turned into a schema.
             ArtifactNotFoundError: The base model is not to be had.
+            ConfigError: A setting is of another kind, or there is no such device or dtype here.
         """
-        prompt = prompt or PromptConfig()
+        prompt, generation = setting(prompt, PromptConfig), setting(generation, GenerationConfig)
         spec: Schema[T] = Schema.of(schema, omit_defaults=prompt.omit_defaults)
         system_prompt = render_system_prompt(spec, prompt)
         base = Base.load(resolve_base_model(base_model), device=device, dtype=dtype)
         chat = ChatRenderer(base.tokenizer, system_prompt)
-        extractor = cls._assemble(spec, base, chat, generation or GenerationConfig())
+        extractor = cls._assemble(spec, base, chat, generation)
         extractor.config = TrainingConfig(prompt=prompt, generation=extractor.generation)
         return extractor
 
@@ -243,18 +244,17 @@ class Extractor(Generic[T]):
         Raises:
             ExtractionError: There is no valid record; the text and the raw output are on the exception.
         """
-        return self.inspect(text).output
+        return self._runner.run_one(text).output
 
     def inspect(self, text: str) -> Extraction[T]:
-        """Extract the record from one text, with the completion that it was read from.
+        """Extract the record from one text, with its places in the text, its confidence and its completion.
+
+        Gives what `extract` gives; where places or confidence cannot be computed, `explanation_error` says so.
 
         Raises:
             ExtractionError: There is no valid record; the text and the raw output are on the exception.
         """
-        outcome = self._runner.explained(next(self._runner.run([text])))
-        if isinstance(outcome, ExtractionError):
-            raise outcome
-        return outcome
+        return self._runner.explanation(self._runner.run_one(text))
 
     def inspect_many(self, texts: Iterable[str], *, batch_size: int | None = None) -> Iterator[Outcome[T]]:
         """`inspect` for many texts, lazily and in order; the same arguments and errors as `extract_many`."""
@@ -276,11 +276,11 @@ class Extractor(Generic[T]):
             For each text its record, or the `ExtractionError` that `extract` would have raised.
 
         Raises:
-            TypeError: `texts` is one text, or no iterable.
+            TypeError: `texts` is one text, a table, a mapping, a set, a file or no iterable.
             ConfigError: `batch_size` is less than 1, or `min_confidence` is no probability.
         """
-        if min_confidence is not None and not 0 <= min_confidence <= 1:
-            raise ConfigError(f"expected a min_confidence between 0 and 1, found {min_confidence}")
+        if min_confidence is not None and not (isinstance(min_confidence, int | float) and 0 <= min_confidence <= 1):
+            raise ConfigError(f"expected a min_confidence between 0 and 1, found {min_confidence!r}")
         outcomes = self._runner.outcomes(texts, batch_size)
         if min_confidence is not None:
             outcomes = (certain(outcome, min_confidence, self._runner) for outcome in outcomes)
@@ -407,4 +407,4 @@ class Extractor(Generic[T]):
         return self._base
 
     def _run(self, examples: Sequence[Example[T]]) -> list[Outcome[T]]:
-        return list(self._runner.run(example.text for example in examples))
+        return comparable(self.schema, self._runner.run(example.text for example in examples))

@@ -15,9 +15,10 @@ from extractft.extractor.calibration import Answers
 from extractft.extractor.confidence import Confidence
 from extractft.extractor.extraction import Extraction, Outcome
 from extractft.extractor.runner import Runner
+from extractft.processes import raised_by_signal
 from extractft.schema import Schema
 
-__all__ = ["Best", "answers_of", "certain", "predictions_of"]
+__all__ = ["Best", "answers_of", "certain", "comparable", "predictions_of"]
 
 T = TypeVar("T")
 
@@ -41,7 +42,7 @@ class Best(Generic[T]):
         gold = [example.output for example in self._examples]
 
         def score(_: Any) -> dict[str, float]:
-            outcomes = run(self._examples)
+            outcomes = comparable(self._schema, run(self._examples))
             predictions = predictions_of(outcomes)
             scores = score_records(self._schema, gold, predictions)
             self._keep(scores["field_f1"], outcomes)
@@ -58,6 +59,31 @@ class Best(Generic[T]):
     def outcomes_of(self, score: float | None) -> Sequence[Outcome[T]]:
         """The outcomes of the scoring with this score; empty if they are not known, as after a resumed run."""
         return self._outcomes if score == self._score else ()
+
+
+def comparable(schema: Schema[T], outcomes: Iterable[Outcome[T]]) -> list[Outcome[T]]:
+    """The outcomes, with an error in place of each record that cannot be held against another.
+
+    A validator may make of a record what its schema cannot write; such a row is wrong, and no other suffers for it.
+    """
+    return [_comparable(schema, outcome) for outcome in outcomes]
+
+
+def _comparable(schema: Schema[T], outcome: Outcome[T]) -> Outcome[T]:
+    if isinstance(outcome, ExtractionError):
+        return outcome
+    try:
+        schema.full_value(outcome.output)
+        schema.canonical_value(outcome.output)
+    except Exception as error:  # validators and serialisers of the user's may have made anything of it
+        if raised_by_signal(error):
+            raise
+        return OutputInvalidError(
+            f"The record cannot be written back to compare it ({type(error).__name__}).",
+            text=outcome.text,
+            raw_output=outcome.raw_output,
+        ).hint("Let the schema's validators return what its fields may hold.")
+    return outcome
 
 
 def predictions_of(outcomes: Iterable[Outcome[T]]) -> list[T | Failure]:
@@ -87,12 +113,21 @@ def certain(outcome: Outcome[T], least: float, runner: Runner[T]) -> Outcome[T]:
     """The outcome, or an error in place of a record whose confidence is below `least`."""
     if isinstance(outcome, ExtractionError):
         return outcome
-    found = runner.confidence(outcome).record
-    if found >= least:
+    found = _confidence(outcome, runner)
+    if found is not None and found >= least:
         return outcome
     return LowConfidenceError(
-        f"Expected a confidence of at least {least}, found {found:.3f}.",
+        f"Expected a confidence of at least {least}, found {'none' if found is None else f'{found:.3f}'}.",
         text=outcome.text,
         raw_output=outcome.raw_output,
         extraction=runner.explained(outcome),
     )
+
+
+def _confidence(extraction: Extraction[T], runner: Runner[T]) -> float | None:
+    try:
+        return runner.confidence(extraction).record
+    except Exception as error:
+        if raised_by_signal(error):
+            raise
+        return None

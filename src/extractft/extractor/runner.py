@@ -16,7 +16,6 @@ from extractft.config import GenerationConfig
 from extractft.data import Example
 from extractft.decoding import Completion, Engine, GenerationRequest, GrammarCompiler, RecordSize, TransformersEngine
 from extractft.errors import (
-    ConfigError,
     ExtractionError,
     GrammarError,
     InputTooLongError,
@@ -27,10 +26,13 @@ from extractft.errors import (
 from extractft.extractor.calibration import Calibration
 from extractft.extractor.confidence import Confidence, raw_confidence
 from extractft.extractor.extraction import Extraction, Outcome
+from extractft.extractor.text_source import TextSource, require_batch_size, require_text, require_texts
 from extractft.extractor.windows import Asked, joined, joined_confidence, joined_spans, longest_window
 from extractft.grounding import Span, Window, ground, split_text
-from extractft.prompt import ChatRenderer, normalize_text
+from extractft.processes import BoundToProcess, raised_by_signal
+from extractft.prompt import ChatRenderer
 from extractft.schema import Schema
+from extractft.text import is_blank, normalize_text
 
 __all__ = ["Runner"]
 
@@ -43,34 +45,7 @@ CHARACTERS_PER_TOKEN = 6
 """More than any tokenizer averages; turns a budget into a cap on strings that does not bind before the budget."""
 
 
-class _Source:
-    """Texts on their way in; remembers how their iterable ended.
-
-    Attributes:
-        stop_after: How many texts in a row may turn out unusable before their errors are handed out.
-        exhausted: Whether there is nothing more to read.
-        failure: What the iterable raised, if it did.
-    """
-
-    def __init__(self, texts: Iterable[str], *, stop_after: int) -> None:
-        self.stop_after = stop_after
-        self.exhausted = False
-        self.failure: Exception | None = None
-        self._texts = iter(texts)
-
-    def __iter__(self) -> Iterator[str]:
-        while not self.exhausted:
-            try:
-                text = next(self._texts)
-            except StopIteration:
-                self.exhausted = True
-            except Exception as error:  # the caller's iterable may raise anything
-                self.exhausted, self.failure = True, error
-            else:
-                yield text
-
-
-class Runner(Generic[T]):
+class Runner(BoundToProcess, Generic[T]):
     """Runs texts through an engine.
 
     Args:
@@ -107,14 +82,11 @@ class Runner(Generic[T]):
         """`run` for what a caller hands over.
 
         Raises:
-            TypeError: `texts` is one text, or no iterable.
+            TypeError: `texts` is one text, a table, a mapping, a set, a file or no iterable.
             ConfigError: `batch_size` is less than 1.
         """
-        if isinstance(texts, str | bytes):
-            raise TypeError(f"expected an iterable of texts, found a single {type(texts).__name__}; see `extract`")
-        if batch_size is not None and batch_size < 1:
-            raise ConfigError(f"expected a batch_size of at least 1, found {batch_size}")
-        return self.run(iter(texts), batch_size=batch_size)
+        require_batch_size(batch_size)
+        return self.run(require_texts(texts), batch_size=batch_size)
 
     def run_in_training(self, examples: Sequence[Example[T]]) -> list[Outcome[T]]:
         """The outcomes of examples, after which the engine leaves the memory to the training that goes on."""
@@ -128,7 +100,7 @@ class Runner(Generic[T]):
 
         If reading `texts` fails, the texts read so far are dealt with first.
         """
-        source = _Source(texts, stop_after=batch_size or self.generation.batch_size)
+        source = TextSource(texts, stop_after=batch_size or self.generation.batch_size)
         while not source.exhausted:
             line: deque[Asked[T] | ExtractionError] = deque()
             requests = self._requests(source, line)
@@ -144,16 +116,29 @@ class Runner(Generic[T]):
         if source.failure is not None:
             raise source.failure
 
-    def _requests(self, source: _Source, line: deque[Asked[T] | ExtractionError]) -> Iterator[GenerationRequest]:
+    def run_one(self, text: str) -> Extraction[T]:
+        """The record of one text.
+
+        Raises:
+            ExtractionError: There is none.
+        """
+        outcome = next(self.run([text]))
+        if isinstance(outcome, ExtractionError):
+            raise outcome
+        return outcome
+
+    def _requests(self, source: TextSource, line: deque[Asked[T] | ExtractionError]) -> Iterator[GenerationRequest]:
         """Requests for the texts that can be asked; ends early if too many in a row cannot, so that those get out."""
         failures = 0
         for text in source:
             try:
-                asked: Asked[T] = Asked(text, self._windows(text))
+                asked: Asked[T] = Asked(text, self._windows(require_text(text)))
                 requests = [self.request(asked.piece(window)) for window in asked.windows]
             except ExtractionError as error:
-                error.text = str(text)  # of all of it, where a piece was the trouble
-                line.append(error)
+                if isinstance(text, str):
+                    error.text = text  # of all of it, where a piece was the trouble
+                # Handed over as a value: with its traceback it would keep this frame, and all that is on its way.
+                line.append(error.with_traceback(None))
                 failures += 1
                 if failures == source.stop_after:
                     return
@@ -168,8 +153,8 @@ class Runner(Generic[T]):
         Raises:
             InputTooLongError: The text is long and may not be split, or one character is too much.
         """
-        most, whole = self.generation.max_text_tokens, [Window(0, len(text) if isinstance(text, str) else 0)]
-        if not isinstance(text, str) or not (most or self.generation.split_long_texts):
+        most, whole = self.generation.max_text_tokens, [Window(0, len(text))]
+        if not (most or self.generation.split_long_texts):
             return whole
         try:
             longest = longest_window(self.max_window - len(self.chat.prompt_ids("")), self._budget)
@@ -184,7 +169,8 @@ class Runner(Generic[T]):
                 "Set GenerationConfig.split_long_texts to read the text piece by piece, or split it yourself."
             )
         overlap = min(self.generation.overlap_tokens, limit // 2)
-        return split_text(text, size=self._text_tokens, limit=limit, overlap=overlap)
+        windows = split_text(text, size=self._text_tokens, limit=limit, overlap=overlap)
+        return [window for window in windows if not is_blank(text[window.start : window.end])]
 
     def _text_tokens(self, piece: str) -> int:
         return len(self.chat.text_ids(normalize_text(piece).text))
@@ -193,15 +179,12 @@ class Runner(Generic[T]):
         """What to ask the engine for one text.
 
         Raises:
+            EmptyTextError: There is nothing to read in the text.
             InputTooLongError: The prompt leaves no room for a record.
             ExtractionError: The text cannot be put into a prompt.
         """
-        if not isinstance(text, str):
-            raise ExtractionError(f"Expected a text (str), found {type(text).__name__}.", text=str(text))
         try:
-            normalized = normalize_text(text).text
-            if self.schema.has_verbatim and not normalized:
-                raise ExtractionError("Expected a text to copy verbatim fields from, found an empty one.", text=text)
+            normalized = normalize_text(require_text(text)).text
             prompt_ids = self.chat.prompt_ids(normalized)
         except PromptError as error:
             problem = ExtractionError(f"The text cannot be put into the prompt: {error}", text=text)
@@ -238,17 +221,26 @@ class Runner(Generic[T]):
         )
 
     def explained(self, outcome: Outcome[T]) -> Outcome[T]:
-        """The same with its places in the text and its confidence, if it is a record."""
-        if isinstance(outcome, ExtractionError):
-            return outcome
-        try:
-            return replace(outcome, spans=self._spans(outcome), confidence=self.confidence(outcome))
-        except Exception as error:  # a validator of the user's may make anything of a record, and spoils only this text
-            return OutputInvalidError(
-                f"The record cannot be written back to look its values up in the text ({type(error).__name__}).",
-                text=outcome.text,
-                raw_output=outcome.raw_output,
-            ).hint("Let the schema's validators return what its fields may hold.")
+        """The same with its places in the text and its confidence, if it is a record.
+
+        They explain a record and are no part of it: where one cannot be computed, it is left out, and the record says
+        so. A validator of the user's may make anything of a record, such as what cannot be written back.
+        """
+        return outcome if isinstance(outcome, ExtractionError) else self.explanation(outcome)
+
+    def explanation(self, extraction: Extraction[T]) -> Extraction[T]:
+        """`explained` for a record."""
+        problems = []
+        for name, explain in (("confidence", self.confidence), ("spans", self._spans)):
+            try:
+                extraction = replace(extraction, **{name: explain(extraction)})  # type: ignore[arg-type]
+            except Exception as error:
+                if raised_by_signal(error):
+                    raise
+                problems.append(f"{name} ({type(error).__name__})")
+        if not problems:
+            return extraction
+        return replace(extraction, explanation_error=f"could not be computed: {', '.join(problems)}")
 
     def _spans(self, extraction: Extraction[T]) -> dict[str, tuple[Span, ...]]:
         if extraction.windows:
@@ -288,6 +280,8 @@ class Runner(Generic[T]):
         except ValidationError as error:
             return _refused(_places(error), text, raw)
         except Exception as error:  # a validator of the user's may raise anything, and spoils only this text
+            if raised_by_signal(error):
+                raise
             return _refused(f"a validator, which raised {type(error).__name__}", text, raw)
         return Extraction(record, text, raw, completion, truncated)
 

@@ -4,15 +4,44 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from extractft.artifact import Manifest, load_manifest, require_replaceable
-from extractft.config import LoRAConfig, PromptConfig, TrainingConfig
-from extractft.errors import ArtifactMismatchError, TrainingError
+from extractft.config import Config, LoRAConfig, PromptConfig, TrainingConfig
+from extractft.errors import ArtifactMismatchError, ConfigError, TrainingError
 from extractft.modeling import BaseModelRef
 from extractft.schema import Schema
 
-__all__ = ["going_on", "matching_manifest", "require_place"]
+__all__ = ["going_on", "matching_manifest", "require_parts", "require_place", "setting"]
+
+C = TypeVar("C", bound=Config)
+
+
+def setting(given: C | None, kind: type[C]) -> C:
+    """The settings that were given, or the defaults.
+
+    Raises:
+        ConfigError: Something else was given, such as a dict.
+    """
+    if given is None:
+        return kind()
+    if not isinstance(given, kind):
+        raise ConfigError(f"expected a {kind.__name__}, found {type(given).__name__}").hint(
+            f"Make one with `{kind.__name__}(...)`, which checks names and values."
+        )
+    return given
+
+
+def require_parts(schema: Any, max_window: Any) -> None:
+    """Refuse what an extractor cannot be made of.
+
+    Raises:
+        ConfigError: The schema is a class rather than a `Schema`, or the window is no number of tokens.
+    """
+    if not isinstance(schema, Schema):
+        raise ConfigError(f"expected a Schema, found {type(schema).__name__}").hint("Make one with `Schema.of(...)`.")
+    if isinstance(max_window, bool) or not isinstance(max_window, int) or max_window < 1:
+        raise ConfigError(f"expected a max_window of at least 1 token, found {max_window!r}")
 
 
 def require_place(directory: Path) -> None:

@@ -86,7 +86,7 @@ def joined(schema: Schema[T], asked: Asked[T]) -> Outcome[T]:
         merged = merge(schema, values, spans=spans, text=asked.text)
         record = schema.parse_value(merged.value)
     except MergeConflictError as error:
-        return error
+        return error.with_traceback(None)  # a value from here on, which is not to keep this frame
     except Exception:  # validators and serialisers of the user's may raise anything, and spoil only this text
         return OutputInvalidError(
             f"The schema refused the record that was merged from {len(extractions)} pieces of a long text.",
