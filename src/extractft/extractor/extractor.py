@@ -16,11 +16,11 @@ from extractft.config import GenerationConfig, PromptConfig, TrainingConfig
 from extractft.data import Example, load_examples
 from extractft.decoding import Engine, GrammarCompiler
 from extractft.errors import ArtifactError, ConfigError, ExtractionError, TrainingError
-from extractft.evaluation import CalibrationReport, EvaluationReport, evaluate_records
+from extractft.evaluation import CalibrationReport, EvaluationReport
 from extractft.extractor.base import Base
 from extractft.extractor.calibration import Calibration
 from extractft.extractor.extraction import Extraction, Outcome
-from extractft.extractor.outcomes import Best, answers_of, certain, comparable, predictions_of
+from extractft.extractor.outcomes import Best, answers_of, certain, comparable, report_of
 from extractft.extractor.rehearsal import recall, rehearse
 from extractft.extractor.rows import Rows
 from extractft.extractor.runner import Runner
@@ -307,16 +307,7 @@ class Extractor(BoundToProcess, Generic[T]):
         """
         examples = load_examples(data, self.schema, columns=columns)
         outcomes = self._run(examples)
-        predictions = predictions_of(outcomes)
-        report = evaluate_records(
-            self.schema,
-            [example.output for example in examples],
-            predictions,
-            texts=[example.text for example in examples],
-            closed_early=[i for i, o in enumerate(outcomes) if isinstance(o, Extraction) and o.truncated],
-            keep_records=keep_records,
-            keep_texts=keep_texts,
-        )
+        report = report_of(self.schema, examples, outcomes, keep_records=keep_records, keep_texts=keep_texts)
         answers = answers_of(self.schema, examples, outcomes, self._runner.confidence)
         return report.with_calibration(answers.report())
 

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from extractft.data import Example
 from extractft.errors import ExtractionError, LowConfidenceError, OutputInvalidError, OutputTruncatedError
-from extractft.evaluation import Failure, score_records
+from extractft.evaluation import EvaluationReport, Failure, evaluate_records, score_records
 from extractft.extractor.calibration import Answers
 from extractft.extractor.confidence import Confidence
 from extractft.extractor.extraction import Extraction, Outcome
@@ -18,7 +18,7 @@ from extractft.extractor.runner import Runner
 from extractft.processes import raised_by_signal
 from extractft.schema import Schema
 
-__all__ = ["Best", "answers_of", "certain", "comparable", "predictions_of"]
+__all__ = ["Best", "answers_of", "certain", "comparable", "predictions_of", "report_of"]
 
 T = TypeVar("T")
 
@@ -89,6 +89,26 @@ def _comparable(schema: Schema[T], outcome: Outcome[T]) -> Outcome[T]:
 def predictions_of(outcomes: Iterable[Outcome[T]]) -> list[T | Failure]:
     """What the scores are made of: for each text the record, or why there is none."""
     return [outcome.output if isinstance(outcome, Extraction) else _failure(outcome) for outcome in outcomes]
+
+
+def report_of(
+    schema: Schema[T],
+    examples: Sequence[Example[T]],
+    outcomes: Sequence[Outcome[T]],
+    *,
+    keep_records: bool,
+    keep_texts: bool,
+) -> EvaluationReport:
+    """The outcomes of examples, scored field by field."""
+    return evaluate_records(
+        schema,
+        [example.output for example in examples],
+        predictions_of(outcomes),
+        texts=[example.text for example in examples],
+        closed_early=[i for i, o in enumerate(outcomes) if isinstance(o, Extraction) and o.truncated],
+        keep_records=keep_records,
+        keep_texts=keep_texts,
+    )
 
 
 def _failure(error: ExtractionError) -> Failure:
