@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from extractft.cli.commands import app, main
+from extractft.cli.app import app
+from extractft.cli.entry import main
 
 __all__ = ["app", "main"]

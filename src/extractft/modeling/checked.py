@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers.utils import logging as transformers_logging
 
 from extractft.errors import ArtifactMismatchError
 from extractft.processes import fork_safe_lock
 
-__all__ = ["LOADING", "load_checked"]
+__all__ = ["LOADING", "load_checked", "no_progress_bars"]
 
 SHOWN = 5
 LOADING = fork_safe_lock()
@@ -28,7 +31,7 @@ def load_checked(name: str, path: str, **options: Any) -> PreTrainedModel:
         ArtifactMismatchError: Weights are missing, left over or of another shape; tied ones count as present.
         OSError, ValueError, KeyError, RuntimeError, ImportError: What transformers raises.
     """
-    with LOADING:
+    with LOADING, no_progress_bars():
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             path, local_files_only=True, trust_remote_code=False, output_loading_info=True, **options
         )
@@ -49,3 +52,15 @@ def load_checked(name: str, path: str, **options: Any) -> PreTrainedModel:
     assert isinstance(model, PreTrainedModel)
     model.eval()  # type: ignore[no-untyped-call]
     return model
+
+
+@contextmanager
+def no_progress_bars() -> Iterator[None]:
+    """Keep transformers from drawing bars, which it does even where nobody sees them: in logs, services and pipes."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -18,7 +18,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from extractft.errors import ArtifactError, ArtifactMismatchError, ExtractFTError, MissingDependencyError
-from extractft.modeling.checked import LOADING, load_checked
+from extractft.modeling.checked import LOADING, load_checked, no_progress_bars
 from extractft.modeling.weights import cache_dir, file_digest
 from extractft.storage import published_directory, restore_lost, tree_digests
 
@@ -72,7 +72,8 @@ def _publish(target: Path, file: Path) -> None:
     with published_directory(target) as work:
         dense, tokenizer = _convert(file)
         try:
-            dense.save_pretrained(work)
+            with LOADING, no_progress_bars():
+                dense.save_pretrained(work)
             tokenizer.save_pretrained(work)
         except Exception as error:  # safetensors and tokenizers have errors of their own for a full disk
             raise OSError(str(error)) from error

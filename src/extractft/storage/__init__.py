@@ -13,17 +13,21 @@ from extractft.storage.atomic import (
 )
 from extractft.storage.digests import file_digest, tree_digests
 from extractft.storage.locks import LOCK_FILE, DirectoryInUse, lock_directory
+from extractft.storage.streamed import PartialFileExists, partial_path, streamed_file
 
 __all__ = [
     "LOCK_FILE",
     "DirectoryInUse",
+    "PartialFileExists",
     "file_digest",
     "lock_directory",
+    "partial_path",
     "publish_bytes",
     "publish_text",
     "published_directory",
     "published_file",
     "restore_lost",
+    "streamed_file",
     "sync_tree",
     "tree_digests",
 ]

@@ -42,7 +42,8 @@ def published_file(path: str | Path, mode: str = "wb", **options: Any) -> Iterat
     """Open a file that takes the place of `path` when the block ends well, and vanishes otherwise.
 
     Args:
-        path: The file to publish; one that is there is replaced, its permissions kept.
+        path: The file to publish; one that is there is replaced, its permissions kept. A device or a pipe is written
+            to and not replaced.
         mode: `"w"` or `"wb"`.
         **options: Passed to `open`, such as `encoding` and `newline`.
 
@@ -53,6 +54,10 @@ def published_file(path: str | Path, mode: str = "wb", **options: Any) -> Iterat
         OSError: It cannot be written.
     """
     target = Path(os.path.realpath(Path(path).expanduser()))  # a link stays a link
+    if target.exists() and not target.is_file():
+        with target.open(mode, **options) as file:
+            yield file
+        return
     remove_leftovers(target)
     with _beside(target) as partial:
         with partial.open(mode, **options) as file:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-__all__ = ["LOCK_FILE", "DirectoryInUse", "lock_directory"]
+__all__ = ["LOCK_FILE", "DirectoryInUse", "lock_directory", "try_lock"]
 
 LOCK_FILE = ".extractft-lock"
 NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EINVAL})
@@ -52,7 +52,7 @@ def lock_directory(path: str | Path) -> Iterator[None]:
     directory = Path(path).expanduser()
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / LOCK_FILE).open("a+b") as file:
-        if not _try_lock(file):
+        if not try_lock(file):
             raise DirectoryInUse(directory, _holder(file))
         try:
             file.truncate(0)
@@ -83,7 +83,8 @@ if sys.platform == "win32":
 
     FAR = 1 << 20  # the lock is on a byte behind the content, which others may read
 
-    def _try_lock(file: IO[bytes]) -> bool:
+    def try_lock(file: IO[bytes]) -> bool:
+        """Lock an open file until it is closed; False if another run holds it."""
         try:
             file.seek(FAR)
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
@@ -98,7 +99,8 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _try_lock(file: IO[bytes]) -> bool:
+    def try_lock(file: IO[bytes]) -> bool:
+        """Lock an open file until it is closed; False if another run holds it."""
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

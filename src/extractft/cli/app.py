@@ -1,0 +1,68 @@
+"""The application that the commands are hung on, and how a command ends that was stopped."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import extractft
+from extractft.cli.streams import write_out
+
+__all__ = ["ROWS_FAILED", "Stopped", "app"]
+
+ROWS_FAILED = 3
+ORDER = ("check", "prompt", "fit", "extract", "evaluate", "calibrate", "learning-curve", "demo")
+"""The commands as the help lists them: as a job goes."""
+
+
+UsageError: Any = typer.BadParameter.__mro__[1]
+"""typer has click inside or beside it, by its version."""
+
+
+class Stopped(BaseException):
+    """Takes a Ctrl-C, or a reader that went away, past typer, which would print a message of its own."""
+
+
+class CommandGroup(TyperGroup):
+    """Commands whose interruption is told by `main`, and whose usage errors are plain lines.
+
+    typer would put a frame around an error, which breaks paths in two and fills logs with boxes.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of the commands, new ones last."""
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, BrokenPipeError) as error:
+            raise Stopped from error
+        except UsageError as error:
+            error.show()
+            raise typer.Exit(error.exit_code) from error
+
+
+app = typer.Typer(
+    name="extractft",
+    cls=CommandGroup,
+    help="Pydantic schema + a few hundred examples -> a small local model that extracts validated records.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    if version:
+        write_out(f"extractft {extractft.__version__}\n")
+        raise typer.Exit

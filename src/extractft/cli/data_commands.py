@@ -1,0 +1,84 @@
+"""Commands that need no model: `check`, `prompt`."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from typing import Annotated, Literal
+
+import typer
+
+import extractft
+from extractft.cli.app import ROWS_FAILED, app
+from extractft.cli.inputs import load_schema, pairs, schema_file
+from extractft.cli.options import (
+    DEFAULT_BASE_MODEL,
+    BaseModelOption,
+    ColumnOption,
+    DataArgument,
+    EvalDataOption,
+    ForceOption,
+    OutputOption,
+    SchemaArgument,
+)
+from extractft.cli.paths import CommandPaths, is_stdout
+from extractft.cli.streams import print_report, say, write_out, write_text
+
+__all__ = ["check", "prompt"]
+
+
+@app.command()
+def check(
+    schema: SchemaArgument,
+    data: DataArgument,
+    eval_data: EvalDataOption = None,
+    column: ColumnOption = None,
+    output: OutputOption = None,
+    force: ForceOption = False,
+) -> None:
+    """Look for what would spoil training: bad rows, duplicates, contradictions, leaks, values not in their text."""
+    CommandPaths(
+        inputs={"DATA": data, "--eval-data": eval_data},
+        sources={"SCHEMA": schema_file(schema)},
+        files={"--output": output},
+        force=force,
+    ).check()
+    spec: extractft.Schema[object] = extractft.Schema.of(load_schema(schema))
+    columns = pairs(column, "--column") or None
+    rows = extractft.data.load_examples(data, spec, columns=columns)
+    held_out = extractft.data.load_examples(eval_data, spec, columns=columns) if eval_data else ()
+    report = extractft.data.check_examples(rows, spec, eval_examples=held_out)
+    print_report(report, aside=is_stdout(output))
+    for note in spec.notes:
+        say(f"the grammar cannot enforce: {note}")
+    if output:
+        write_text(output, json.dumps(report.to_dict(), ensure_ascii=False, indent=2) + "\n")
+    if not report.ok:
+        raise typer.Exit(ROWS_FAILED)
+
+
+@app.command()
+def prompt(
+    schema: SchemaArgument,
+    language: Annotated[Literal["auto", "zh", "en"], typer.Option(help="Of the prompt.")] = "auto",
+    text: Annotated[str | None, typer.Option(help="Show the whole prompt for this text, control tokens too.")] = None,
+    base_model: BaseModelOption = DEFAULT_BASE_MODEL,
+) -> None:
+    """Show what the model sees: the system prompt, or with --text the whole rendered prompt."""
+    settings = extractft.PromptConfig(language=language)
+    spec: extractft.Schema[object] = extractft.Schema.of(load_schema(schema), omit_defaults=settings.omit_defaults)
+    system_prompt = extractft.prompt.render_system_prompt(spec, settings)
+    if text is not None:
+        _require_text(text)
+        modeling = importlib.import_module("extractft.modeling")
+        tokenizer = modeling.load_tokenizer(modeling.resolve_base_model(base_model))
+        system_prompt = extractft.prompt.ChatRenderer(tokenizer, system_prompt).render(text)
+    write_out(system_prompt + "\n")
+
+
+def _require_text(text: str) -> None:
+    """Refuse bytes of another encoding, which the shell hands over as halves of surrogate pairs."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise typer.BadParameter("expected UTF-8, found other bytes", param_hint="--text") from error

@@ -1,0 +1,101 @@
+"""Commands that compare records with the right ones: `evaluate`, `calibrate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import extractft
+from extractft.cli.app import app
+from extractft.cli.inputs import load_curve, pairs, schema_file
+from extractft.cli.loaded import load_extractor
+from extractft.cli.options import (
+    ClassOption,
+    ColumnOption,
+    DataArgument,
+    ExtractorArgument,
+    ForceOption,
+    MovedOption,
+    OutputOption,
+)
+from extractft.cli.paths import CommandPaths, file_path, is_stdout, user_path
+from extractft.cli.streams import print_report, write_out, write_text
+
+__all__ = ["calibrate", "evaluate"]
+
+
+@app.command()
+def evaluate(
+    extractor: ExtractorArgument,
+    data: DataArgument,
+    schema: ClassOption = None,
+    base_model: MovedOption = None,
+    column: ColumnOption = None,
+    baseline: Annotated[bool, typer.Option("--baseline", help="Score the untrained model as well.")] = False,
+    output: OutputOption = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            parser=file_path,
+            metavar="FILE",
+            help="Write the report as a page that shows texts and wrong records: private data.",
+        ),
+    ] = None,
+    curve: Annotated[
+        Path | None,
+        typer.Option(parser=user_path, metavar="FILE", help="Output of learning-curve, to show on the page."),
+    ] = None,
+    force: ForceOption = False,
+) -> None:
+    """Extract from the texts of DATA and compare with their records, field by field."""
+    if is_stdout(html):
+        raise typer.BadParameter("expected a file, found standard output", param_hint="--html")
+    if curve is not None and html is None:
+        raise typer.BadParameter("is shown on the page; give --html as well", param_hint="--curve")
+    CommandPaths(
+        inputs={"DATA": data, "--curve": curve},
+        sources={"EXTRACTOR": extractor, "--schema": schema_file(schema), "--base-model": base_model},
+        files={"--output": output, "--html": html},
+        force=force,
+    ).check()
+    points, columns = load_curve(curve), pairs(column, "--column") or None
+    model = load_extractor(extractor, schema, base_model)
+    private, aside = html is not None, is_stdout(output)
+    report = model.evaluate(data, columns=columns, keep_records=private, keep_texts=private)
+    print_report(report, aside=aside)
+    before = None
+    if baseline:
+        untrained: extractft.Extractor[object] = extractft.Extractor.from_base(
+            model.schema, base_model=base_model or model.base_model, prompt=model.config.prompt
+        )
+        before = untrained.evaluate(data, columns=columns)
+        print_report(report.compare(before), aside=aside)
+    if output:
+        write_text(output, report.model_dump_json(indent=2) + "\n")
+    if html:
+        report.save_html(html, baseline=before, learning_curve=points)
+
+
+@app.command()
+def calibrate(
+    extractor: ExtractorArgument,
+    data: DataArgument,
+    schema: ClassOption = None,
+    base_model: MovedOption = None,
+    column: ColumnOption = None,
+) -> None:
+    """Learn from DATA, which the model was not trained on, how far confidences can be believed; kept in EXTRACTOR."""
+    CommandPaths(
+        inputs={"DATA": data},
+        sources={"EXTRACTOR": extractor, "--schema": schema_file(schema), "--base-model": base_model},
+    ).check()
+    model = load_extractor(extractor, schema, base_model)
+    for what, report in model.calibrate(data, columns=pairs(column, "--column") or None).items():
+        low, high = report.ece_interval
+        write_out(
+            f"{what}: {report.count}, {report.accuracy:.3f} right ({report.accuracy_at(0.9):.3f} of the surest 90 %); "
+            f"confidence is off by {report.ece:.3f} on average (95 % interval {low:.3f} to {high:.3f})\n"
+        )
+    model.save_pretrained(extractor)

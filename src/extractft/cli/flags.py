@@ -1,0 +1,110 @@
+"""Errors of the library in words of the command line: what is a keyword argument there is a flag here.
+
+The one place that knows both names. A test reads every message of the package and finds the ones it has no words for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pydantic import BaseModel
+
+from extractft.config import GenerationConfig, LoRAConfig, PromptConfig, TrackingConfig, TrainingConfig
+
+__all__ = ["error_text", "in_flags", "setting_names"]
+
+FLAGS = {
+    "base_model": "--base-model",
+    "batch_size": "--batch-size",
+    "eval_data": "--eval-data",
+    "init_adapter": "--init-adapter",
+    "min_confidence": "--min-confidence",
+    "output_dir": "--work-dir",
+    "show_values": "--show-values",
+}
+"""Arguments of the library and the flags that stand for them."""
+ARGUMENTS = {**FLAGS, "encoding": "--encoding"}
+"""Those that are recognised with a value alone, because they are ordinary words as well."""
+
+PHRASES = (
+    (r"\bresume=True\b", "--resume"),
+    (r"\bshow_values=True\b", "--show-values"),
+    (r"\bfrom_pretrained\(path, schema=[\w.]+\)", "--schema module:Class"),
+    (r"written by `save_pretrained`", "written by `extractft fit`"),
+    (r"`save_pretrained` wrote", "`extractft fit` wrote"),
+    (r"^columns maps\b", "--column maps"),
+)
+"""Whole phrases that have words of their own on the command line."""
+
+SECTIONS = {
+    "TrainingConfig": TrainingConfig,
+    "LoRAConfig": LoRAConfig,
+    "PromptConfig": PromptConfig,
+    "GenerationConfig": GenerationConfig,
+    "TrackingConfig": TrackingConfig,
+}
+WORDS = {"True": "true", "False": "false", "None": "null"}
+VALUE = r"""('[^']*'|"[^"]*"|[\w.+-]*\w)"""
+
+
+def setting_names(config: type[BaseModel] = TrainingConfig, prefix: str = "") -> Iterator[str]:
+    """The names of all settings as `--set` takes them, `lora.r`."""
+    for name, info in config.model_fields.items():
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            yield from setting_names(info.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+DOTTED = {name.rpartition(".")[2]: name for name in reversed(list(setting_names()))}
+"""From a setting's own name to the one that `--set` takes; where two have one name, the first."""
+PREFIXES = {
+    name: next((f"{key}." for key, info in TrainingConfig.model_fields.items() if info.annotation is config), "")
+    for name, config in SECTIONS.items()
+}
+
+
+def error_text(error: BaseException) -> str:
+    """The message of an error and what to do about it, in words of the command line."""
+    first, *rows = str(error).split("\n")
+    rows = [row.replace(", all in `.issues`", "") for row in rows]
+    notes = [in_flags(note) for note in getattr(error, "__notes__", ())]
+    return "\n".join([f"{type(error).__name__}: {in_flags(first, as_advice=False)}", *rows, *notes])
+
+
+def in_flags(text: str, *, as_advice: bool = True) -> str:
+    """A sentence of the library with flags in place of keyword arguments.
+
+    Args:
+        text: Names arguments and settings, and quotes no data.
+        as_advice: True if `name=value` is what the user should set, False if it is what was found.
+    """
+    text = re.sub(r"\bcolumns=\{([^}]*)\}", lambda match: _columns(match[1]), text)
+    for pattern, words in PHRASES:
+        text = re.sub(pattern, words, text)
+    sections = "|".join(SECTIONS)
+    text = re.sub(rf"\b({sections})\((\w+={VALUE})\)", r"\1.\2", text)
+    text = re.sub(rf"\b({sections})\.(\w+)", lambda match: PREFIXES[match[1]] + match[2], text)
+    text = re.sub(
+        rf"(?<![\w.-])((?:\w+\.)?\w+)={VALUE}", lambda match: _setting(match[1], match[2], as_advice) or match[0], text
+    )
+    text = re.sub(r"\b([Ss])et --set\b", lambda match: ("Give" if match[1] == "S" else "give") + " --set", text)
+    names = "|".join(FLAGS)
+    return re.sub(rf"(?<![\w.`'\"-])({names})(?![\w.`'\"=])", lambda match: FLAGS[match[1]], text)
+
+
+def _columns(mapping: str) -> str:
+    """`"text": "complaint", "output": "label"` as flags."""
+    return " ".join(f"--column {name}={column}" for name, column in re.findall(r'"([^"]*)": "([^"]*)"', mapping))
+
+
+def _setting(name: str, value: str, as_advice: bool) -> str | None:
+    """`overlong='skip'` as a flag; `None` if it is neither a setting nor an argument that has one."""
+    value = value.strip("'\"")
+    if name in ARGUMENTS:
+        return f"{ARGUMENTS[name]} {value}"
+    dotted = name if name in DOTTED.values() else DOTTED.get(name)
+    if dotted is None:
+        return None
+    return f"--set {dotted}={WORDS.get(value, value)}" if as_advice else f"{dotted} ({value})"

@@ -1,0 +1,56 @@
+"""Arguments and options that several commands share, so that one flag means the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from extractft.cli.paths import file_path, user_path
+
+__all__ = [
+    "DEFAULT_BASE_MODEL",
+    "BaseModelOption",
+    "ClassOption",
+    "ColumnOption",
+    "ConfigOption",
+    "DataArgument",
+    "EvalDataOption",
+    "ExtractorArgument",
+    "ForceOption",
+    "MovedOption",
+    "OutputOption",
+    "SchemaArgument",
+    "SettingOption",
+]
+
+DEFAULT_BASE_MODEL = "Qwen/Qwen3-0.6B"
+
+SchemaArgument = Annotated[str, typer.Argument(metavar="SCHEMA", help="`module:Class` or `file.py:Class`.")]
+DataArgument = Annotated[str, typer.Argument(metavar="DATA", help="Examples: .jsonl, .json, .csv, .parquet.")]
+ExtractorArgument = Annotated[
+    Path, typer.Argument(metavar="EXTRACTOR", parser=user_path, help="Directory of a saved extractor.")
+]
+BaseModelOption = Annotated[
+    str, typer.Option("--base-model", help="Hub id, local directory, .gguf file or short name (smollm2-135m).")
+]
+ClassOption = Annotated[
+    str | None, typer.Option("--schema", help="The class, to run its validators: module:Class or file.py:Class.")
+]
+MovedOption = Annotated[str | None, typer.Option("--base-model", help="Where the base model is now, if it has moved.")]
+ColumnOption = Annotated[
+    list[str] | None, typer.Option("--column", help="Column mapping, `text=complaint`; may be given again.")
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", parser=user_path, metavar="FILE", help="JSON file of TrainingConfig.")
+]
+SettingOption = Annotated[
+    list[str] | None, typer.Option("--set", help="One setting, `learning_rate=5e-4` or `lora.r=8`; may be given again.")
+]
+EvalDataOption = Annotated[str | None, typer.Option("--eval-data", help="Held-out examples.")]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", parser=file_path, metavar="FILE", help="Write the result as JSON; - is stdout."),
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace outputs that exist.")]

@@ -1,0 +1,150 @@
+"""Commands that train: `fit`, `learning-curve`, `demo`."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import extractft
+from extractft.cli.app import app
+from extractft.cli.inputs import load_config, load_schema, pairs, schema_file, shares
+from extractft.cli.options import (
+    DEFAULT_BASE_MODEL,
+    BaseModelOption,
+    ColumnOption,
+    ConfigOption,
+    DataArgument,
+    EvalDataOption,
+    ForceOption,
+    OutputOption,
+    SchemaArgument,
+    SettingOption,
+)
+from extractft.cli.paths import CommandPaths, NamedPath, user_path
+from extractft.cli.streams import advising_on_interrupt, say, write_out, write_text
+
+__all__ = ["demo", "fit", "learning_curve"]
+
+LARGEST_SEED = 2**32 - 1
+
+
+@app.command()
+def fit(
+    schema: SchemaArgument,
+    data: DataArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", parser=user_path, metavar="DIR", help="For the extractor.")],
+    base_model: BaseModelOption = DEFAULT_BASE_MODEL,
+    eval_data: EvalDataOption = None,
+    column: ColumnOption = None,
+    config: ConfigOption = None,
+    setting: SettingOption = None,
+    init_adapter: Annotated[
+        Path | None, typer.Option(parser=user_path, metavar="DIR", help="Saved extractor to go on from.")
+    ] = None,
+    work_dir: Annotated[
+        Path | None, typer.Option(parser=user_path, metavar="DIR", help="Checkpoints; OUTPUT.training if not given.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in the work dir.")] = False,
+    force: ForceOption = False,
+) -> None:
+    """Fine-tune a small model to extract records of SCHEMA, and save the extractor."""
+    output = Path(os.path.realpath(output))
+    work_dir = work_dir or output.parent / f"{output.name}.training"
+    CommandPaths(
+        inputs={"DATA": data, "--eval-data": eval_data, "--config": config},
+        sources={"SCHEMA": schema_file(schema), "--base-model": base_model, "--init-adapter": init_adapter},
+        directory=NamedPath("--output", output),
+        work_dir=NamedPath("--work-dir", work_dir),
+        force=force,
+    ).check()
+    _require_replaceable(output, work_dir, force=force or resume)
+    with advising_on_interrupt("The same command with --resume goes on from the last checkpoint."):
+        extractor = extractft.Extractor.fit(
+            load_schema(schema),
+            data,
+            base_model=base_model,
+            eval_data=eval_data,
+            config=load_config(config, pairs(setting, "--set")),
+            output_dir=work_dir,
+            columns=pairs(column, "--column") or None,
+            init_adapter=init_adapter,
+            resume=resume,
+        )
+        if not extractft.training.is_main_process():
+            return
+        extractor.save_pretrained(output)
+    scores = ", ".join(f"{name} {value:.3f}" for name, value in extractor.metrics.items())
+    say(f"Saved to {output} ({scores})" if scores else f"Saved to {output}")
+
+
+def _require_replaceable(output: Path, work_dir: Path | None = None, *, force: bool = False) -> None:
+    """Refuse to replace what is no extractor, and without `force` the extractor of a finished run."""
+    if work_dir is not None and not force and (work_dir / "extractor").exists():
+        message = f"{work_dir} holds the extractor of a finished run; --force replaces it"
+        raise typer.BadParameter(message, param_hint="--work-dir")
+    importlib.import_module("extractft.artifact").require_replaceable(output)
+
+
+@app.command("learning-curve")
+def learning_curve(
+    schema: SchemaArgument,
+    data: DataArgument,
+    base_model: BaseModelOption = DEFAULT_BASE_MODEL,
+    eval_data: EvalDataOption = None,
+    column: ColumnOption = None,
+    config: ConfigOption = None,
+    setting: SettingOption = None,
+    fractions: Annotated[str, typer.Option(help="Shares of the rows to fit on.")] = "0.25,0.5,1",
+    output: OutputOption = None,
+    force: ForceOption = False,
+) -> None:
+    """Fit on more and more of DATA, and say whether more examples would help."""
+    CommandPaths(
+        inputs={"DATA": data, "--eval-data": eval_data, "--config": config},
+        sources={"SCHEMA": schema_file(schema), "--base-model": base_model},
+        files={"--output": output},
+        force=force,
+    ).check()
+    points = []
+    for point in extractft.extractor.learning_curve(
+        load_schema(schema),
+        data,
+        fractions=shares(fractions),
+        base_model=base_model,
+        eval_data=eval_data,
+        config=load_config(config, pairs(setting, "--set")),
+        columns=pairs(column, "--column") or None,
+    ):
+        points.append(point)
+        low, high = point.interval
+        write_out(f"{point.rows} rows: field F1 {point.field_f1:.3f} (95 % interval {low:.3f} to {high:.3f})\n")
+        if output:  # after each point: the next one takes long
+            shown = json.dumps([found.model_dump(mode="json") for found in points], indent=2)
+            write_text(output, shown + "\n")
+    write_out(extractft.evaluation.advice(points) + "\n")
+
+
+@app.command()
+def demo(
+    base_model: BaseModelOption = "smollm2-135m",
+    train: Annotated[int, typer.Option(min=20, help="Generated complaints to train on.")] = 120,
+    test: Annotated[int, typer.Option(min=1, help="Generated complaints to score on.")] = 20,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", parser=user_path, metavar="DIR", help="Keep the extractor here.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of data and training.")] = 0,
+    force: ForceOption = False,
+) -> None:
+    """Generate complaints, score the untrained model, train, score again, extract one record."""
+    directory = None if output is None else NamedPath("--output", Path(os.path.realpath(output)))
+    CommandPaths(sources={"--base-model": base_model}, directory=directory, force=force).check()
+    if directory is not None:
+        _require_replaceable(directory.path)
+    importlib.import_module("extractft.demo.run").run_demo(
+        base_model=base_model, train=train, test=test, output=directory and directory.path, seed=seed
+    )

@@ -1,0 +1,117 @@
+"""Errors of the library, told on the command line in terms of its flags."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import extractft
+from extractft.cli.flags import error_text, in_flags
+from extractft.errors import DatasetError, ExtractFTError, RowIssue
+
+SOURCE = Path(extractft.__file__).parent
+KEYWORD = re.compile(r"(?<!--set )(?<!--column )(?<![\w.=-])[a-z_][\w.]*=(?=[^\s=])")
+PYTHON = {
+    "schema": "speaks of the user's own Python file",
+    "prompt": "speaks of a tokenizer, in code",
+    "testing.py": "is used in code alone",
+}
+"""Rooms whose messages are about Python that the user of the command line writes too, or never meets."""
+EXEMPT = {
+    'Correct or remove the keys, or say extra="ignore" in the config of the model.': "the user's own class",
+    "Load the adapter with trainable=True.": "a fault in a program that calls the trainer",
+    "Pass `texts=...`, or leave `keep_texts` out.": "the command line passes texts",
+}
+
+
+def hints() -> Iterator[tuple[str, str]]:
+    """The module and the text of every hint in the package, `{}` for what is put in."""
+    for path in sorted(SOURCE.rglob("*.py")):
+        room = path.relative_to(SOURCE).parts[0]
+        if room in {"cli", *PYTHON}:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in {"hint", "add_note"}
+            ):
+                yield from ((str(path.relative_to(SOURCE)), text) for text in texts(node.args))
+            if isinstance(node, ast.Assign) and any("HINT" in ast.unparse(target) for target in node.targets):
+                yield from ((str(path.relative_to(SOURCE)), text) for text in texts([node.value]))
+
+
+def texts(nodes: list[ast.expr]) -> Iterator[str]:
+    """Every string in some expressions, f-strings whole."""
+    for node in nodes:
+        if isinstance(node, ast.Constant):
+            yield from [node.value] if isinstance(node.value, str) else []
+        elif isinstance(node, ast.JoinedStr):
+            yield "".join(value.value if isinstance(value, ast.Constant) else "1" for value in node.values)
+        else:
+            yield from texts([child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)])
+
+
+def test_there_are_hints_to_look_at() -> None:
+    found = list(hints())
+    assert len(found) > 30
+    assert any("resume" in text for _, text in found)
+
+
+def test_no_hint_speaks_of_keyword_arguments() -> None:
+    left = {(module, text): KEYWORD.findall(in_flags(text)) for module, text in hints() if text not in EXEMPT}
+    assert {place: words for place, words in left.items() if words} == {}
+
+
+def test_every_flag_in_a_hint_is_a_flag() -> None:
+    known = set()
+    for path in (SOURCE / "cli").glob("*.py"):
+        known |= set(re.findall(r'"(--[a-z-]+)"', path.read_text(encoding="utf-8")))
+    for _, text in hints():
+        said = set(re.findall(r"--[a-z][a-z-]+", in_flags(text))) - set(re.findall(r"--[a-z][a-z-]+", text))
+        assert said <= known | {"--resume"}, text
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "Pass resume=True to go on with it, or another output_dir to start afresh.",
+            "Pass --resume to go on with it, or another --work-dir to start afresh.",
+        ),
+        (
+            'Map the columns, our name -> yours: columns={"text": "complaint", "output": "label"}.',
+            "Map the columns, our name -> yours: --column text=complaint --column output=label.",
+        ),
+        (
+            "Set max_length to 30 or more, or overlong='skip' to leave these rows out (counted).",
+            "Set max_length to 30 or more, or --set overlong=skip to leave these rows out (counted).",
+        ),
+        ("Load it: from_pretrained(path, schema=YourClass).", "Load it: --schema module:Class."),
+        ("Set gradient_checkpointing=True or lora.r=4.", "Give --set gradient_checkpointing=true or --set lora.r=4."),
+        ("Raise GenerationConfig.max_new_tokens.", "Raise generation.max_new_tokens."),
+        ('LoRAConfig(target_modules="all-linear")', "--set lora.target_modules=all-linear"),
+        ('Say encoding="gb18030".', "Say --encoding gb18030."),
+        ("The encoding of the columns is unknown.", "The encoding of the columns is unknown."),
+    ],
+)
+def test_advice(said: str, shown: str) -> None:
+    assert in_flags(said) == shown
+
+
+def test_messages_keep_what_was_found_and_rows_are_left_alone() -> None:
+    error = DatasetError(
+        "expected at most max_length=16 tokens", issues=[RowIssue(n, "x", "bad", "base_model") for n in range(1, 13)]
+    ).hint("Pass resume=True.")
+    lines = error_text(error).splitlines()
+    assert lines[0] == "DatasetError: expected at most max_length (16) tokens"
+    assert lines[1] == "  row 1, base_model: bad"
+    assert lines[-2:] == ["  ... and 2 more", "Pass --resume."]
+
+
+def test_an_error_without_notes() -> None:
+    assert error_text(ExtractFTError("Plain.")) == "ExtractFTError: Plain."

@@ -1,0 +1,204 @@
+"""Wrong usage ends in a message and exit code 2 or 1, and replaces nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from extractft.cli import main
+from extractft.cli.flags import setting_names
+
+BROKEN = {
+    "syntax.py": "class C(\n",
+    "boom.py": "x = 1\nraise RuntimeError('x')\n",
+    "leaves.py": "import sys\nsys.exit(0)\n",
+    "needs.py": "import a_package_that_is_missing\n",
+    "nulls.py": "x = '\0'\n",
+    "lazy.py": "def __getattr__(name):\n    raise KeyError(name)\n",
+    "list.json": "[1]",
+    "nested.json": '{"lora": 5}',
+    "broken.json": "{",
+    "curve.json": '[{"rows": "many"}]',
+}
+FIT = ("fit", "schema.py:Order", "rows.jsonl", "--base-model", "base", "--output", "x")
+
+
+def outcome(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    monkeypatch.setattr("sys.argv", ["extractft", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert isinstance(caught.value.code, int)
+    return caught.value.code, capsys.readouterr().err
+
+
+@pytest.fixture
+def broken(shop: Path) -> Path:
+    for name, content in BROKEN.items():
+        (shop / name).write_text(content)
+    (shop / "binary.json").write_bytes(b"\xff\xfe\x00")
+    return shop
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("prompt", "syntax:C"), "SyntaxError"),
+        (("prompt", "syntax.py:C"), "SyntaxError"),
+        (("prompt", "boom:C"), "RuntimeError: x"),
+        (("prompt", "boom.py:C"), "(line 2)"),
+        (("prompt", "leaves.py:C"), "ends the program"),
+        (("prompt", "leaves:C"), "ends the program"),
+        (("prompt", "needs:C"), "a_package_that_is_missing"),
+        (("prompt", "nulls.py:C"), "null bytes"),
+        (("prompt", "lazy:C"), "has no 'C'"),
+        (("prompt", ".schema:C"), "module:Class"),
+        (("prompt", "a/b:C"), "module:Class"),
+        (("prompt", ":C"), "module:Class"),
+        (("prompt", "schema.py:"), "module:Class"),
+        (("prompt", ""), "module:Class"),
+        (("prompt", "schema.py"), "module:Class"),
+        (("prompt", "schema.py:Ordr"), "did you mean Order?"),
+        (("prompt", "schema.py:order"), "did you mean Order?"),
+        (("prompt", "shema.py:Order"), "did you mean schema.py?"),
+        (("prompt", "shema:Order"), "did you mean schema?"),
+        (("prompt", "ext:Order"), "has no 'Order'"),
+        ((*FIT, "--set", "lora.rr=1"), "did you mean lora.r?"),
+        ((*FIT, "--set", "batch_size=1"), "did you mean generation.batch_size?"),
+        ((*FIT, "--set", "epochs=1"), "did you mean num_train_epochs?"),
+        ((*FIT, "--set", "learning-rate=1"), "did you mean learning_rate?"),
+        ((*FIT, "--set", "learning_rate=fast"), "learning_rate: "),
+        ((*FIT, "--set", "learning_rate=NaN"), "learning_rate: "),
+        ((*FIT, "--set", "seed=" + "9" * 5000), "seed: "),
+        ((*FIT, "--set", "lora=" + "[" * 20000), "lora: "),
+        ((*FIT, "--set", "seed=1", "--set", "seed=2"), "seed is given twice"),
+        ((*FIT, "--set", "lora=5", "--set", "lora.r=4"), "lora.r is a setting in lora"),
+        ((*FIT, "--set", "=5"), "NAME=VALUE"),
+        ((*FIT, "--set", ""), "NAME=VALUE"),
+        ((*FIT, "--set", "."), "NAME=VALUE"),
+        ((*FIT, "--set", ".=1"), "there is no setting"),
+        ((*FIT, "--config", "list.json", "--set", "lora.r=4"), "an object of settings"),
+        ((*FIT, "--config", "nested.json", "--set", "lora.r=4"), "lora.r is a setting in lora"),
+        ((*FIT, "--config", "broken.json"), "expected JSON"),
+        ((*FIT, "--config", "binary.json"), "UTF-8"),
+        ((*FIT, "--config", "ext"), "found the directory"),
+        ((*FIT, "--config", "nope.json"), "no such file"),
+        ((*FIT, "--config", ""), "empty"),
+        ((*FIT, "--column", "text"), "NAME=VALUE"),
+        ((*FIT, "--column", "text=a", "--column", "text=b"), "text is given twice"),
+        ((*FIT, "--eval-data", "nope.jsonl"), "--eval-data"),
+        ((*FIT, "--output", ""), "empty"),
+        ((*FIT, "--output", "."), "you are in"),
+        ((*FIT, "--output", "/"), "you are in"),
+        ((*FIT, "--output", "ext"), "--force"),
+        ((*FIT, "--output", "base", "--force"), "--base-model as well"),
+        ((*FIT, "--output", "rows.jsonl"), "--output"),
+        ((*FIT, "--init-adapter", "ext", "--output", "ext", "--force"), "--init-adapter as well"),
+        (("learning-curve", "schema.py:Order", "rows.jsonl", "--fractions", "nan"), "--fractions"),
+        (("learning-curve", "schema.py:Order", "rows.jsonl", "--fractions", "0,1"), "--fractions"),
+        (("learning-curve", "schema.py:Order", "rows.jsonl", "--fractions", ""), "--fractions"),
+        (("check", "schema.py:Order", "rows.jsonl", "--output", "no/x.json"), "no directory"),
+        (("check", "schema.py:Order", "rows.jsonl", "--output", "rows.jsonl"), "DATA as well"),
+        (("check", "schema.py:Order", "rows.jsonl", "--output", "schema.py"), "SCHEMA as well"),
+        (("check", "schema.py:Order", "ext"), "found the directory"),
+        (("check", "schema.py:Order", "nope.jsonl"), "no such file"),
+        (("evaluate", "ext", "rows.jsonl", "--output", "no/x.json"), "no directory"),
+        (("evaluate", "ext", "rows.jsonl", "--output", "a.html", "--html", "a.html"), "--output as well"),
+        (("evaluate", "ext", "rows.jsonl", "--curve", "curve.json", "--html", "a.html"), "learning-curve writes"),
+        (("evaluate", "ext", "rows.jsonl", "--curve", "broken.json", "--html", "a.html"), "expected JSON"),
+        (("evaluate", "ext", "rows.jsonl", "--curve", "curve.json"), "--html"),
+        (("evaluate", "ext", "rows.jsonl", "--html", "-"), "expected a file"),
+        (("evaluate", "ext", "rows.jsonl", "--schema", "schema.py:Nope"), "--schema"),
+        (("extract", "ext", "rows.jsonl", "--output", "out/"), "found the directory"),
+        (("extract", "ext", "rows.jsonl", "--output", "no/x.jsonl"), "no directory"),
+        (("extract", "ext", "rows.jsonl", "--output", "rows.jsonl", "--force"), "TEXTS as well"),
+        (("extract", "ext", "rows.jsonl", "--output", "ext/r.jsonl"), "lies in"),
+        (("extract", "ext", "rows.jsonl", "--min-confidence", "0.5"), "--review"),
+        (("extract", "ext", "rows.jsonl", "--review", "r", "--min-confidence", "nan"), "0 to 1"),
+        (("extract", "ext", "rows.jsonl", "--batch-size", "0"), "--batch-size"),
+        (("extract", "", "rows.jsonl"), "empty"),
+        (("demo", "--seed", "-1"), "--seed"),
+        (("demo", "--output", "ext"), "--force"),
+        (("frobnicate",), "No such command"),
+        (("extract",), "Missing argument"),
+        (("extract", "--nope"), "--nope"),
+    ],
+)  # fmt: skip
+def test_a_message_and_exit_code_2(
+    broken: Path,
+    arguments: tuple[str, ...],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = {path.name for path in broken.iterdir()} | {"__pycache__"}
+    code, shown = outcome(monkeypatch, capsys, *arguments)
+    assert said in shown
+    assert "Traceback" not in shown
+    assert code == 2
+    assert {path.name for path in broken.iterdir()} <= before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("prompt", "schema.py:Order", "--text", "a", "--base-model", "ext"),
+        ("extract", "nowhere", "rows.jsonl"),
+        ("extract", "base", "rows.jsonl"),
+        ("evaluate", "ext", "schema.py"),
+        ("fit", "schema.py:Order", "rows.jsonl", "--output", "x", "--base-model", "nowhere"),
+    ],
+)
+def test_errors_of_the_library_are_messages(
+    broken: Path, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, shown = outcome(monkeypatch, capsys, *arguments)
+    assert code == 1
+    assert "Error: " in shown
+    assert "Traceback" not in shown
+
+
+def test_a_finished_run_is_not_replaced_without_force(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shop / "x.training/extractor").mkdir(parents=True)
+    code, shown = outcome(monkeypatch, capsys, *FIT)
+    assert code == 2
+    assert "--work-dir" in shown
+    assert "--force" in shown
+
+
+def test_names_that_are_no_utf_8(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = b"caf\xe9.jsonl".decode("utf-8", "surrogateescape")
+    (shop / name).write_bytes((shop / "rows.jsonl").read_bytes())
+    code, _ = outcome(monkeypatch, capsys, "check", "schema.py:Order", name)
+    assert code == 0
+    code, _ = outcome(monkeypatch, capsys, "check", "schema.py:Order", name, "--output", name)
+    assert code == 2
+    code, shown = outcome(monkeypatch, capsys, "prompt", "schema.py:Order", "--base-model", "base", "--text", name)
+    assert code == 2
+    assert "--text" in shown
+
+
+def test_a_name_that_looks_like_a_number_is_a_name() -> None:
+    from extractft.cli.inputs import load_config
+
+    config = load_config(None, {"tracking.experiment_name": "2024", "lora.r": "4", "prompt.instructions": "null"})
+    assert config.tracking.experiment_name == "2024"
+    assert config.lora.r == 4
+    assert config.prompt.instructions is None
+
+
+def test_settings_in_a_file_with_a_byte_order_mark(tmp_path: Path) -> None:
+    from extractft.cli.inputs import load_config
+
+    (tmp_path / "c.json").write_bytes(b'\xef\xbb\xbf{"lora": {"r": 4}}')
+    assert load_config(tmp_path / "c.json", {"lora.lora_alpha": "8"}).lora.r == 4
+
+
+def test_every_setting_can_be_set() -> None:
+    names = list(setting_names())
+    assert len(names) == len(set(names))
+    assert {"seed", "lora.r", "generation.batch_size", "tracking.mode", "prompt.language"} <= set(names)
