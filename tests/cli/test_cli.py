@@ -89,7 +89,16 @@ def test_extract_explains_its_records(workplace: Path) -> None:
 def test_doubtful_records_go_to_the_review_file(workplace: Path) -> None:
     for least, kept in (("0", 2), ("1", 0)):
         done = run(
-            workplace, "extract", "out", "-", "--review", "r.jsonl", "--min-confidence", least, stdin="tea\nsalt\n"
+            workplace,
+            "extract",
+            "out",
+            "-",
+            "--review",
+            "r.jsonl",
+            "--min-confidence",
+            least,
+            "--force",
+            stdin="tea\nsalt\n",
         )
         assert done.exit_code == 0, done.output
         assert len([line for line in done.stdout.splitlines() if line.startswith("{")]) == kept
@@ -143,7 +152,7 @@ def test_errors_go_to_stderr_with_what_to_do(
     assert caught.value.code == 1
     assert shown.out == ""
     assert "no-such-extractor" in shown.err
-    assert "save_pretrained" in shown.err
+    assert "written by `extractft fit`" in shown.err
 
 
 def test_prompt_shows_what_the_model_sees(workplace: Path, tiny_base: Path) -> None:

@@ -19,6 +19,7 @@ PYTHON = {
     "schema": "speaks of the user's own Python file",
     "prompt": "speaks of a tokenizer, in code",
     "testing.py": "is used in code alone",
+    "text": "speaks of strings that were made in code",
 }
 """Rooms whose messages are about Python that the user of the command line writes too, or never meets."""
 EXEMPT = {
@@ -96,6 +97,11 @@ def test_every_flag_in_a_hint_is_a_flag() -> None:
         ("Raise GenerationConfig.max_new_tokens.", "Raise generation.max_new_tokens."),
         ('LoRAConfig(target_modules="all-linear")', "--set lora.target_modules=all-linear"),
         ('Say encoding="gb18030".', "Say --encoding gb18030."),
+        (
+            'Say it: load_examples(path, schema, encoding="gb18030"), on the command line --encoding gb18030; or save it.',
+            "Say it: --encoding gb18030; or save it.",
+        ),
+        ("Save it as .xlsx, or pass pandas.read_excel(path, dtype=str).", "Save it as .xlsx."),
         ("The encoding of the columns is unknown.", "The encoding of the columns is unknown."),
     ],
 )

@@ -33,6 +33,8 @@ PHRASES = (
     (r"\bfrom_pretrained\(path, schema=[\w.]+\)", "--schema module:Class"),
     (r"written by `save_pretrained`", "written by `extractft fit`"),
     (r"`save_pretrained` wrote", "`extractft fit` wrote"),
+    (r"\S+(\([^)]*\)|=), on the command line (?=--)", ""),
+    (r", or pass (pandas|datasets)\.\w+\([^)]*\)", ""),
     (r"^columns maps\b", "--column maps"),
 )
 """Whole phrases that have words of their own on the command line."""

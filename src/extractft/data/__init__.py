@@ -2,13 +2,14 @@
 
 from extractft.data.checks import check_examples
 from extractft.data.example import Example
-from extractft.data.loaders import LoadedExamples, load_examples, load_numbered_examples
+from extractft.data.loaders import DataFiles, LoadedExamples, load_examples, load_numbered_examples
 from extractft.data.report import CheckReport, FieldSummary, Finding
 from extractft.data.split import split_examples, text_key
 from extractft.data.texts import iter_text_rows, iter_texts, write_jsonl
 
 __all__ = [
     "CheckReport",
+    "DataFiles",
     "Example",
     "FieldSummary",
     "Finding",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from extractft.data.cells import is_missing
@@ -17,7 +18,7 @@ from extractft.errors import DatasetError, SchemaError
 from extractft.schema import Schema
 from extractft.text import is_blank
 
-__all__ = ["LoadedExamples", "load_examples", "load_numbered_examples", "parsed_examples", "valid_text"]
+__all__ = ["DataFiles", "LoadedExamples", "load_examples", "load_numbered_examples", "parsed_examples", "valid_text"]
 
 T = TypeVar("T")
 
@@ -30,6 +31,21 @@ HINTS = {
 }
 MOST_VALUES = 1000
 NUMBERS_HINT = "Numbers where text is expected: read the file with dtype=str, or pass its path."
+
+
+@dataclass(frozen=True, slots=True)
+class DataFiles:
+    """Files of examples and how to read them, for whatever takes data and has no arguments for that.
+
+    Attributes:
+        paths: As `load_examples` takes them.
+        encoding: How text files are written; UTF-8 if not given.
+        show_values: Let messages quote what was found in bad rows.
+    """
+
+    paths: Sequence[str | Path]
+    encoding: str | None = None
+    show_values: bool = False
 
 
 @dataclass(slots=True)
@@ -62,7 +78,8 @@ def load_examples(
             - rows: `Example`s, `(text, output)` pairs or mappings, in any iterable;
             - a path to `.jsonl`, `.ndjson`, `.json` (a list, or `{"data": [...]}`), `.csv`, `.tsv` (all also `.gz`),
               `.parquet` or `.xlsx`; a folder of such files, a pattern (`"data/*.jsonl"`), or a list of these;
-            - a `datasets.Dataset`, a pandas or polars `DataFrame`, a pyarrow `Table`.
+            - a `datasets.Dataset`, a pandas or polars `DataFrame`, a pyarrow `Table`;
+            - `DataFiles`: paths with an encoding of their own.
 
             An output is an instance, a JSON-able value or a JSON string. A mapping has the keys `text` and `output`,
             or `text` and the fields of the schema; or `instruction`, `input` and `output` (the text is the input, or
@@ -98,6 +115,9 @@ def load_numbered_examples(
 
     The result is data in its own right: `fit`, `evaluate` and `load_examples` take it, and keep the numbers.
     """
+    if isinstance(data, DataFiles):
+        encoding, show_values = encoding or data.encoding, show_values or data.show_values
+        data = list(data.paths)
     loader = _Loader(schema, columns, show_values=show_values)
     if isinstance(data, LoadedExamples):
         numbered = zip(data.numbers, data.examples, strict=True)
