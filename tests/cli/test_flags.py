@@ -101,6 +101,7 @@ def test_every_flag_in_a_hint_is_a_flag() -> None:
             'Say it: load_examples(path, schema, encoding="gb18030"), on the command line --encoding gb18030; or save it.',
             "Say it: --encoding gb18030; or save it.",
         ),
+        ("Say where it is (base_model=..., --base-model on the command line).", "Say where it is (--base-model)."),
         ("Save it as .xlsx, or pass pandas.read_excel(path, dtype=str).", "Save it as .xlsx."),
         ("The encoding of the columns is unknown.", "The encoding of the columns is unknown."),
     ],

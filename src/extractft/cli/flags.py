@@ -34,6 +34,7 @@ PHRASES = (
     (r"written by `save_pretrained`", "written by `extractft fit`"),
     (r"`save_pretrained` wrote", "`extractft fit` wrote"),
     (r"\S+(\([^)]*\)|=), on the command line (?=--)", ""),
+    (r"\w+=\S*, (--[\w-]+) on the command line", r"\1"),
     (r", or pass (pandas|datasets)\.\w+\([^)]*\)", ""),
     (r"^columns maps\b", "--column maps"),
 )
