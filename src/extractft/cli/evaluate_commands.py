@@ -93,9 +93,8 @@ def calibrate(
     ).check()
     model = load_extractor(extractor, schema, base_model)
     for what, report in model.calibrate(data, columns=pairs(column, "--column") or None).items():
-        low, high = report.ece_interval
         write_out(
-            f"{what}: {report.count}, {report.accuracy:.3f} right ({report.accuracy_at(0.9):.3f} of the surest 90 %); "
-            f"confidence is off by {report.ece:.3f} on average (95 % interval {low:.3f} to {high:.3f})\n"
+            f"{what}: {report.count}, {report.accuracy:.3f} right ({report.accuracy_at(0.9):.3f} of the surest 90 %). "
+            f"{extractft.evaluation.about_confidence(report, what)}\n"
         )
     model.save_pretrained(extractor)

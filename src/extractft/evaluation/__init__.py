@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from extractft.evaluation.belief import about_confidence
 from extractft.evaluation.calibration import (
     CalibrationReport,
     CoveragePoint,
@@ -16,6 +17,7 @@ from extractft.evaluation.calibration import (
     measure_calibration,
 )
 from extractft.evaluation.calibrators import Calibrator
+from extractft.evaluation.confusions import Confusion, Confusions
 from extractft.evaluation.counting import Failure
 from extractft.evaluation.evaluate import evaluate_records, score_records
 from extractft.evaluation.judging import judge_record
@@ -32,6 +34,8 @@ __all__ = [
     "CalibrationReport",
     "Calibrator",
     "Comparison",
+    "Confusion",
+    "Confusions",
     "CoveragePoint",
     "Difference",
     "EvaluationReport",
@@ -39,6 +43,7 @@ __all__ = [
     "FieldScores",
     "LearningPoint",
     "ReliabilityBin",
+    "about_confidence",
     "advice",
     "cross_fitted",
     "evaluate_records",

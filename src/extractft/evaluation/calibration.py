@@ -17,7 +17,7 @@ from rich.table import Table
 from extractft.errors import DatasetError
 from extractft.evaluation.bootstrap import CONFIDENCE, Floats, Interval, percentiles, resampled_sums
 from extractft.evaluation.frozen import Frozen
-from extractft.evaluation.tables import number, plain, ratio_table, summary
+from extractft.evaluation.tables import floored, interval, number, plain, ratio_table, records, summary
 
 __all__ = [
     "CalibrationReport",
@@ -108,17 +108,23 @@ class CalibrationReport(Frozen):
         _check_coverage(coverage)
         return next(point.threshold for point in self.curve if point.coverage >= coverage - 1e-9)
 
+    def share_from(self, threshold: float) -> float:
+        """Share of the answers of at least this confidence, to the nearest point of the curve."""
+        return max((point.coverage for point in self.curve if point.threshold >= threshold), default=0.0)
+
     def __rich__(self) -> Group:
         """Tables for a rich console: the summary, then the reliability table."""
         return Group(summary(self._lines()), "", self._table())
 
     def _lines(self) -> list[tuple[str, str]]:
-        low, high = self.ece_interval
         return [
-            ("answers", f"{self.count} of {self.groups} records" if self.groups < self.count else str(self.count)),
+            ("answers", f"{self.count} of {records(self.groups)}" if self.groups < self.count else str(self.count)),
             ("accuracy", f"{number(self.accuracy)}  (mean confidence {number(self.confidence)})"),
-            ("  at 90 % coverage", f"{number(self.accuracy_at(0.9))}  (confidence of {self.threshold_at(0.9):.3f} on)"),
-            ("calibration error", f"{number(self.ece)}  (95 % interval {number(low)} to {number(high)})"),
+            (
+                "  at 90 % coverage",
+                f"{number(self.accuracy_at(0.9))}  (confidence of {floored(self.threshold_at(0.9))} on)",
+            ),
+            ("calibration error", f"{number(self.ece)}  ({interval(self.ece_interval, self.groups)})"),
             ("  by chance alone", number(self.ece_by_chance)),
             ("Brier score", number(self.brier)),
             ("AUROC", number(self.auroc)),

@@ -8,8 +8,13 @@ from enum import StrEnum
 
 from extractft.evaluation.matching import normalize_string, squash
 from extractft.evaluation.results import Difference
+from extractft.text import rung
 
 __all__ = ["Cause", "Explained", "common_start", "explain"]
+
+
+FEW = 3
+"""Characters that may differ in any case in a value that is merely altered."""
 
 
 class Cause(StrEnum):
@@ -20,6 +25,7 @@ class Cause(StrEnum):
     SPELLING = "spelt differently"
     SHIFTED = "shifted: a part of it and something beside it"
     ALTERED = "altered: a few characters differ"
+    CONFUSED = "confused with another choice"
     OTHER_FIELD = "mixed up with another field"
     MADE_UP = "made up: it stands nowhere in the text"
     OTHER = "another value than the right one"
@@ -66,11 +72,16 @@ class _Holders:
         self._prediction: dict[str, list[Difference]] = {}
         for difference in record:
             for known, value in ((self._gold, difference.gold), (self._prediction, difference.prediction)):
-                if isinstance(value, str):
+                if isinstance(value, str) and not difference.choice:
                     known.setdefault(value, []).append(difference)
 
     def other_field(self, difference: Difference) -> str | None:
-        """The field whose right value this prediction is, or whose prediction this right value is."""
+        """The field whose right value this prediction is, or whose prediction this right value is.
+
+        Choices never are: two fields with the same choices agree by chance.
+        """
+        if difference.choice:
+            return None
         if isinstance(difference.prediction, str):
             for other in self._gold.get(difference.prediction, ()):
                 if other.path != difference.path and other.prediction != difference.prediction:
@@ -99,21 +110,30 @@ def _explain(difference: Difference, holders: _Holders) -> Explained:
 
 def _of_wrong(difference: Difference) -> Cause:
     gold, prediction = difference.gold, difference.prediction
+    if difference.choice:
+        return Cause.CONFUSED
     if not isinstance(gold, str) or not isinstance(prediction, str):
         return Cause.OTHER
-    found = squash(normalize_string(prediction))
-    if found and found in squash(gold):
+    right, found = squash(gold), squash(normalize_string(prediction))
+    if right and (right in (found, squash(prediction)) or rung(gold, prediction) is not None):
+        return Cause.SPELLING
+    if found and found in right:
         return Cause.CUT_SHORT
-    if squash(gold) and squash(gold) in squash(prediction):
+    if right and right in squash(prediction):
         return Cause.TOO_LONG
     if _overlap(difference.gold_span, difference.span):
-        return Cause.SHIFTED
-    head = common_start(right := squash(gold), found)
-    if 2 * (head + common_start(right[head:][::-1], found[head:][::-1])) >= max(len(right), len(found)):
+        return Cause.SPELLING if difference.gold_span == difference.span else Cause.SHIFTED
+    if _nearly(right, found):
         return Cause.ALTERED
-    if difference.ungrounded:
-        return Cause.MADE_UP
-    return Cause.OTHER
+    return Cause.MADE_UP if difference.ungrounded else Cause.OTHER
+
+
+def _nearly(one: str, other: str) -> bool:
+    """Tell if two strings begin and end alike, with only a few characters between that differ."""
+    head = common_start(one, other)
+    alike = head + common_start(one[head:][::-1], other[head:][::-1])
+    longest = max(len(one), len(other))
+    return 2 * alike >= longest and longest - alike <= max(FEW, longest // 5)
 
 
 def common_start(one: str, other: str) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from enum import Enum
 from typing import Any, Literal
 
 from extractft.evaluation.alignment import Pair, align
+from extractft.evaluation.confusions import ConfusionCount, Confusions
 from extractft.evaluation.matching import Match
 from extractft.evaluation.places import Lookup, Places, nearest
 from extractft.evaluation.results import Difference
@@ -35,6 +36,7 @@ class Count:
 
     Attributes:
         fields: Counts by field.
+        choices: Which choices were taken for which, by field.
         rows: Counts by record.
         exact: By record, whether every value is exactly right.
         exact_normalized: The same after normalisation.
@@ -43,11 +45,20 @@ class Count:
         differences: Every difference, if they are kept.
     """
 
-    def __init__(self, shape: Shape, *, keep_differences: bool = False, lookup: Lookup | None = None) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        *,
+        keep_differences: bool = False,
+        lookup: Lookup | None = None,
+        numbers: Sequence[int] | None = None,
+    ) -> None:
         self.shape = shape
+        self._numbers = numbers
         self.keep_differences = keep_differences
         self._lookup = lookup
         self.fields: dict[FieldPath, Tally] = {path: Tally() for path in shape.paths()}
+        self.choices: dict[FieldPath, ConfusionCount] = {}
         self.rows: list[Tally] = []
         self.exact: list[bool] = []
         self.exact_normalized: list[bool] = []
@@ -73,7 +84,12 @@ class Count:
         if failure:
             self.failures[failure] += 1
             if self.keep_differences:
-                self.differences.append(Difference(row=len(self.rows), path="", field="", kind=failure.value))
+                self.differences.append(Difference(row=self._number, path="", field="", kind=failure.value))
+
+    @property
+    def _number(self) -> int:
+        """The number of the record counted last."""
+        return len(self.rows) if self._numbers is None else self._numbers[len(self.rows) - 1]
 
     def _ungrounded(self, prediction: Any, text: IndexedText | None) -> Collection[str]:
         return () if text is None or self._lookup is None else self._lookup.ungrounded(prediction, text)
@@ -87,6 +103,8 @@ class Count:
                 tally = self.fields[pair.place.field] = Tally()
             tally.add(pair)
             row.add(pair)
+            if _is_choice(pair):
+                self.choices.setdefault(pair.place.field, ConfusionCount()).add(pair)
             if pair.prediction is not None and ".".join(pair.found.path) in ungrounded:
                 tally.ungrounded += 1
                 row.ungrounded += 1
@@ -103,8 +121,13 @@ class Count:
             right = self._lookup.places(gold, text, words=True)
             found = self._lookup.places(prediction, text, words=False)
         self.differences += [
-            _difference(pair, right, found, row=len(self.rows), ungrounded=ungrounded) for pair in different
+            _difference(pair, right, found, row=self._number, ungrounded=ungrounded) for pair in different
         ]
+
+    def confusions(self) -> dict[str, Confusions]:
+        """Which choices were taken for which, by path; of fields of choices alone that have any values."""
+        tables = {".".join(path): self.choices[path].table() for path in self._ordered(self.choices)}
+        return {path: table for path, table in tables.items() if table is not None}
 
     def total(self) -> Tally:
         """Counts over all records."""
@@ -115,9 +138,18 @@ class Count:
 
     def scores(self, *, grounded: bool = False) -> dict[str, FieldScores]:
         """Scores by path in the order of the schema; places deeper inside a recursive one come last."""
-        known = self.shape.paths()
-        deeper = sorted(self.fields.keys() - {*known}, key=lambda path: (len(path), path))
-        return {".".join(path): FieldScores.of(self.fields[path], grounded=grounded) for path in [*known, *deeper]}
+        return {
+            ".".join(path): FieldScores.of(self.fields[path], grounded=grounded) for path in self._ordered(self.fields)
+        }
+
+    def _ordered(self, paths: Collection[FieldPath]) -> list[FieldPath]:
+        known = [path for path in self.shape.paths() if path in paths]
+        return [*known, *sorted({*paths} - {*known}, key=lambda path: (len(path), path))]
+
+
+def _is_choice(pair: Pair) -> bool:
+    leaf = pair.gold or pair.prediction
+    return leaf is not None and leaf.shape.choice
 
 
 def _difference(pair: Pair, right: Places, found: Places, *, row: int, ungrounded: Collection[str]) -> Difference:
@@ -138,5 +170,6 @@ def _difference(pair: Pair, right: Places, found: Places, *, row: int, ungrounde
         normalized=pair.match is Match.NORMALIZED,
         gold_span=gold_span,
         span=span,
+        choice=_is_choice(pair),
         ungrounded=pair.prediction is not None and ".".join(pair.found.path) in ungrounded,
     )

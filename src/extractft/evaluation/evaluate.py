@@ -34,6 +34,7 @@ def evaluate_records(
     keep_texts: bool = False,
     resamples: int = 1000,
     seed: int = 0,
+    numbers: Sequence[int] | None = None,
 ) -> EvaluationReport:
     """Compare predictions with gold records, field by field.
 
@@ -51,13 +52,16 @@ def evaluate_records(
         keep_texts: Keep the texts in the report. They are private data.
         resamples: Draws of the bootstrap intervals.
         seed: Seed of these draws.
+        numbers: The row number of each record, to name it by; counted from 1 if not given.
 
     Raises:
-        DatasetError: There are no records, or the sequences differ in length.
+        DatasetError: There are no records, the sequences differ in length, or two records have one number.
     """
+    if numbers is not None and len({*numbers}) != len(gold):
+        raise DatasetError(f"expected a number of its own for each of {len(gold)} records, found {len({*numbers})}")
     if keep_texts and texts is None:
         raise DatasetError("expected texts to keep, found none").hint("Pass `texts=...`, or leave `keep_texts` out.")
-    count = _count(schema, gold, predictions, texts, keep_differences=keep_records)
+    count = _count(schema, gold, predictions, texts, keep_differences=keep_records, numbers=numbers)
     fields = count.scores(grounded=texts is not None)
     totals = FieldScores.of(count.total(), grounded=texts is not None)
     f1_interval, exact_interval = bootstrap_intervals(count.rows, count.exact, resamples=resamples, seed=seed)
@@ -78,10 +82,16 @@ def evaluate_records(
         invented=totals.invented,
         ungrounded=totals.ungrounded,
         fields=fields,
+        confusions=count.confusions(),
         errors=tuple(count.differences) if keep_records else None,
         texts=tuple(texts) if keep_texts and texts is not None else None,
+        numbers=_numbers(numbers) if keep_records or keep_texts else None,
         **_headline(count, fields),
     )
+
+
+def _numbers(numbers: Sequence[int] | None) -> tuple[int, ...] | None:
+    return None if numbers is None or [*numbers] == [*range(1, len(numbers) + 1)] else tuple(numbers)
 
 
 def score_records(
@@ -103,15 +113,17 @@ def _count(
     texts: Sequence[str] | None,
     *,
     keep_differences: bool = False,
+    numbers: Sequence[int] | None = None,
 ) -> Count:
     if not gold:
         raise DatasetError("expected at least one record to score, found none")
-    for what, sequence in (("predictions", predictions), ("texts", texts)):
+    for what, sequence in (("predictions", predictions), ("texts", texts), ("numbers", numbers)):
         if sequence is not None and len(sequence) != len(gold):
             raise DatasetError(f"expected as many {what} as gold records ({len(gold)}), found {len(sequence)}")
     shape, nullable = shape_of(schema), takes_null(schema)
 
-    count = Count(shape, keep_differences=keep_differences, lookup=_Lookup(schema))
+    lookup = _Lookup(schema)
+    count = Count(shape, keep_differences=keep_differences, lookup=lookup, numbers=numbers)
     for index, (right, prediction) in enumerate(zip(gold, predictions, strict=True)):
         answer = _failure(prediction, strings=shape.strings, nullable=nullable) or schema.full_value(
             cast("T", prediction)

@@ -1,6 +1,6 @@
 """What a report comes to, in sentences: the worst field and what is mostly the matter with it.
 
-Knows numbers and causes; knows no layout.
+Every sentence depends on the numbers that could make it false. Knows numbers and causes; knows no layout.
 """
 
 from __future__ import annotations
@@ -9,13 +9,18 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from extractft.evaluation.belief import about_confidence
 from extractft.evaluation.causes import Cause
+from extractft.evaluation.confusions import choice_text
 from extractft.evaluation.results import Results
 from extractft.evaluation.scores import FieldScores
-from extractft.evaluation.tables import ROOT, number, worst_field
+from extractft.evaluation.tables import ROOT, number, plural, worst_fields
 from extractft.evaluation.wrong import WrongRecord
 
-__all__ = ["Findings", "Sentence", "find"]
+__all__ = ["Findings", "Sentence", "find", "usual_causes"]
+
+WORTH_SAYING = 0.01
+FEW_RECORDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +37,10 @@ class Findings:
     """The sentences that a page opens with.
 
     Attributes:
-        worst: Path of the field with the lowest F1; `None` if all values are right.
+        worst: Path of the field with the lowest F1; `None` if no value is wrong.
+        ties: Fields that are exactly as bad as the worst one.
         about_worst: What is the matter with it.
+        nothing_wrong: What can be said if no value is wrong.
         example: Number of the first record in which it is wrong for the usual cause, if records were kept.
         others: Further sentences.
         causes: How often each cause stands behind the errors of each field, if records were kept.
@@ -41,7 +48,9 @@ class Findings:
     """
 
     worst: str | None
+    ties: int
     about_worst: str
+    nothing_wrong: str
     example: int | None
     others: tuple[Sentence, ...]
     causes: Mapping[str, Mapping[Cause, int]]
@@ -74,18 +83,32 @@ class _Count:
         return None if usual is None else self.examples.get((path, usual[0]), self.failure)
 
 
-def find(results: Results, records: Sequence[WrongRecord]) -> Findings:
-    """Look through a report."""
+def find(results: Results, records: Sequence[WrongRecord], baseline: Results | None = None) -> Findings:
+    """Look through a report.
+
+    Args:
+        results: The report.
+        records: Its wrong records, if they were kept.
+        baseline: Another report on the same records.
+    """
     count = _counted(results, records)
-    worst = worst_field(results.fields)
+    worst = worst_fields(results.fields)
     return Findings(
-        worst=worst,
-        about_worst="" if worst is None else _about(results.fields[worst], count.causes.get(worst)),
-        example=None if worst is None else count.example(worst),
-        others=(*_most(results, worst, count), *map(Sentence, _others(results))),
+        worst=worst[0] if worst else None,
+        ties=max(0, len(worst) - 1),
+        about_worst=_about(results, worst[0], count.causes.get(worst[0])) if worst else "",
+        nothing_wrong="" if worst else _nothing_wrong(results),
+        example=count.example(worst[0]) if worst else None,
+        others=(*_most(results, worst, count), *map(Sentence, _others(results, baseline))),
         causes=dict(count.causes),
         first=count.first,
     )
+
+
+def usual_causes(causes: Mapping[Cause, int]) -> list[Cause]:
+    """The most frequent cause, or several that are equally frequent."""
+    most = max(causes.values(), default=0)
+    return [cause for cause, count in causes.items() if count == most]
 
 
 def _counted(results: Results, records: Sequence[WrongRecord]) -> _Count:
@@ -102,56 +125,106 @@ def _counted(results: Results, records: Sequence[WrongRecord]) -> _Count:
     return count
 
 
-def _most(results: Results, worst: str | None, count: _Count) -> list[Sentence]:
+def _nothing_wrong(results: Results) -> str:
+    """What is true of a report in which no field has an error."""
+    if not results.valid:
+        return "No text gave a record, so there is nothing to judge."
+    if results.support + results.predicted == 0:
+        return "There is nothing to compare: neither the gold records nor the predictions have any values."
+    if results.valid < results.rows:
+        return "Every value is right in the records that came out."
+    return "Every value of every record is right." if results.rows > 1 else "Every value of the one record is right."
+
+
+def _most(results: Results, worst: Sequence[str], count: _Count) -> list[Sentence]:
     """The field with the most errors, if it is not the worst one: a rare field can be worst by a single error."""
     errors = {path: _errors(scores) for path, scores in results.fields.items()}
-    path = max(errors, key=lambda path: errors[path], default=None)
-    if path is None or path == worst or errors[path] <= errors.get(worst or "", 0):
+    most = max(errors.values(), default=0)
+    paths = [path for path, number_of in errors.items() if number_of == most]
+    if not most or any(path in paths for path in worst):
         return []
-    text = f"Most errors are in {path or ROOT}, {errors[path]} of {sum(errors.values())}: "
-    return [Sentence(text + _about(results.fields[path], count.causes.get(path)), count.example(path), path)]
+    path, total = paths[0], sum(errors.values())
+    if 2 * most > total:
+        head = f"Most errors are in {path or ROOT}, {most} of {total}: "
+    elif len(paths) == 1:
+        head = f"{path or ROOT} has more errors than any other field, {most} of {total}: "
+    else:
+        head = f"No field has more errors than {path or ROOT}, {most} of {total}: "
+    return [Sentence(head + _about(results, path, count.causes.get(path)), count.example(path), path)]
 
 
 def _errors(scores: FieldScores) -> int:
     return scores.wrong + scores.missed + scores.invented
 
 
-def _about(scores: FieldScores, causes: Mapping[Cause, int] | None) -> str:
+def _about(results: Results, path: str, causes: Mapping[Cause, int] | None) -> str:
     """F1, how many errors there are, and the cause of most of them."""
+    scores = results.fields[path]
     errors = _errors(scores)
-    head = f"F1 {number(scores.f1)}, {_count(errors, 'error')} on {_count(scores.support, 'value')}"
-    if causes:
-        cause, count = max(causes.items(), key=lambda item: item[1])
-        share = "always" if count == errors else "mostly" if 2 * count > errors else "most often"
-        return f"{head}. It is {share} {cause} ({count} of {errors})."
-    kinds = {"another value": scores.wrong, str(Cause.MISSED): scores.missed, str(Cause.INVENTED): scores.invented}
-    kind, count = max(kinds.items(), key=lambda item: item[1])
-    return f"{head}. It is {'always' if count == errors else 'mostly'} {kind} ({count} of {errors})."
+    if not scores.support:
+        came = plural(scores.predicted, "value")
+        return f"{came} came out where the gold {'record has' if results.rows == 1 else 'records have'} none."
+    wrong = Cause.CONFUSED if path in results.confusions else Cause.OTHER
+    kinds = {wrong: scores.wrong, Cause.MISSED: scores.missed, Cause.INVENTED: scores.invented}
+    said = f"F1 {number(scores.f1)}, {plural(errors, 'error')} on {plural(scores.support, 'value')}."
+    return f"{said} {_usual(causes or kinds, errors)}{_confused(results, path)}"
 
 
-def _others(results: Results) -> list[str]:
+def _usual(causes: Mapping[Cause, int], errors: int) -> str:
+    first, *others = usual_causes(causes)
+    count = causes[first]
+    if errors == 1:
+        return f"It is {first}."
+    if len(others) == 1:
+        return f"It is as often {first.brief} as {others[0].brief} ({count} of {errors} each)."
+    if others:
+        return "It has several causes, and none stands out."
+    share = "always" if count == errors else "mostly" if 2 * count > errors else "most often"
+    return f"It is {share} {first} ({count} of {errors})."
+
+
+def _confused(results: Results, path: str) -> str:
+    table = results.confusions.get(path)
+    usual = table and table.usual()
+    if not usual:
+        return ""
+    gold, prediction = choice_text(usual.gold), choice_text(usual.prediction)
+    return f" The two that are confused most: {prediction} came out where {gold} is right, {usual.count} times."
+
+
+def _others(results: Results, baseline: Results | None) -> list[str]:
     """What else a reader should know before the tables."""
     found = []
+    if baseline is not None:
+        found += _against(results, baseline)
     spelling = results.field_f1_normalized - results.field_f1
-    if spelling >= 0.01:
+    if spelling >= WORTH_SAYING:
         found.append(
-            f"Spelling alone (case, width, blanks, marks at the ends) costs {100 * spelling:.1f} points of field F1."
+            f"Spelling alone costs {100 * spelling:.1f} points of field F1: case, width, blanks, marks at the ends, "
+            "or another way to write the same number or date."
         )
-    lost = results.rows - results.valid
-    if lost:
-        found.append(f"{lost} of {_count(results.rows, 'text')} gave no record at all.")
+    if results.valid < results.rows:
+        found.append(_lost(results.rows - results.valid, results.rows))
     values = (results.calibration or {}).get("values")
     if values is not None:
-        found.append(_about_confidence(values.confidence - values.accuracy, values.ece, values.ece_by_chance))
+        found.append(about_confidence(values))
     return found
 
 
-def _about_confidence(excess: float, ece: float, chance: float) -> str:
-    if ece <= max(0.02, 1.5 * chance):
-        return f"Confidences of values can be believed: they are off by {100 * ece:.1f} points on average."
-    way = "too high" if excess > 0 else "too low"
-    return f"Confidences of values are off by {100 * ece:.1f} points on average, {way} as a rule."
+def _lost(lost: int, rows: int) -> str:
+    if lost == rows:
+        return "The only text gave no record at all." if rows == 1 else f"None of the {rows} texts gave a record."
+    return f"{lost} of {rows} texts gave no record at all."
 
 
-def _count(number_of: int, what: str) -> str:
-    return f"{number_of} {what}" if number_of == 1 else f"{number_of} {what}s"
+def _against(results: Results, baseline: Results) -> list[str]:
+    """Whether the baseline is as good or better; that it is worse is to be expected, and seen at the scores."""
+    mine, theirs = results.field_f1, baseline.field_f1
+    if not theirs >= mine:
+        return []
+    if theirs == mine:
+        return [f"This is no better than the baseline: field F1 is {number(mine)} for both."]
+    overlap = results.field_f1_interval[1] >= theirs or baseline.field_f1_interval[0] <= mine
+    chance = overlap or results.rows < FEW_RECORDS  # intervals of so few records are too narrow
+    end = ", which may be chance" if chance else ""
+    return [f"The baseline is better: field F1 {number(theirs)} against {number(mine)}{end}."]

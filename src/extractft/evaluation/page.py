@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -18,17 +18,22 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from extractft.evaluation.belief import about_confidence
 from extractft.evaluation.calibration import CalibrationReport
-from extractft.evaluation.findings import Findings, find
+from extractft.evaluation.causes import Cause
+from extractft.evaluation.confusions import Confusions, choice_text
+from extractft.evaluation.findings import Findings, find, usual_causes
 from extractft.evaluation.learning import LearningPoint, advice
-from extractft.evaluation.plots import Plot, coverage_plot, learning_plot, reliability_plot
+from extractft.evaluation.plots import Plot, counted, coverage_plot, learning_plot, reliability_plot
 from extractft.evaluation.results import Results
 from extractft.evaluation.scores import FieldScores
-from extractft.evaluation.tables import ROOT, number, records
+from extractft.evaluation.tables import ROOT, floored, interval, number, records
 from extractft.evaluation.wrong import WrongRecord, wrong_records
 
 __all__ = ["render_page"]
 
+MOST_CAUSES, MOST_LABELS, MOST_PAIRS_SHOWN = 2, 12, 20
+"""Causes named of one field; choices in a table of all against all; pairs of choices that are listed."""
 KINDS = {
     "wrong": "wrong: another value",
     "missed": "missed: no value",
@@ -69,6 +74,29 @@ class FieldRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Confused:
+    """Which choices of a field were taken for which.
+
+    Attributes:
+        index: Number of the field.
+        path: Its path.
+        errors: Values that are wrong, missed or invented.
+        pairs: The most frequent pairs, in words, with how often each occurs.
+        rest: Errors in other pairs.
+        labels: Right choices and those that came out, in words, the last being for no value; none if they are many.
+        counts: For each right choice, how often each came out; `None` where that is not known.
+    """
+
+    index: int
+    path: str
+    errors: int
+    pairs: list[tuple[str, str, int]]
+    rest: int
+    labels: list[str]
+    counts: list[list[int | None]]
+
+
+@dataclass(frozen=True, slots=True)
 class Confidence:
     """What was measured of one kind of confidence."""
 
@@ -93,10 +121,11 @@ def render_page(
         learning_curve: Scores after training on more and more rows.
         max_records: Wrong records that are listed at most.
     """
-    wrong = wrong_records(results.errors or (), results.texts)
-    findings = find(results, wrong)
+    wrong = wrong_records(results.errors or (), results.texts, results.numbers)
+    findings = find(results, wrong, baseline)
     listed = _listed(wrong, findings, max_records)
-    fields = _field_rows(results, baseline, findings, {record.row for record in listed})
+    shown = {record.row for record in listed}
+    fields = _field_rows(results, baseline, findings, shown)
     template = _environment().get_template("report.html.jinja")
     page = template.render(
         results=results,
@@ -105,31 +134,35 @@ def render_page(
         cards=_cards(results, baseline),
         fields=fields,
         numbers={row.path: row.index for row in fields},
+        confused=_confused(results, fields),
         confidences=_confidences(results),
         learning=learning_plot(learning_curve) if learning_curve else None,
         advice=advice(learning_curve) if learning_curve else "",
         wrong=listed,
+        shown=shown,
         wrong_count=len(wrong),
         kinds=KINDS,
         used_kinds=[kind for kind in KINDS if any(error.kind == kind for error in results.errors or ())],
         root=ROOT,
         records=records,
+        counted=counted,
+        about_confidence=about_confidence,
+        interval=interval,
         **_sources(),
     )
     return page.strip() + "\n"
 
 
 def _cards(results: Results, baseline: Results | None) -> list[Card]:
-    low, high = results.field_f1_interval
-    exact_low, exact_high = results.exact_rate_interval
+    low_high, exact_low_high = results.field_f1_interval, results.exact_rate_interval
+    said = "of what it says, this much is right" if results.predicted else "it says nothing"
+    there = "of what there is, this much is found" if results.support else "there is nothing to find"
     invented = None if baseline is None else baseline.invented
     cards = [
-        _ratio_card("field F1", results, baseline, "field_f1", f"95 % interval {low:.3f} to {high:.3f}"),
-        _ratio_card(
-            "exact records", results, baseline, "exact_rate", f"95 % interval {exact_low:.3f} to {exact_high:.3f}"
-        ),
-        _ratio_card("precision", results, baseline, "precision", "of what it says, this much is right"),
-        _ratio_card("recall", results, baseline, "recall", "of what there is, this much is found"),
+        _ratio_card("field F1", results, baseline, "field_f1", interval(low_high, results.rows)),
+        _ratio_card("exact records", results, baseline, "exact_rate", interval(exact_low_high, results.rows)),
+        _ratio_card("precision", results, baseline, "precision", said),
+        _ratio_card("recall", results, baseline, "recall", there),
         _ratio_card("valid records", results, baseline, "valid_rate", _failures(results)),
         Card(
             "invented values",
@@ -145,7 +178,13 @@ def _cards(results: Results, baseline: Results | None) -> list[Card]:
 
 
 def _failures(results: Results) -> str:
-    counts = {"invalid": results.invalid, "truncated": results.truncated, "failed": results.failed}
+    kept = max(0, results.valid + results.invalid + results.truncated + results.failed - results.rows)
+    counts = {
+        "invalid": results.invalid,
+        "truncated": results.truncated - kept,
+        "failed": results.failed,
+        "cut short but kept": kept,
+    }
     found = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     return found or f"all {results.rows}"
 
@@ -155,7 +194,7 @@ def _ratio_card(name: str, results: Results, baseline: Results | None, attribute
     if baseline is None:
         return Card(name, number(value), note)
     before = getattr(baseline, attribute)
-    same = round(value, 3) == round(before, 3)
+    same = number(value) == number(before)
     return Card(name, number(value), note, f"was {number(before)}", None if same else value > before)
 
 
@@ -174,11 +213,43 @@ def _field_rows(results: Results, baseline: Results | None, findings: Findings, 
                 before=None if before is None else before.f1,
                 worst=path == findings.worst,
                 first=first if first in listed else None,
-                cause=max(causes, key=lambda cause: causes[cause]).brief if causes else "",
+                cause=_cause(causes),
                 silent=None if "*" in path.split(".") else results.rows - scores.support - scores.invented,
             )
         )
     return sorted(rows, key=lambda row: (row.scores.f1 is None, row.scores.f1 or 0.0, -row.scores.fn, row.index))
+
+
+def _cause(causes: Mapping[Cause, int]) -> str:
+    """The usual cause, or two that are equally frequent."""
+    usual = usual_causes(causes)
+    return "various" if len(usual) > MOST_CAUSES else ", ".join(cause.brief for cause in usual)
+
+
+def _confused(results: Results, fields: Sequence[FieldRow]) -> list[Confused]:
+    """The fields of choices that have errors, in the order of the table."""
+    return [
+        _confused_field(row, results.confusions[row.path])
+        for row in fields
+        if row.path in results.confusions and results.confusions[row.path].errors
+    ]
+
+
+def _confused_field(row: FieldRow, table: Confusions) -> Confused:
+    labels, matrix = table.matrix()
+    counts: list[list[int | None]] = [[*line] for line in matrix]
+    counts[-1][-1] = row.silent
+    small = len(labels) <= MOST_LABELS + 1
+    pairs = [(choice_text(p.gold), choice_text(p.prediction), p.count) for p in table.wrong[:MOST_PAIRS_SHOWN]]
+    return Confused(
+        index=row.index,
+        path=row.path,
+        errors=table.errors,
+        pairs=pairs,
+        rest=table.errors - sum(count for _, _, count in pairs),
+        labels=[choice_text(label) for label in labels] if small else [],
+        counts=counts if small else [],
+    )
 
 
 def _confidences(results: Results) -> list[Confidence]:
@@ -189,7 +260,7 @@ def _confidences(results: Results) -> list[Confidence]:
 
 
 def _listed(wrong: Sequence[WrongRecord], findings: Findings, limit: int) -> list[WrongRecord]:
-    """The first records, among them the first one of each field."""
+    """The first records, and for each field the first one in which it is wrong."""
     if len(wrong) <= limit:
         return list(wrong)
     needed = {*findings.first.values(), findings.example, *(sentence.record for sentence in findings.others)}
@@ -206,7 +277,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "visible": visible}
+    environment.filters |= {"number": number, "floored": floored, "visible": visible}
     environment.finalize = _finalize
     return environment
 

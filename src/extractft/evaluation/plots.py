@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from extractft.evaluation.calibration import CalibrationReport
 from extractft.evaluation.learning import LearningPoint
+from extractft.evaluation.tables import number, plural
 
-__all__ = ["Plot", "coverage_plot", "learning_plot", "reliability_plot"]
+__all__ = ["Plot", "counted", "coverage_plot", "learning_plot", "reliability_plot"]
 
 WIDTH, HEIGHT = 360.0, 280.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 14.0, 14.0, 46.0
@@ -104,6 +105,11 @@ def _points(x: _Axis, y: _Axis, points: Iterable[tuple[float, float]]) -> str:
     return " ".join(f"{x.at(a)},{y.at(b)}" for a, b in points)
 
 
+def counted(count: int, what: str) -> str:
+    """How many there are of something that is named in the plural, as a person says it."""
+    return plural(count, what.removesuffix("s"))
+
+
 def reliability_plot(report: CalibrationReport, what: str) -> Plot:
     """Accuracy against confidence, bin by bin; on the dashed line both are the same."""
     low = _floor(value for b in report.bins for value in (b.confidence, b.accuracy))
@@ -114,15 +120,15 @@ def reliability_plot(report: CalibrationReport, what: str) -> Plot:
             y=y.at(b.accuracy),
             low=y.at(b.interval[0]),
             high=y.at(b.interval[1]),
-            label=f"{b.count} {what} of confidence {b.confidence:.3f}: {b.accuracy:.3f} are right "
+            label=f"{counted(b.count, what)} of confidence {number(b.confidence)}: share right {number(b.accuracy)} "
             f"(95 % interval {b.interval[0]:.3f} to {b.interval[1]:.3f})",
         )
         for b in report.bins
     ]
     return Plot(
         title="Is a confidence of 0.9 right nine times in ten?",
-        description=f"Accuracy against confidence of {report.count} {what} in {len(report.bins)} bins. "
-        f"Expected calibration error {report.ece:.3f}.",
+        description=f"Accuracy against confidence of {counted(report.count, what)} in {plural(len(report.bins), 'bin')}. "
+        f"Expected calibration error {number(report.ece)}.",
         x_label="confidence",
         y_label="share that is right",
         x_ticks=_ratio_ticks(x),
@@ -137,10 +143,10 @@ def coverage_plot(report: CalibrationReport, what: str) -> Plot:
     """Accuracy of the most confident answers against how many are kept; the dashed line keeps all."""
     x, y = _ratio_axes(_floor(point.accuracy for point in report.curve), x_low=0.0)
     marked = report.accuracy_at(0.9)
-    label = f"the surest 90 % of the {what}: {marked:.3f} are right, of all {report.accuracy:.3f}"
+    label = f"the surest 90 % of the {what}: share right {number(marked)}, of all {number(report.accuracy)}"
     return Plot(
         title="What is gained by reviewing the least sure?",
-        description=f"Accuracy against coverage of {report.count} {what}. Of {label}.",
+        description=f"Accuracy against coverage of {counted(report.count, what)}. Of {label}.",
         x_label="coverage: share that is kept",
         y_label="share of those that is right",
         x_ticks=_ratio_ticks(x),
@@ -162,7 +168,7 @@ def learning_plot(points: Sequence[LearningPoint]) -> Plot:
             y=y.at(point.field_f1),
             low=y.at(point.interval[0]),
             high=y.at(point.interval[1]),
-            label=f"{point.rows} rows: field F1 {point.field_f1:.3f} "
+            label=f"{plural(point.rows, 'row')}: field F1 {number(point.field_f1)} "
             f"(95 % interval {point.interval[0]:.3f} to {point.interval[1]:.3f})",
         )
         for point in curve

@@ -14,7 +14,16 @@ from extractft.evaluation.frozen import Frozen
 from extractft.evaluation.learning import LearningPoint
 from extractft.evaluation.page import render_page
 from extractft.evaluation.results import METRICS, Results
-from extractft.evaluation.tables import comparison_table, field_table, number, plain, records, summary
+from extractft.evaluation.tables import (
+    comparison_table,
+    confusion_table,
+    field_table,
+    interval,
+    number,
+    plain,
+    records,
+    summary,
+)
 
 __all__ = ["Comparison", "EvaluationReport"]
 
@@ -125,36 +134,38 @@ class EvaluationReport(Results):
                 )
 
     def __rich__(self) -> Group:
-        """Tables for a rich console: the summary, then one row a field. No values are shown."""
-        low, high = self.field_f1_interval
-        exact_low, exact_high = self.exact_rate_interval
-        failures = f"{self.invalid} invalid, {self.truncated} truncated, {self.failed} failed"
+        """Tables for a rich console: the summary, then one row a field, then the choices that are confused.
+
+        No values are shown but these choices, which are words of the schema.
+        """
+        failures = f"{self.invalid} invalid, {self.truncated} truncated{_kept(self)}, {self.failed} failed"
         lines = [
-            ("field F1", f"{number(self.field_f1)}  (95 % interval {number(low)} to {number(high)})"),
+            ("field F1", f"{number(self.field_f1)}  ({interval(self.field_f1_interval, self.rows)})"),
             ("  precision, recall", f"{number(self.precision)}, {number(self.recall)}"),
             ("  normalized", number(self.field_f1_normalized)),
             ("  mean over fields", number(self.macro_f1)),
-            (
-                "exact records",
-                f"{number(self.exact_rate)}  (95 % interval {number(exact_low)} to {number(exact_high)})",
-            ),
+            ("exact records", f"{number(self.exact_rate)}  ({interval(self.exact_rate_interval, self.rows)})"),
             ("  normalized", number(self.exact_rate_normalized)),
             ("valid records", f"{number(self.valid_rate)}  ({self.valid} of {self.rows}; {failures})"),
         ]
         for what, measured in (self.calibration or {}).items():
-            low, high = measured.ece_interval
+            error = f"{number(measured.ece)}  ({interval(measured.ece_interval, measured.groups)})"
             lines += [
-                (
-                    f"confidence of {what}",
-                    f"calibration error {number(measured.ece)}  (95 % interval {number(low)} to {number(high)})",
-                ),
+                (f"confidence of {what}", f"calibration error {error}"),
                 ("  accuracy", f"{number(measured.accuracy)}; {number(measured.accuracy_at(0.9))} of the surest 90 %"),
             ]
         title = Text(f"{self.schema_name}: {records(self.rows)}")  # not markup: "list[Order]"
-        return Group(title, summary(lines), "", field_table(self.fields))
+        confused = confusion_table(self.confusions)
+        return Group(title, summary(lines), "", field_table(self.fields), *([] if confused is None else ["", confused]))
 
     def __str__(self) -> str:
         return plain(self.__rich__())
+
+
+def _kept(report: Results) -> str:
+    """How many of the truncated records were kept all the same."""
+    kept = report.valid + report.invalid + report.truncated + report.failed - report.rows
+    return f" ({kept} kept)" if kept > 0 else ""
 
 
 def _supports(report: Results) -> dict[str, int]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from extractft.evaluation.calibration import CalibrationReport
+from extractft.evaluation.confusions import Confusions
 from extractft.evaluation.frozen import Frozen
 from extractft.evaluation.scores import FieldScores
 
@@ -33,7 +34,7 @@ class Difference(Frozen):
     """
 
     row: int
-    """Row number as a person counts: the first is 1."""
+    """Row number in the user's file, if it is known; else as a person counts: the first is 1."""
     path: str
     """Where it stands, such as `lines.2.total`; empty for a record that failed as a whole."""
     field: str
@@ -46,6 +47,8 @@ class Difference(Frozen):
     """The JSON value that was predicted, `None` where there is none."""
     normalized: bool = False
     """Whether the two are equal after normalisation."""
+    choice: bool = False
+    """Whether it is a choice: of a `Literal` or an `Enum`, or a truth value. Then it need not stand in the text."""
     gold_span: tuple[int, int] | None = None
     """Where the gold value stands in the text (characters, end exclusive), if it was found there."""
     span: tuple[int, int] | None = None
@@ -107,9 +110,13 @@ class Results(Frozen):
     It is what the check of examples counts, and what has no place of more than similar text among the spans."""
     fields: dict[str, FieldScores]
     """Scores by path, in the order of the schema; `*` stands for list positions and map keys."""
+    confusions: dict[str, Confusions] = Field(default_factory=dict)
+    """Which choices were taken for which, by path of the fields that hold choices: `Literal`, `Enum`, truth values."""
     calibration: dict[str, CalibrationReport] | None = None
     """How far confidences can be believed: of `values` and of `records`, if they were measured."""
     errors: tuple[Difference, ...] | None = Field(default=None, repr=False)
     """Every difference, if `keep_records` was asked for. Private data, never printed."""
     texts: tuple[str, ...] | None = Field(default=None, repr=False)
     """The source texts, if `keep_texts` was asked for. Private data, never printed."""
+    numbers: tuple[int, ...] | None = None
+    """The row number of each record in the user's file, if records or texts are kept and it is not 1, 2, 3..."""

@@ -35,7 +35,8 @@ __all__ = ["ANY", "FieldPath", "Shape", "shape_of", "takes_null"]
 FieldPath = tuple[str, ...]
 """Path to a field, with `ANY` for positions in lists and keys of maps."""
 ANY = "*"
-SCALARS = (StringNode, IntegerNode, NumberNode, BooleanNode)
+WRITTEN = (StringNode, IntegerNode, NumberNode)
+SCALARS = (*WRITTEN, BooleanNode)
 
 
 @dataclass(slots=True, eq=False)
@@ -46,6 +47,7 @@ class Shape:
         scalar: Whether a value other than an object, a list or `null` may stand here.
         strings: Whether any string may stand here.
         free_text: Whether a string of any wording may stand here (not a choice of a few, not a date or number).
+        choice: Whether the values are choices: of a `Literal` or an `Enum`, or truth values, and no others.
         formats: What strings here may spell, such as `"decimal"`.
         fields: Field name and shape by JSON key.
         entries: Shape of a map's values.
@@ -56,6 +58,7 @@ class Shape:
     scalar: bool = False
     strings: bool = False
     free_text: bool = False
+    choice: bool = False
     formats: frozenset[StringFormat] = frozenset()
     fields: dict[str, tuple[str, Shape]] = field(default_factory=dict)
     entries: Shape | None = None
@@ -146,6 +149,7 @@ class _Builder:
         choices = [value for node in options if isinstance(node, LiteralNode) for value in node.values]
         shape.scalar = any(isinstance(node, SCALARS) for node in options) or any(value is not None for value in choices)
         shape.strings = bool(strings) or any(isinstance(value, str) for value in choices)
+        shape.choice = shape.scalar and not any(isinstance(node, WRITTEN) for node in options)
         shape.free_text = any(node.format in (None, "email", "uri") for node in strings)
         shape.formats = frozenset(node.format for node in strings if node.format is not None)
         self.fill_fields(shape, objects)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import count, groupby, pairwise
 from typing import Any
 
 from extractft.evaluation.causes import Cause, Explained, common_start, explain
@@ -67,7 +67,7 @@ class WrongRecord:
     """A record with differences, or one that failed as a whole.
 
     Attributes:
-        row: Its number, from 1.
+        row: Its number, as in `Difference.row`.
         failure: Why there is no prediction; empty if there is one.
         rows: Its differences.
         pieces: Its text; `None` if it was not kept.
@@ -81,11 +81,20 @@ class WrongRecord:
     explained: tuple[Explained, ...]
 
 
-def wrong_records(errors: Sequence[Difference], texts: Sequence[str] | None) -> list[WrongRecord]:
-    """Gather differences by record, in the order of the records."""
+def wrong_records(
+    errors: Sequence[Difference], texts: Sequence[str] | None, numbers: Sequence[int] | None = None
+) -> list[WrongRecord]:
+    """Gather differences by record, in the order of their numbers.
+
+    Args:
+        errors: The differences.
+        texts: The text of each record, if they were kept.
+        numbers: The number of each of these; counted from 1 if `None`.
+    """
     ordered = sorted(errors, key=lambda error: error.row)
+    text_of = dict(zip(count(1) if numbers is None else numbers, texts or (), strict=False))
     return [
-        _record(row, list(differences), texts[row - 1] if texts is not None and row <= len(texts) else None)
+        _record(row, list(differences), text_of.get(row))
         for row, differences in groupby(ordered, key=lambda error: error.row)
     ]
 

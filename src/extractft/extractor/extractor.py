@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from extractft.artifact import Manifest, load_manifest, require_unchanged, save_artifact
 from extractft.config import GenerationConfig, PromptConfig, TrainingConfig
-from extractft.data import Example, load_examples
+from extractft.data import Example, load_examples, load_numbered_examples
 from extractft.decoding import Engine, GrammarCompiler
 from extractft.errors import ArtifactError, ConfigError, ExtractionError, TrainingError
 from extractft.evaluation import CalibrationReport, EvaluationReport
@@ -299,16 +299,17 @@ class Extractor(BoundToProcess, Generic[T]):
         Args:
             data: Examples, as `fit` takes them.
             columns: Column mapping, ours to theirs.
-            keep_records: Keep every difference in `EvaluationReport.errors`. They are private data.
+            keep_records: Keep every difference in `EvaluationReport.errors`, with its row number in the file. They are
+                private data.
             keep_texts: Keep the texts in `EvaluationReport.texts`, to show differences in them. Private data too.
 
         Raises:
             DatasetError: Rows are bad; all of them are in `.issues`.
         """
-        examples = load_examples(data, self.schema, columns=columns)
-        outcomes = self._run(examples)
-        report = report_of(self.schema, examples, outcomes, keep_records=keep_records, keep_texts=keep_texts)
-        answers = answers_of(self.schema, examples, outcomes, self._runner.confidence)
+        loaded = load_numbered_examples(data, self.schema, columns=columns)
+        outcomes = self._run(loaded.examples)
+        report = report_of(self.schema, loaded, outcomes, keep_records=keep_records, keep_texts=keep_texts)
+        answers = answers_of(self.schema, loaded.examples, outcomes, self._runner.confidence)
         return report.with_calibration(answers.report())
 
     def calibrate(self, data: Any, *, columns: Mapping[str, str] | None = None) -> dict[str, CalibrationReport]:

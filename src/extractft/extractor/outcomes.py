@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
-from extractft.data import Example
+from extractft.data import Example, LoadedExamples
 from extractft.errors import ExtractionError, LowConfidenceError, OutputInvalidError, OutputTruncatedError
 from extractft.evaluation import EvaluationReport, Failure, evaluate_records, score_records
 from extractft.extractor.calibration import Answers
@@ -93,21 +93,22 @@ def predictions_of(outcomes: Iterable[Outcome[T]]) -> list[T | Failure]:
 
 def report_of(
     schema: Schema[T],
-    examples: Sequence[Example[T]],
+    loaded: LoadedExamples[T],
     outcomes: Sequence[Outcome[T]],
     *,
     keep_records: bool,
     keep_texts: bool,
 ) -> EvaluationReport:
-    """The outcomes of examples, scored field by field."""
+    """The outcomes of examples, scored field by field; records are named by their row numbers."""
     return evaluate_records(
         schema,
-        [example.output for example in examples],
+        [example.output for example in loaded.examples],
         predictions_of(outcomes),
-        texts=[example.text for example in examples],
+        texts=[example.text for example in loaded.examples],
         closed_early=[i for i, o in enumerate(outcomes) if isinstance(o, Extraction) and o.truncated],
         keep_records=keep_records,
         keep_texts=keep_texts,
+        numbers=loaded.numbers,
     )
 
 
