@@ -1,4 +1,4 @@
-"""Can confidences be believed? Yes, no, or too few records to tell. Knows what was measured of them; knows no layout."""
+"""Can confidences be believed? Yes, no, or too few records to tell. Knows what was measured; knows no layout."""
 
 from __future__ import annotations
 
@@ -35,10 +35,9 @@ def about_confidence(report: CalibrationReport, what: str = "values") -> str:
         return f"Confidences of {what} can be believed: they are {off}."
     if report.groups >= FEWEST_FOR_DOUBT and low > 0:
         return f"Confidences of {what} are {off}, {_direction(report)}."
-    return (
-        f"{plural(report.groups, 'record')} {'is' if report.groups == 1 else 'are'} too few to tell if confidences of "
-        f"{what} can be believed: here they are {off}, and chance alone would show about {_points(report.ece_by_chance)}."
-    )
+    records = f"{plural(report.groups, 'record')} {'is' if report.groups == 1 else 'are'}"
+    chance = f"chance alone would show about {_points(report.ece_by_chance)}"
+    return f"{records} too few to tell if confidences of {what} can be believed: here they are {off}, and {chance}."
 
 
 def _points(ratio: float) -> str:

@@ -13,7 +13,7 @@ from extractft.evaluation.frozen import Frozen
 from extractft.evaluation.matching import Match
 from extractft.evaluation.tree import Leaf
 
-__all__ = ["MOST_PAIRS", "Choice", "Confusion", "Confusions", "ConfusionCount", "choice_text"]
+__all__ = ["MOST_PAIRS", "Choice", "Confusion", "ConfusionCount", "Confusions", "choice_text"]
 
 MOST_PAIRS = 200
 """Pairs of choices that are kept of one field."""

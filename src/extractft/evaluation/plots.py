@@ -127,8 +127,8 @@ def reliability_plot(report: CalibrationReport, what: str) -> Plot:
     ]
     return Plot(
         title="Is a confidence of 0.9 right nine times in ten?",
-        description=f"Accuracy against confidence of {counted(report.count, what)} in {plural(len(report.bins), 'bin')}. "
-        f"Expected calibration error {number(report.ece)}.",
+        description=f"Accuracy against confidence of {counted(report.count, what)}, "
+        f"in {plural(len(report.bins), 'bin')}. Expected calibration error {number(report.ece)}.",
         x_label="confidence",
         y_label="share that is right",
         x_ticks=_ratio_ticks(x),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from extractft.errors import DatasetError
@@ -155,8 +155,11 @@ class EvaluationReport(Results):
                 ("  accuracy", f"{number(measured.accuracy)}; {number(measured.accuracy_at(0.9))} of the surest 90 %"),
             ]
         title = Text(f"{self.schema_name}: {records(self.rows)}")  # not markup: "list[Order]"
+        shown: list[RenderableType] = [title, summary(lines), "", field_table(self.fields)]
         confused = confusion_table(self.confusions)
-        return Group(title, summary(lines), "", field_table(self.fields), *([] if confused is None else ["", confused]))
+        if confused is not None:
+            shown += ["", confused]
+        return Group(*shown)
 
     def __str__(self) -> str:
         return plain(self.__rich__())

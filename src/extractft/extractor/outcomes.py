@@ -100,10 +100,11 @@ def report_of(
     keep_texts: bool,
 ) -> EvaluationReport:
     """The outcomes of examples, scored field by field; records are named by their row numbers."""
+    predictions: list[T | Failure] = predictions_of(outcomes)
     return evaluate_records(
         schema,
         [example.output for example in loaded.examples],
-        predictions_of(outcomes),
+        predictions,
         texts=[example.text for example in loaded.examples],
         closed_early=[i for i, o in enumerate(outcomes) if isinstance(o, Extraction) and o.truncated],
         keep_records=keep_records,
