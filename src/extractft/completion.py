@@ -6,9 +6,9 @@ text, records) is unknown to it, so another engine can take its place. Knows tok
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 __all__ = ["Completion", "Engine", "FinishReason", "GenerationRequest", "Grammar", "Matcher", "TokenStep"]
 
@@ -75,6 +75,16 @@ class Grammar(Protocol):
         ...
 
     @property
+    def lark(self) -> str:
+        """The grammar in llguidance's dialect of Lark, as servers take it."""
+        ...
+
+    @property
+    def json_schema(self) -> Mapping[str, Any]:
+        """The shape of the record as a JSON schema, for servers that know no other grammar; blind to the text."""
+        ...
+
+    @property
     def mask_bytes(self) -> int:
         """Length of the masks that its matchers fill, in bytes."""
         ...
@@ -118,7 +128,7 @@ class TokenStep:
 
     Attributes:
         token_id: The token.
-        logprob: Natural log of its probability under the model.
+        logprob: Natural log of its probability under the model; `None` from an engine that only knows the next one.
         constrained_logprob: The same, renormalised over the tokens that the grammar allowed.
         forced: Whether the grammar allowed this token alone, or it was put there to close the record. The model was
             not asked about the latter; their log-probabilities are 0.
@@ -127,7 +137,7 @@ class TokenStep:
     """
 
     token_id: int
-    logprob: float
+    logprob: float | None
     constrained_logprob: float
     forced: bool = False
     alternatives: tuple[tuple[int, float], ...] = ()
@@ -141,11 +151,13 @@ class Completion:
         steps: The decided tokens, without the end token.
         finish_reason: Why it ended.
         error: What went wrong if `finish_reason` is `"error"`; says nothing of the text.
+        cause: The exception behind it, if there was one.
     """
 
     steps: tuple[TokenStep, ...]
     finish_reason: FinishReason
     error: str | None = None
+    cause: Exception | None = None
 
     @property
     def token_ids(self) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ __all__ = [
     "ConfigError",
     "DatasetError",
     "EmptyTextError",
+    "EngineError",
     "ExtractFTError",
     "ExtractionError",
     "GrammarError",
@@ -202,6 +203,10 @@ class MergeConflictError(ExtractionError):
         super().__init__(message, text=text)
         self.path = path
         self.windows = windows
+
+
+class EngineError(ExtractFTError, RuntimeError):
+    """An engine cannot be reached, or does not do what the extractor needs of it."""
 
 
 class GrammarError(ExtractFTError, RuntimeError):

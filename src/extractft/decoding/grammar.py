@@ -151,8 +151,12 @@ class CompiledGrammar(BoundToProcess):
     after every error.
     """
 
-    def __init__(self, source: str, vocabulary: _Vocabulary, name: str) -> None:
+    def __init__(
+        self, source: str, vocabulary: _Vocabulary, name: str, *, lark: str, json_schema: Mapping[str, Any]
+    ) -> None:
         self._source = source
+        self._lark = lark
+        self._json_schema = json_schema
         self._vocabulary = vocabulary
         self._lock = fork_safe_lock()
         self._copies = 0
@@ -171,6 +175,16 @@ class CompiledGrammar(BoundToProcess):
     def source(self) -> str:
         """The grammar in llguidance's serialised form."""
         return self._source
+
+    @property
+    def lark(self) -> str:
+        """The grammar in llguidance's dialect of Lark, as servers take it."""
+        return self._lark
+
+    @property
+    def json_schema(self) -> Mapping[str, Any]:
+        """The shape of the record as a JSON schema, for servers that know no other grammar; blind to the text."""
+        return self._json_schema
 
     @property
     def mask_bytes(self) -> int:
@@ -243,8 +257,10 @@ class GrammarCompiler(BoundToProcess):
         grammar = self._kept(
             self._verbatim, key, lambda: VerbatimGrammar(schema.tree, schema.definitions, max_string_length=cap)
         )
+        lark, json_schema = grammar.source(text), schema.grammar_schema(max_string_length=cap)
         try:
-            return CompiledGrammar(LLMatcher.grammar_from_lark(grammar.source(text)), self._vocabulary, schema.name)
+            source = LLMatcher.grammar_from_lark(lark)
+            return CompiledGrammar(source, self._vocabulary, schema.name, lark=lark, json_schema=json_schema)
         except SchemaError:  # which quotes the grammar, and so the text
             raise GrammarError(f"Grammar: {len(text)} characters are too many to copy {schema.name} from.") from None
 
@@ -271,7 +287,8 @@ class GrammarCompiler(BoundToProcess):
             SchemaError: llguidance refuses the schema.
         """
         source = LLMatcher.grammar_from_json_schema(dict(json_schema), overrides=_OPTIONS)
-        return CompiledGrammar(source, self._vocabulary, name)
+        lark = f"start: %json {json.dumps({'x-guidance': _OPTIONS, **json_schema}, ensure_ascii=False)}"
+        return CompiledGrammar(source, self._vocabulary, name, lark=lark, json_schema=json_schema)
 
 
 def _rounded_cap(length: int | None) -> int | None:

@@ -1,0 +1,11 @@
+"""Engines that ask a server over HTTP: the same protocol as the engine here, without torch.
+
+Knows token ids, grammars and what servers call them; knows no schema, no text and no record.
+"""
+
+from extractft.remote.capabilities import Capabilities
+from extractft.remote.connection import connect
+from extractft.remote.remote_engine import RemoteEngine
+from extractft.remote.transport import Retries, ServerClient, Timeouts
+
+__all__ = ["Capabilities", "RemoteEngine", "Retries", "ServerClient", "Timeouts", "connect"]

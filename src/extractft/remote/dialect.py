@@ -1,0 +1,85 @@
+"""The seam between the remote engine and the kinds of servers: one module a kind implements it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from extractft.completion import Completion, GenerationRequest
+from extractft.remote.capabilities import Capabilities
+from extractft.remote.transport import ServerClient
+
+__all__ = ["RequestSettings", "ServerDialect", "ServerRequest"]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSettings:
+    """Settings that all requests of one engine share.
+
+    Attributes:
+        model: Name under which the server serves the model.
+        end_token_id: The token that ends a record.
+        num_alternatives: Most probable allowed tokens to report at each decision.
+    """
+
+    model: str
+    end_token_id: int
+    num_alternatives: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRequest:
+    """A request as one kind of server takes it.
+
+    Attributes:
+        path: Path of the API.
+        body: What is posted there.
+    """
+
+    path: str
+    body: Mapping[str, Any]
+
+
+class ServerDialect(Protocol):
+    """One kind of server: how it is recognised, asked and understood.
+
+    Attributes:
+        kind: Its name in addresses, `kind+http://host:port`.
+        grammar_advice: What to set on such a server so that it obeys grammars.
+    """
+
+    kind: str
+    grammar_advice: str
+
+    async def recognise(self, client: ServerClient) -> bool:
+        """True if the server is of this kind. Asks it for something that no other kind has."""
+        ...
+
+    async def inspect(self, client: ServerClient, model: str | None) -> Capabilities:
+        """Find out what the server serves.
+
+        Args:
+            client: The server.
+            model: The model to use; the only one that it serves if `None`.
+
+        Raises:
+            EngineError: It does not serve that model, or several and none was named.
+        """
+        ...
+
+    async def tokenize(self, client: ServerClient, model: str, text: str) -> list[int] | None:
+        """Token ids that the server gives a text, without special tokens; `None` if it does not tell."""
+        ...
+
+    def request(self, request: GenerationRequest, settings: RequestSettings) -> ServerRequest:
+        """The request in the server's terms."""
+        ...
+
+    def completion(self, request: GenerationRequest, answer: Any, settings: RequestSettings) -> Completion:
+        """The server's answer as a completion.
+
+        Raises:
+            ValueError, LookupError, TypeError: The answer is not of the form that this kind of server gives.
+        """
+        ...

@@ -1,0 +1,118 @@
+"""Questions that a server has to answer as the engine here would, asked once on connecting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from extractft.completion import Completion, GenerationRequest
+from extractft.errors import EngineError
+from extractft.remote.capabilities import Capabilities
+from extractft.remote.dialect import RequestSettings, ServerDialect
+from extractft.remote.transport import ServerAnswerError, ServerClient
+
+__all__ = ["ServerProbe", "check_server"]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProbe:
+    """What is asked of a server, and what would be right.
+
+    Attributes:
+        token_ids: Texts and the extractor's own token ids for them.
+        request: A request with a grammar that allows two records which no model would write by itself.
+        answers: The token ids of both, as the grammar's own tokenizer may split them: any split counts that spells
+            one of these bytes.
+        end_token_id: The token that ends a record.
+        least_window: Tokens of the shortest useful window: the prompt without a text, and room for a record.
+    """
+
+    token_ids: Mapping[str, tuple[int, ...]]
+    request: GenerationRequest
+    answers: tuple[bytes, ...]
+    end_token_id: int
+    least_window: int
+
+
+async def check_server(
+    client: ServerClient,
+    dialect: ServerDialect,
+    capabilities: Capabilities,
+    settings: RequestSettings,
+    probe: ServerProbe,
+) -> Capabilities:
+    """Check window, tokenizer, grammar and log-probabilities.
+
+    Returns:
+        The capabilities, corrected by what was seen.
+
+    Raises:
+        EngineError: Something that records depend on is not as it is here.
+    """
+    _check_window(capabilities, probe)
+    await _check_tokenizer(client, dialect, capabilities, probe)
+    return await _check_grammar(client, dialect, capabilities, settings, probe)
+
+
+def _check_window(capabilities: Capabilities, probe: ServerProbe) -> None:
+    window = capabilities.max_window
+    if window is not None and window < probe.least_window:
+        raise EngineError(
+            f"Expected a window of at least {probe.least_window} tokens, found {window} for {capabilities.model!r}."
+        ).hint("Start the server with a longer window (vLLM: --max-model-len, llama.cpp: --ctx-size over the slots).")
+
+
+async def _check_tokenizer(
+    client: ServerClient, dialect: ServerDialect, capabilities: Capabilities, probe: ServerProbe
+) -> None:
+    for text, expected in probe.token_ids.items():
+        found = await dialect.tokenize(client, capabilities.model, text)
+        if found is None or tuple(found) == expected:
+            continue
+        raise EngineError(
+            f"Expected the extractor's own tokenizer behind {capabilities.model!r}, found one that splits a probe "
+            f"text into {len(found)} tokens instead of {len(expected)}, or into others."
+        ).hint("Serve the model that was exported for this extractor: `extractft export`.")
+
+
+async def _check_grammar(
+    client: ServerClient,
+    dialect: ServerDialect,
+    capabilities: Capabilities,
+    settings: RequestSettings,
+    probe: ServerProbe,
+) -> Capabilities:
+    asked = dialect.request(probe.request, settings)
+    try:
+        answer = await client.post(asked.path, asked.body)
+        completion = dialect.completion(probe.request, answer, settings)
+    except ServerAnswerError as error:
+        if error.status == 400:
+            raise (
+                EngineError(f"Expected {client.base_url} to take a grammar, found that it refuses one.")
+                .hint(f"It says: {error.detail}")
+                .hint(dialect.grammar_advice)
+            ) from error
+        raise
+    except (ValueError, LookupError, TypeError) as error:
+        raise EngineError(f"Expected an answer of {dialect.kind} from {client.base_url}, found another form.").hint(
+            f"{type(error).__name__}: {error}"
+        ) from error
+    _require_answer(completion, probe, client, dialect)
+    if not any(step.alternatives for step in completion.steps):
+        return replace(
+            capabilities,
+            logprobs="none",
+            notes=(*capabilities.notes, "no log-probabilities came: records have no confidence"),
+        )
+    return capabilities
+
+
+def _require_answer(completion: Completion, probe: ServerProbe, client: ServerClient, dialect: ServerDialect) -> None:
+    spelled = b"".join(probe.request.grammar.spelling(i) for i in completion.token_ids)
+    if completion.finish_reason == "stop" and spelled in probe.answers:
+        return
+    raise EngineError(
+        f"Expected {client.base_url} to write one of two records that a grammar allows, found that it ignores the "
+        "grammar or writes it in another form."
+    ).hint(dialect.grammar_advice)

@@ -1,0 +1,94 @@
+"""An engine that asks a server: many requests under way, completions in order, cancelled with their caller."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import suppress
+
+from extractft.completion import Completion, GenerationRequest
+from extractft.remote.capabilities import Capabilities
+from extractft.remote.dialect import RequestSettings, ServerDialect
+from extractft.remote.event_loop import submit
+from extractft.remote.transport import ServerAnswerError, ServerClient
+
+__all__ = ["RemoteEngine"]
+
+
+class RemoteEngine:
+    """Makes completions on a server. Safe to share between threads and event loops.
+
+    Made by `connect`, which finds out about the server first.
+
+    Args:
+        client: The server.
+        dialect: Its kind.
+        capabilities: What was found out about it.
+        end_token_id: The token that ends a record.
+        num_alternatives: Most probable allowed tokens to report at each decision.
+
+    Attributes:
+        capabilities: Features of the server.
+    """
+
+    def __init__(
+        self,
+        client: ServerClient,
+        dialect: ServerDialect,
+        capabilities: Capabilities,
+        *,
+        end_token_id: int,
+        num_alternatives: int = 5,
+    ) -> None:
+        self.capabilities = capabilities
+        self._client = client
+        self._dialect = dialect
+        self._settings = RequestSettings(capabilities.model, end_token_id, num_alternatives)
+
+    def generate(self, requests: Iterable[GenerationRequest], *, batch_size: int | None = None) -> Iterator[Completion]:
+        """Yield one completion for each request, in order.
+
+        Requests are taken lazily, at most twice `batch_size` ahead of the completion that is waited for, so that one
+        slow record does not leave the server idle. An iterator that is closed or dropped cancels what it asked for.
+
+        Args:
+            requests: The requests.
+            batch_size: Requests under way for this caller; the client's own limit if `None`.
+        """
+        ahead = 2 * min(batch_size or self._client.max_in_flight, self._client.max_in_flight)
+        pending: deque[Future[Completion]] = deque()
+        try:
+            for request in requests:
+                pending.append(submit(self._complete(request)))
+                if len(pending) >= ahead:
+                    yield pending.popleft().result()
+                while pending and pending[0].done():
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+    async def agenerate(self, request: GenerationRequest) -> Completion:
+        """Make one completion, for callers on an event loop; cancelling the caller cancels the request."""
+        return await asyncio.wrap_future(submit(self._complete(request)))
+
+    def close(self) -> None:
+        """Close the connections to the server."""
+        with suppress(RuntimeError):  # the loop is gone at the end of the process
+            submit(self._client.close()).result(timeout=5)
+
+    async def _complete(self, request: GenerationRequest) -> Completion:
+        asked = self._dialect.request(request, self._settings)
+        try:
+            answer = await self._client.post(asked.path, asked.body)
+        except ServerAnswerError as error:
+            return Completion((), "error", str(error), cause=error)
+        try:
+            return self._dialect.completion(request, answer, self._settings)
+        except (ValueError, LookupError, TypeError) as error:  # whose words may quote the answer
+            found = f"Expected an answer as {self.capabilities.kind} gives it, found another form"
+            return Completion((), "error", f"{found} ({type(error).__name__}).")

@@ -1,0 +1,205 @@
+"""HTTP to one server: bounded, retried where that can help, with timeouts and a key.
+
+Retried are connections that fail and the answers 429, 502, 503 and 504, since the same request may succeed later.
+Every other answer is final. Knows URLs, statuses and JSON; knows no kind of server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from extractft.errors import EngineError
+
+__all__ = ["Retries", "ServerAnswerError", "ServerClient", "Timeouts"]
+
+RETRIED_STATUSES = frozenset({429, 502, 503, 504})
+LONGEST_DETAIL = 300
+"""Characters of a server's own message that are shown; it is the operator's, but may quote a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Limits on one request, in seconds.
+
+    Attributes:
+        connect: To reach the server.
+        read: Between two pieces of its answer. A server answers when the record is complete, so this bounds its
+            queue and the decoding.
+    """
+
+    connect: float = 10.0
+    read: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """Further tries of a request that failed for a moment.
+
+    Attributes:
+        attempts: Tries in all, the first one included.
+        first_delay: Seconds before the second try; doubled each time, and drawn from half of it to all of it so that
+            many clients do not come back at once.
+        max_delay: Longest wait in seconds. A `Retry-After` of the server is obeyed up to here.
+    """
+
+    attempts: int = 6
+    first_delay: float = 0.5
+    max_delay: float = 30.0
+
+    def delay(self, attempt: int, draw: Callable[[], float] = random.random) -> float:
+        """Seconds to wait after the failed try number `attempt`, which counts from 1."""
+        longest = min(self.max_delay, self.first_delay * 2 ** (attempt - 1))
+        return longest * (0.5 + 0.5 * draw())
+
+
+class ServerAnswerError(EngineError):
+    """A server could not be reached or answered with an error.
+
+    Attributes:
+        status: The HTTP status; `None` if no answer came.
+        retryable: True if the same request may succeed later.
+        detail: The server's own words, shortened. Never part of the message: they may quote a text.
+    """
+
+    def __init__(self, message: str, *, status: int | None, retryable: bool, detail: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.retryable = retryable
+        self.detail = detail
+
+
+class ServerClient:
+    """A client of one server. Its coroutines belong to one event loop.
+
+    Args:
+        base_url: `http://host:port`, without a path of the API.
+        api_key: Sent as `Authorization: Bearer ...`.
+        max_in_flight: Requests under way at once; more wait here.
+        timeouts: Limits on one request.
+        retries: Further tries.
+        transport: Replaces the network, in tests.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key: str | None = None,
+        max_in_flight: int = 64,
+        timeouts: Timeouts | None = None,
+        retries: Retries | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.max_in_flight = max_in_flight
+        self.retries = retries or Retries()
+        limits = timeouts or Timeouts()
+        self._free = asyncio.Semaphore(max_in_flight)
+        self._http = httpx.AsyncClient(
+            base_url=self.base_url,
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            timeout=httpx.Timeout(limits.read, connect=limits.connect),
+            limits=httpx.Limits(max_connections=max_in_flight, max_keepalive_connections=max_in_flight),
+            transport=transport,
+            trust_env=False,  # a proxy of the environment would see private texts
+        )
+
+    async def get(self, path: str) -> Any:
+        """Parsed JSON of a GET.
+
+        Raises:
+            ServerAnswerError: It failed, for good or after the last try.
+        """
+        return await self._ask("GET", path, None)
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Parsed JSON of a POST; the same errors as `get`."""
+        return await self._ask("POST", path, body)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
+        attempt = 1
+        while True:
+            try:
+                async with self._free:
+                    return await self._once(method, path, body)
+            except _Failed as failed:
+                if not failed.error.retryable or attempt >= self.retries.attempts:
+                    raise failed.error from failed.__cause__
+                asked_for = failed.retry_after
+            wait = self.retries.delay(attempt) if asked_for is None else min(asked_for, self.retries.max_delay)
+            await asyncio.sleep(wait)
+            attempt += 1
+
+    async def _once(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
+        try:
+            response = await self._http.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            raise _Failed(self._unreachable(error)) from error
+        if response.status_code >= 400:
+            raise _Failed(self._refused(response), _retry_after(response.headers.get("retry-after")))
+        try:
+            return response.json()
+        except ValueError as error:
+            found = response.headers.get("content-type", "no content type")
+            raise _Failed(
+                ServerAnswerError(
+                    f"Expected JSON from {self.base_url}{path}, found {found}.",
+                    status=response.status_code,
+                    retryable=False,
+                )
+            ) from error
+
+    def _unreachable(self, error: httpx.HTTPError) -> ServerAnswerError:
+        what = "no answer in time" if isinstance(error, httpx.TimeoutException) else type(error).__name__
+        found = ServerAnswerError(
+            f"Expected an answer from {self.base_url}, found {what}.", status=None, retryable=True
+        )
+        found.hint("Is the server running, and is that its address and port?")
+        return found
+
+    def _refused(self, response: httpx.Response) -> ServerAnswerError:
+        status = response.status_code
+        found = ServerAnswerError(
+            f"Expected an answer from {self.base_url}, found status {status} ({response.reason_phrase}).",
+            status=status,
+            retryable=status in RETRIED_STATUSES,
+            detail=response.text[:LONGEST_DETAIL],
+        )
+        if status in (401, 403):
+            found.hint("Put the server's key into EXTRACTFT_ENGINE_API_KEY.")
+        return found
+
+
+class _Failed(Exception):
+    """One try that failed, and how long the server asks to be left alone."""
+
+    def __init__(self, error: ServerAnswerError, retry_after: float | None = None) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.retry_after = retry_after
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds that a `Retry-After` header asks for, which is a number or a date; `None` if it says neither."""
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None
