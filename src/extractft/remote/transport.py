@@ -57,7 +57,7 @@ class Retries:
     def delay(self, attempt: int, draw: Callable[[], float] = random.random) -> float:
         """Seconds to wait after the failed try number `attempt`, which counts from 1."""
         longest = min(self.max_delay, self.first_delay * 2 ** (attempt - 1))
-        return longest * (0.5 + 0.5 * draw())
+        return float(longest * (0.5 + 0.5 * draw()))
 
 
 class ServerAnswerError(EngineError):
