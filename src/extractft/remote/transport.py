@@ -69,7 +69,7 @@ class ServerAnswerError(EngineError):
         detail: The server's own words, shortened. Never part of the message: they may quote a text.
     """
 
-    def __init__(self, message: str, *, status: int | None, retryable: bool, detail: str = "") -> None:
+    def __init__(self, message: str, *, status: int | None = None, retryable: bool = False, detail: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.retryable = retryable

@@ -1,0 +1,68 @@
+"""The HTTP of a vLLM server in front of an engine of ours: for what a real server cannot be made to do on demand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from extractft.completion import Completion
+
+MODEL = "tuned"
+
+
+class FakeVLLM(httpx.AsyncBaseTransport):
+    """Answers as vLLM 0.32 does; `complete` makes the completion of prompt ids and a grammar."""
+
+    def __init__(
+        self, complete: Callable[[list[int], str], Completion], tokenize: Callable[[str], list[int]], end_token_id: int
+    ) -> None:
+        self.complete = complete
+        self.tokenize = tokenize
+        self.end_token_id = end_token_id
+        self.window = 4096
+        self.models = [MODEL]
+        self.before: Callable[[httpx.Request], httpx.Response | None] = lambda request: None
+        self.asked: list[tuple[str, Any]] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        content = await request.aread()
+        body = json.loads(content) if content else None
+        self.asked.append((request.url.path, body))
+        if (answer := self.before(request)) is not None:
+            return answer
+        return httpx.Response(200, json=self._answer(request.url.path, body))
+
+    def _answer(self, path: str, body: Any) -> Any:
+        if path == "/version":
+            return {"version": "0.32.0"}
+        if path == "/v1/models":
+            return {"data": [{"id": name, "owned_by": "vllm", "max_model_len": self.window} for name in self.models]}
+        if path == "/tokenize":
+            return {"tokens": self.tokenize(body["prompt"])}
+        completion = self.complete(body["prompt"], body["structured_outputs"]["grammar"])
+        return {"choices": [choice(completion, self.end_token_id)]}
+
+
+def choice(completion: Completion, end_token_id: int) -> dict[str, Any]:
+    """A completion as vLLM spells it: masked tokens at -9999, the end token among the ids."""
+    ids = [step.token_id for step in completion.steps]
+    values = [step.constrained_logprob for step in completion.steps]
+    tops = [
+        {f"token_id:{i}": p for i, p in step.alternatives or ((step.token_id, 0.0), (0, -9999.0))}
+        for step in completion.steps
+    ]
+    if completion.finish_reason == "stop":
+        ids, values, tops = (
+            [*ids, end_token_id],
+            [*values, 0.0],
+            [*tops, {f"token_id:{end_token_id}": 0.0, "token_id:0": -9999.0}],
+        )
+    return {
+        "text": "",
+        "token_ids": ids,
+        "finish_reason": "stop" if completion.finish_reason == "stop" else "length",
+        "logprobs": {"token_logprobs": values, "top_logprobs": tops},
+    }
