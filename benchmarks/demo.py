@@ -1,9 +1,9 @@
-"""What the engines give the demo: the same job with them, and in padded batches and a token at a time.
+"""Time of the demo: with the engines, or in padded batches and a token at a time.
 
-    python benchmarks/demo.py --threads 1
-    python benchmarks/demo.py --threads 1 --plain
+    python benchmarks/demo.py --threads 1 --train 40 --test 6
+    python benchmarks/demo.py --threads 1 --train 40 --test 6 --plain
 
-Prints what the demo prints, and the processor seconds of the whole.
+Prints what the demo prints, and the processor seconds of the whole. Other options are those of `extractft demo`.
 """
 
 from __future__ import annotations
@@ -11,32 +11,33 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 
-from extractft.cli import main as command_line
-from extractft.decoding import TransformersEngine
-from extractft.training import plan
+from extractft.cli import app
+from lib.command_line import add_threads_argument, make_parser
+from lib.slow_paths import padded_training, reference_decoding
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def build_parser() -> argparse.ArgumentParser:
+    """The command line; what it does not know goes to the demo."""
+    parser = make_parser(__doc__)
     parser.add_argument("--plain", action="store_true", help="padded training, and decoding by the reference engine")
-    parser.add_argument("--threads", type=int, default=2)
-    args, others = parser.parse_known_args()
+    add_threads_argument(parser, default=2)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the demo and print its seconds."""
+    args, others = build_parser().parse_known_args(argv)
     torch.set_num_threads(args.threads)
-    if args.plain:
-        plan.packed_engine = lambda *_, **__: "asked for"  # type: ignore[assignment]
-        never: Any = property(lambda _: False)
-        TransformersEngine.packed = never  # type: ignore[method-assign]
     wall, start = time.perf_counter(), time.process_time()
-    try:
-        sys.argv = ["extractft", "demo", *others]
-        command_line()
-    finally:
-        name = "plain" if args.plain else "engines"
-        print(f"{name}: {time.process_time() - start:.0f} processor seconds, {time.perf_counter() - wall:.0f} s")
+    with padded_training(active=args.plain), reference_decoding(active=args.plain):
+        app(["demo", *others], standalone_mode=False)
+    name = "plain" if args.plain else "engines"
+    seconds = f"{time.process_time() - start:.0f} processor seconds, {time.perf_counter() - wall:.0f} s"
+    print(f"{name}: {seconds}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Whether memory stays bounded over a long stream of texts, and what a bad text among them costs.
+"""Memory over a long stream of texts with bad ones among them: is it bounded, and does only the bad text fail?
 
-    python benchmarks/memory.py --extractor DIR --data ../shared/data/snips_restaurant --threads 1
+    python benchmarks/memory.py snips_restaurant --extractor DIR
     python benchmarks/memory.py --tiny                  # a random model of a few thousand weights: the machinery alone
 
 10,000 texts go through `extract_many`: pieces of the set's texts, no two alike, and among them long ones, ones beyond
@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import random
 import tempfile
 import time
@@ -47,7 +46,10 @@ from extractft.errors import (
     OutputTruncatedError,
 )
 from extractft.testing import byte_tokenizer, tiny_model
-from quality import load_task
+from lib.command_line import add_threads_argument, make_parser
+from lib.process_memory import reset_peak, resident_memory
+from lib.results import write_json
+from lib.tasks import HELP, TEST, TRAIN, add_data_argument, load_task
 
 SHARES = {"plain": 68, "known": 10, "long": 8, "huge": 4, "empty": 4, "controls": 4, "surrogate": 2}
 """Texts of each kind in a hundred."""
@@ -66,7 +68,7 @@ ROUTINES = 256 * MIB
 
 
 class Note(BaseModel):
-    """What the tiny model writes; a random one would fill longer records to the end of their budget."""
+    """The record of the tiny model; a random one would fill longer records to the end of their budget."""
 
     kind: Literal["question", "order", "complaint", "thanks"]
     code: Annotated[str, Field(max_length=6)]
@@ -128,11 +130,11 @@ class Texts:
 
 @dataclass(slots=True)
 class Findings:
-    """What came out.
+    """Outcomes of the stream.
 
     Attributes:
-        outcomes: How often each kind of text gave what.
-        wrong: What should not have been, by what it is.
+        outcomes: Counts of what each kind of text gave.
+        wrong: Counts of what should not have happened.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -152,7 +154,7 @@ class Findings:
 
     @property
     def errors(self) -> int:
-        """How many texts gave one."""
+        """Number of texts that gave an error."""
         return sum(count for name, count in self.outcomes.items() if not name.endswith(": record"))
 
 
@@ -161,7 +163,7 @@ def comparable(outcome: Any) -> Any:
 
 
 def memory_bound(extractor: Extractor[Any], rows: int) -> int:
-    """What resident memory must not exceed, counted from what it is now, in bytes."""
+    """The bound of resident memory, counted from what is resident now, in bytes."""
     model, batch = extractor._own_base().model, extractor._runner.engine._batch  # type: ignore[attr-defined]
     config = model.config.get_text_config()
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
@@ -173,21 +175,11 @@ def memory_bound(extractor: Extractor[Any], rows: int) -> int:
     logits = (rows + min(rows * MAX_DRAFT, _DRAFTED_TOKENS)) * batch._vocab_size * 4 * 4
     scores = 512 * config.num_attention_heads * min(batch._max_tokens, extractor._runner.max_window) * 4 * 3
     routines = ROUTINES if extractor._runner.engine._prepacked.worthwhile() else 0  # type: ignore[attr-defined]
-    return int(status("VmRSS") + slots + logits + scores + routines + REST)
-
-
-def status(name: str) -> int:
-    """`VmRSS`, what is resident now, or `VmHWM`, the most since the last reset; in bytes."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
-
-
-def reset_peak() -> None:
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return int(resident_memory("VmRSS") + slots + logits + scores + routines + REST)
 
 
 def held(extractor: Extractor[Any]) -> dict[str, int]:
-    """What the engine keeps from text to text."""
+    """Sizes of what the engine keeps from text to text."""
     batch = extractor._runner.engine._batch  # type: ignore[attr-defined]
     prefix, masks, memory = batch.model._prefix, batch._masks, batch._memory
     return {
@@ -205,27 +197,27 @@ def run(extractor: Extractor[Any], texts: Texts, *, rows: int, every: int) -> di
     gc.collect()
     bound, findings, peaks = memory_bound(extractor, rows), Findings(), []
     distinct = len({repr(record) for record in known.values()})
-    print(f"bound {bound / MIB:.0f} MiB, now {status('VmRSS') / MIB:.0f} MiB; {held(extractor)}")
+    print(f"bound {bound / MIB:.0f} MiB, now {resident_memory('VmRSS') / MIB:.0f} MiB; {held(extractor)}")
     print(f"{len(known)} known texts with {distinct} different records", flush=True)
     reset_peak()
     started, cpu = time.perf_counter(), time.process_time()
     for done, outcome in enumerate(extractor.extract_many(texts, batch_size=rows), start=1):
         findings.check(*texts.waiting.popleft(), outcome, known)
         if done % every == 0:
-            peaks.append(status("VmHWM"))
+            peaks.append(resident_memory("VmHWM"))
             reset_peak()
             print(
-                f"{done:6d} texts, peak {peaks[-1] / MIB:.0f} MiB, now {status('VmRSS') / MIB:.0f} MiB, "
+                f"{done:6d} texts, peak {peaks[-1] / MIB:.0f} MiB, now {resident_memory('VmRSS') / MIB:.0f} MiB, "
                 f"{findings.errors} errors, {time.process_time() - cpu:.0f} s of processor",
                 flush=True,
             )
-    peaks.append(status("VmHWM"))
+    peaks.append(resident_memory("VmHWM"))
     seconds = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu}
     return verdict(bound, peaks, findings, texts) | seconds | {"held": held(extractor)}
 
 
 def verdict(bound: int, peaks: Sequence[int], findings: Findings, texts: Texts) -> dict[str, Any]:
-    """What was found, and whether it is as it should be."""
+    """The findings, and `held` if all is as it should be."""
     half = max(1, len(peaks) // 2)
     growth = max(peaks[half:], default=0) - max(peaks[:half])
     wrong = {name: count for name, count in findings.wrong.items() if count}
@@ -246,30 +238,36 @@ def verdict(bound: int, peaks: Sequence[int], findings: Findings, texts: Texts) 
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = make_parser(__doc__)
+    parser.add_argument("set", metavar="SET", nargs="?", default="complaints", help="whose texts to cut up: " + HELP)
+    add_data_argument(parser)
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument("--extractor", help="directory that save_pretrained wrote")
     model.add_argument("--tiny", action="store_true", help="a tiny random model")
-    parser.add_argument("--data", default="complaints", help="whose texts to cut up: a folder, complaints or orders")
     parser.add_argument("--texts", type=int, default=10_000)
     parser.add_argument("--every", type=int, default=1000, help="texts between two lines")
     parser.add_argument("--longest", type=int, default=None, help="characters of the longest text that fits")
     parser.add_argument("--huge", type=int, default=100_000, help="characters of the shortest that does not")
     parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--threads", type=int, default=1)
+    add_threads_argument(parser)
     parser.add_argument("--output", type=Path, default=None, help="write what was found there as JSON")
-    args = parser.parse_args()
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Send the stream through; the exit status is 1 if the verdict is not `held`."""
+    args = build_parser().parse_args(argv)
     torch.set_num_threads(args.threads)
-    pool = [text for text, _ in load_task(args.data, 200, 60, seed=0).test]
+    pool = [text for text, _ in load_task(args.set, TRAIN, TEST, data=args.data).test]
     extractor = build_tiny() if args.tiny else Extractor.from_pretrained(args.extractor)
     texts = Texts(pool, args.texts, longest=args.longest or (700 if args.tiny else 2000), huge=args.huge)
     result = run(extractor, texts, rows=args.batch_size, every=args.every)
     print("\n".join(f"{name:40} {value}" for name, value in result["outcomes"].items()))
     print({name: result[name] for name in ("held", "most_texts_ahead", "seconds", "cpu_seconds")})
     print(f"{result['verdict']}: {result['wrong'] or 'bounded, in order, each error its own'}")
-    if args.output is not None:
-        args.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_json(args.output, result)
     raise SystemExit(result["verdict"] != "held")
 
 

@@ -1,8 +1,8 @@
-"""The same tuned weights in other engines: seconds per record on this machine, and whether the records are as good.
+"""The same tuned weights in other engines: seconds per record, and quality of the records.
 
     python -m venv --without-pip benchmarks/.cache/peers-venv
-    python -m pip --python benchmarks/.cache/peers-venv/bin/python install -r benchmarks/peers-requirements.txt
-    python benchmarks/peers.py --extractor DIR --data ../shared/data/snips_restaurant --limit 40 --threads 1
+    python -m pip --python benchmarks/.cache/peers-venv/bin/python install -r benchmarks/peer_workers/requirements.txt
+    python benchmarks/peers.py snips_restaurant --extractor DIR --limit 40 --threads 1
 
     ours         the engine of this package, float32
     ours-q8      the same with products in 8 bits
@@ -25,7 +25,6 @@ built for this machine, takes its place.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import time
@@ -46,10 +45,12 @@ from extractft.decoding import Experience, TransformersEngine
 from extractft.errors import ExtractionError
 from extractft.evaluation import evaluate_records
 from extractft.extractor.runner import Runner
-from peers_export import export
-from peers_gbnf import UnsupportedSchemaError, gbnf
-from peers_processes import Llama, Outlines, Peer, Prompt
-from quality import RESULTS, load_task
+from lib.command_line import add_threads_argument, make_parser
+from lib.peer_export import export
+from lib.peer_grammar import UnsupportedSchemaError, gbnf
+from lib.peer_processes import Llama, Outlines, Peer, Prompt
+from lib.results import add_results_arguments, write_json
+from lib.tasks import add_set_argument, load_task
 
 ENGINES = ("ours", "ours-q8", "outlines", "llama-f32", "llama-q8")
 MODES = ("single", "batched")
@@ -79,7 +80,7 @@ class Ours:
 
 @dataclass(slots=True)
 class Timing:
-    """What one way took in seconds, and what it answered."""
+    """Seconds and answers of one way."""
 
     answers: dict[int, str] = field(default_factory=dict)
     wall: float = 0.0
@@ -160,7 +161,8 @@ class Bench:
     def makers(self, mode: str) -> dict[str, Maker]:
         """One for each way of this mode. Ways with the same weights share no server, or one would warm the other."""
         slots = 1 if mode == "single" else self.args.batch_size
-        exported = export(Path(self.args.extractor))
+        peers = set(self.args.engines) - {"ours", "ours-q8"}
+        exported = export(Path(self.args.extractor)) if peers else None
         schema = self.extractor.schema.grammar_schema()
         grammars = self._grammars(schema)
         found: dict[str, Maker] = {}
@@ -168,7 +170,9 @@ class Bench:
             kind = name.removeprefix("llama-")
             if name in ("ours", "ours-q8"):
                 found[name] = lambda _, eight_bit=name == "ours-q8": Ours(self.extractor, eight_bit=eight_bit)
-            elif name == "outlines":
+                continue
+            assert exported is not None
+            if name == "outlines":
                 found[name] = lambda stack: Outlines(stack, exported.transformers, schema, self.args.threads)
             else:
                 settings = self._settings(exported.gguf(kind), slots)
@@ -179,7 +183,7 @@ class Bench:
         return lambda stack: Llama(stack, settings, grammar, self.args.llama_server)
 
     def _grammars(self, schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        """What llama.cpp is given, by what is added to the name of the way."""
+        """Grammars for llama.cpp, by the suffix of the way's name."""
         found: dict[str, dict[str, Any]] = {"": {"json_schema": schema}}
         try:
             found["+gbnf"] = {"grammar": gbnf(schema)}
@@ -257,27 +261,36 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = make_parser(__doc__)
+    add_set_argument(parser)
+    add_results_arguments(parser)
     parser.add_argument("--extractor", required=True, help="directory that save_pretrained wrote")
-    parser.add_argument("--data", required=True, help="folder of a set or its name, as for quality.py")
     parser.add_argument("--limit", type=int, default=40, help="texts that are measured")
     parser.add_argument("--warm-up", type=int, default=8, help="other texts that each engine sees first")
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
     parser.add_argument("--no-gbnf", dest="gbnf", action="store_false", help="llama.cpp with `json_schema` alone")
     parser.add_argument("--batch-size", type=int, default=16, help="texts side by side")
-    parser.add_argument("--threads", type=int, default=2, help="for every engine alike")
+    add_threads_argument(parser, default=2)
     parser.add_argument("--llama-server", type=Path, default=None, help="a program to take in place of the package's")
     parser.add_argument("--name", default=None, help="of the result; the set's and the extractor's names if not given")
-    return parser.parse_args()
+    return parser
 
 
-def main() -> None:
-    args = parse_arguments()
+def settings_of(args: argparse.Namespace) -> dict[str, Any]:
+    """The settings that a result is kept with; of paths the names alone."""
+    own_paths = ("extractor", "results", "cache", "data")
+    return {k: v.name if isinstance(v, Path) else v for k, v in vars(args).items() if k not in own_paths}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure every engine and print a table."""
+    args = build_parser().parse_args(argv)
     torch.set_num_threads(args.threads)
     extractor: Extractor[Any] = Extractor.from_pretrained(args.extractor, device="cpu", dtype="float32")
-    task = load_task(args.data, 0, args.limit + args.warm_up, seed=0)
+    task = load_task(args.set, 0, args.limit + args.warm_up, data=args.data)
     prompts = [Prompt.of(extractor, text) for text, _ in task.test]
     bench = Bench(args, extractor, prompts[: args.limit], prompts[args.limit :])
     timings = {mode: getattr(bench, mode)() for mode in args.modes}
@@ -289,14 +302,13 @@ def main() -> None:
     result = {
         "set": task.name,
         "texts": len(texts),
-        "settings": {k: v.name if isinstance(v, Path) else v for k, v in vars(args).items() if k != "extractor"},
+        "settings": settings_of(args),
         "machine": platform.processor() or platform.machine(),
         "date": datetime.now(UTC).date().isoformat(),
         "engines": bench.about,
         "ways": rows,
     }
-    path = RESULTS / f"peers-{args.name or task.name}.json"
-    path.write_text(json.dumps(result, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    write_json(args.results / f"peers-{args.name or task.name}.json", result)
     for row in rows:
         for found in row["differences"]:
             print(f"{row['mode']} {row['way']}, gap {found['gap']}:\n  {found['ours']}\n  {found['theirs']}")

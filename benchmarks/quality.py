@@ -1,16 +1,16 @@
-"""How good are the records: untrained, trained, and by the plain recipe, on one set.
+"""Quality of records: untrained, trained, and by the plain recipe that most people copy.
 
-    python benchmarks/quality.py --data ../shared/data/snips_restaurant --base-model smollm2-135m --train 200 --test 60
-    python benchmarks/quality.py --data complaints ...          # generated: complaints, orders
-    python benchmarks/quality.py --data ... --recipe plain      # the baseline of benchmarks/plain.py
-    python benchmarks/quality.py --data ... --set learning_rate=5e-4 --set lora.r=8
-    python benchmarks/quality.py --data ... --seed 1 --padded   # the same training in padded batches
-    python benchmarks/quality.py --table                        # everything measured so far, as Markdown
+    python benchmarks/quality.py run snips_restaurant --base-model smollm2-135m --train 200 --test 60
+    python benchmarks/quality.py run complaints                       # generated: complaints, orders
+    python benchmarks/quality.py run snips_restaurant --recipe plain  # the baseline, lib/plain_recipe.py
+    python benchmarks/quality.py run snips_restaurant --config learning_rate=5e-4 --config lora.r=8
+    python benchmarks/quality.py run snips_restaurant --seed 1 --padded
+    python benchmarks/quality.py table                                # every result so far, as Markdown
+    python benchmarks/quality.py forms snips_restaurant complaints    # tokens of a record, by how it is written
 
-A set is a folder with `schema.py` (a Pydantic `Record`), `train.jsonl` and `test.jsonl`. Scores are kept in
-`benchmarks/results` and not measured again while their file is there; checkpoints and raw outputs are kept in
-`benchmarks/.cache`, so that a long run can be detached, ended and started again. Seconds are processor seconds, since
-the machine may be shared; wall seconds stand in the results.
+Scores are kept in `benchmarks/results` and not measured again while their file is there; checkpoints and raw outputs
+are kept in `benchmarks/.cache`, so that a long run can be stopped and started again. Seconds are processor seconds,
+since the machine may be shared; wall seconds stand in the results.
 """
 
 from __future__ import annotations
@@ -18,16 +18,10 @@ from __future__ import annotations
 import argparse
 import functools
 import hashlib
-import importlib.metadata
-import importlib.util
 import json
-import platform
-import random
-import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -37,74 +31,13 @@ from pydantic import ValidationError
 from extractft import Extractor, Schema, TrainingConfig
 from extractft.evaluation import EvaluationReport, evaluate_records
 from extractft.modeling import resolve_base_model
-from extractft.training import plan
-from plain import run_plain
-
-ROOT = Path(__file__).resolve().parent
-RESULTS = ROOT / "results"
-CACHE = ROOT / ".cache"
-GENERATED = {"complaints": "complaints", "orders": "orders"}
-Rows = list[tuple[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One set, sampled: rows are (text, full JSON output)."""
-
-    name: str
-    schema: Any
-    train: Rows
-    test: Rows
-
-
-def load_task(data: str, train: int, test: int, seed: int) -> Task:
-    """Read a folder, or generate a set by name; the sample depends on `seed` alone."""
-    if data in GENERATED:
-        module = _module(ROOT.parent / "examples" / data / "generate.py")
-        schema = module.SCHEMA
-        spec = Schema.of(schema)
-        rows = [(row.text, spec.full_value(row.output)) for row in module.generate(train + test, seed=seed)]
-        return Task(data, schema, rows[:train], rows[train:])
-    folder = Path(data)
-    schema = _module(folder / "schema.py").Record
-    return Task(folder.name, schema, _sample(folder / "train.jsonl", train), _sample(folder / "test.jsonl", test))
-
-
-def _module(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(f"benchmark_{path.parent.name}_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    sys.path.insert(0, str(path.parent))
-    spec.loader.exec_module(module)
-    return module
-
-
-def _sample(path: Path, count: int) -> Rows:
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [(row["text"], row["output"]) for row in random.Random(0).sample(rows, min(count, len(rows)))]
-
-
-def cached(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The result stored at `path`, made and stored if there is none."""
-    if path.exists():
-        return json.loads(path.read_text(encoding="utf-8"))
-    result = make() | {"environment": environment()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
-    temporary.replace(path)
-    return result
-
-
-def environment() -> dict[str, str]:
-    versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "peft", "llguidance")}
-    return versions | {
-        "date": datetime.now(UTC).date().isoformat(),
-        "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} thread(s)",
-    }
+from lib import record_forms
+from lib.command_line import add_command, add_threads_argument, make_parser, run_command
+from lib.paths import RESULTS
+from lib.plain_recipe import run_plain
+from lib.results import add_results_arguments, cached
+from lib.slow_paths import padded_training
+from lib.tasks import TEST, TRAIN, Rows, Task, add_set_argument, load_task
 
 
 def scores(report: EvaluationReport, seconds: float, cpu: float) -> dict[str, Any]:
@@ -127,9 +60,8 @@ def evaluate(extractor: Extractor[Any], rows: Rows) -> dict[str, Any]:
     return scores(report, time.perf_counter() - start, time.process_time() - cpu)
 
 
-def run_ours(task: Task, base_model: str, config: TrainingConfig, key: str) -> dict[str, Any]:
+def run_ours(task: Task, base_model: str, config: TrainingConfig, directory: Path) -> dict[str, Any]:
     """Fit with `config` and score."""
-    directory = CACHE / "quality" / "runs" / key
     start, cpu = time.perf_counter(), time.process_time()
     extractor: Extractor[Any] = Extractor.fit(
         task.schema,
@@ -161,8 +93,8 @@ def run_ours(task: Task, base_model: str, config: TrainingConfig, key: str) -> d
     }
 
 
-def run_baseline(task: Task, base_model: str, seed: int) -> dict[str, Any]:
-    """The plain recipe, scored by the same rules; what is no valid record scores nothing."""
+def run_baseline(task: Task, base_model: str, seed: int, cache: Path) -> dict[str, Any]:
+    """Run the plain recipe and score it by the same rules; an invalid record scores nothing."""
     spec = Schema.of(task.schema)
 
     def make() -> dict[str, Any]:
@@ -173,7 +105,7 @@ def run_baseline(task: Task, base_model: str, seed: int) -> dict[str, Any]:
         options: dict[str, Any] = {"seed": seed, "checkpointing": False, "all_logits": False, "keep": kept}
         return asdict(run_plain(ref.path, schema, task.train, texts, **options))
 
-    path = CACHE / "plain" / f"{task.name}-{len(task.train)}-{len(task.test)}-s{seed}.json"
+    path = cache / "plain" / f"{task.name}-{len(task.train)}-{len(task.test)}-s{seed}.json"
     raw = cached(path, make)
     predictions = [_validated(spec, record) for record in raw["records"]]
     gold = [spec.parse_value(output) for _, output in task.test]
@@ -190,27 +122,23 @@ def _validated(spec: Schema[Any], record: Any) -> Any:
         return "invalid"
 
 
-def main() -> None:
-    arguments = parse_arguments()
-    torch.set_num_threads(arguments.threads)
-    if arguments.table:
-        print(table())
-        return
-    task = load_task(arguments.data, arguments.train, arguments.test, seed=0)
+def run(args: argparse.Namespace) -> None:
+    """Measure one recipe on one set, and the untrained model unless it is left out."""
+    task = load_task(args.set, args.train, args.test, data=args.data)
     stem = f"{task.name}-{len(task.train)}-{len(task.test)}"
-    if arguments.recipe == "plain":
-        path = RESULTS / f"{stem}-s{arguments.seed}-plain.json"
-        result = cached(path, lambda: run_baseline(task, arguments.base_model, arguments.seed))
+    if args.recipe == "plain":
+        path = args.results / f"{stem}-s{args.seed}-plain.json"
+        result = cached(path, lambda: run_baseline(task, args.base_model, args.seed, args.cache))
         summary(task.name, "plain recipe", result)
         return
-    if arguments.padded:
-        plan.packed_engine = lambda *_, **__: "asked for"  # type: ignore[assignment]
-    config = configured(arguments)
-    base = functools.partial(_untrained, task, arguments.base_model, config)
-    untrained = None if arguments.no_untrained else cached(RESULTS / f"{stem}-untrained.json", base)
-    label = arguments.label or digest(config.model_dump_json() + str(arguments.padded))
-    key = f"{stem}-s{arguments.seed}-{label}"
-    result = cached(RESULTS / f"{key}.json", lambda: run_ours(task, arguments.base_model, config, key))
+    config = configured(args)
+    base = functools.partial(_untrained, task, args.base_model, config)
+    untrained = None if args.no_untrained else cached(args.results / f"{stem}-untrained.json", base)
+    label = args.label or digest(config.model_dump_json() + str(args.padded))
+    key = f"{stem}-s{args.seed}-{label}"
+    directory = args.cache / "quality" / "runs" / key
+    with padded_training(active=args.padded):
+        result = cached(args.results / f"{key}.json", lambda: run_ours(task, args.base_model, config, directory))
     if untrained is not None:
         summary(task.name, "untrained", untrained)
     summary(task.name, label, result)
@@ -223,9 +151,9 @@ def _untrained(task: Task, base_model: str, config: TrainingConfig) -> dict[str,
     return evaluate(extractor, task.test)
 
 
-def configured(arguments: argparse.Namespace) -> TrainingConfig:
-    values = TrainingConfig(seed=arguments.seed).model_dump()
-    for setting in arguments.set or ():
+def configured(args: argparse.Namespace) -> TrainingConfig:
+    values = TrainingConfig(seed=args.seed).model_dump()
+    for setting in args.config or ():
         name, _, text = setting.partition("=")
         *parents, leaf = name.split(".")
         target = values
@@ -250,14 +178,14 @@ def summary(name: str, recipe: str, result: dict[str, Any]) -> None:
     )
 
 
-def table() -> str:
-    """All results as a Markdown table: sets in order, and for each the untrained model, the plain recipe, ours."""
+def table(results: Path) -> str:
+    """All results as a Markdown table: by set, the untrained model, the plain recipe, ours."""
     head = (
         "| set | recipe | field F1 (95 % interval) | exact | valid | cut | training, s | scoring, s | evaluation, s |"
     )
     lines = [head, "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
     order = {"untrained": 0, "plain": 1, "trained": 2}
-    found = [_named(path) for path in RESULTS.glob("*-[0-9]*-[0-9]*-*.json")]
+    found = [_named(path) for path in results.glob("*-[0-9]*-[0-9]*-*.json")]
     for name, recipe, rows, path in sorted(found, key=lambda entry: (entry[0], order.get(entry[1], 3), entry[1])):
         result = json.loads(path.read_text(encoding="utf-8"))
         metrics = result.get("train_metrics", {})
@@ -279,23 +207,41 @@ def _named(path: Path) -> tuple[str, str, str, Path]:
     return name, recipe, f"{train} / {test}", path
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", help="folder of a set, or one of: " + ", ".join(GENERATED))
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of one run."""
+    add_set_argument(parser)
+    add_results_arguments(parser)
+    add_threads_argument(parser, default=2)
     parser.add_argument("--base-model", default="smollm2-135m")
-    parser.add_argument("--train", type=int, default=200)
-    parser.add_argument("--test", type=int, default=60)
+    parser.add_argument("--train", type=int, default=TRAIN, help="training rows (default: %(default)s)")
+    parser.add_argument("--test", type=int, default=TEST, help="test rows (default: %(default)s)")
     parser.add_argument("--recipe", choices=["ours", "plain"], default="ours")
-    parser.add_argument("--set", action="append", metavar="NAME=JSON", help="change one setting of TrainingConfig")
+    parser.add_argument("--config", action="append", metavar="NAME=JSON", help="change one setting of TrainingConfig")
     parser.add_argument(
         "--padded", action="store_true", help="train in padded batches, as if the model could not be packed"
     )
     parser.add_argument("--no-untrained", action="store_true", help="leave the untrained model out")
     parser.add_argument("--label", help="name of the run in the cache; a hash of the settings if not given")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--table", action="store_true")
-    return parser.parse_args()
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = make_parser(__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    one = commands.add_parser("run", help="train, or not, and score on one set")
+    add_run_arguments(one)
+    one.set_defaults(run=run)
+    every = commands.add_parser("table", help="print every result so far as a Markdown table")
+    every.add_argument("--results", type=Path, default=RESULTS, metavar="DIR")
+    every.set_defaults(run=lambda args: print(table(args.results)))
+    add_command(commands, "forms", record_forms)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one command."""
+    run_command(build_parser(), argv)
 
 
 if __name__ == "__main__":

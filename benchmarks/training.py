@@ -1,4 +1,4 @@
-"""What a training step costs: the plain loop and the packed engine in turns, on the same model and the same rows.
+"""Cost of a training step: the plain loop and the packed engine in turns, on the same model and the same rows.
 
     python benchmarks/training.py --base-model smollm2-135m --prefix 190 --turns 3
     python benchmarks/training.py --base-model qwen3-0.6b-shape --prefix 70 190 800 --threads 2 --json results.json
@@ -22,8 +22,6 @@ take at the rate of one large matrix product, measured between the turns.
 from __future__ import annotations
 
 import argparse
-import ctypes
-import gc
 import json
 import random
 import statistics
@@ -38,11 +36,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import Qwen3Config, Qwen3ForCausalLM
 from transformers.utils import logging as transformers_logging
 
 from extractft import TrainingConfig
-from extractft.modeling import attach_lora, load_model, resolve_base_model
 from extractft.training import Features, Row
 from extractft.training.engine import label_count, unwrapped
 from extractft.training.features import shared_prefix_length
@@ -50,8 +46,10 @@ from extractft.training.memory import RECOMPUTE, recomputing
 from extractft.training.packed import PackedEngine
 from extractft.training.padded import pad_rows
 from extractft.training.plan import make_plan, step_with_retry
+from lib.base_models import QWEN3_SHAPE, build_model
+from lib.command_line import add_threads_argument, make_parser
+from lib.process_memory import PeakMemory
 
-QWEN3_SHAPE = "qwen3-0.6b-shape"
 BATCH, ACCUMULATION = 4, 4
 ARMS = ("plain-recomputing", "plain", "packed")
 Step = Callable[[Sequence[Row]], float]
@@ -78,34 +76,6 @@ class Operations:
     @property
     def total(self) -> float:
         return self.linears + self.attention + self.head
-
-
-def build_model(name: str, *, layers: int | None, config: TrainingConfig) -> Any:
-    """The base model with a fresh adapter, whose `lora_B` is not zero so that every weight has a gradient."""
-    if name == QWEN3_SHAPE:
-        torch.manual_seed(0)
-        shape = Qwen3Config(
-            vocab_size=151936,
-            hidden_size=1024,
-            intermediate_size=3072,
-            num_hidden_layers=layers or 28,
-            num_attention_heads=16,
-            num_key_value_heads=8,
-            head_dim=128,
-            max_position_embeddings=40960,
-            tie_word_embeddings=True,
-        )
-        base: Any = Qwen3ForCausalLM(shape)
-    else:
-        base = load_model(resolve_base_model(name), device=config.device, dtype=config.dtype)
-    if config.device != "auto":
-        base.to(config.device)
-    model = attach_lora(base, config.lora, seed=0)
-    with torch.no_grad():
-        for parameter_name, parameter in model.named_parameters():
-            if "lora_B" in parameter_name:
-                parameter.normal_(std=1e-3)
-    return model
 
 
 def make_rows(prefix: int, text: int, answer: int, *, vocabulary: int, count: int = BATCH * ACCUMULATION) -> Features:
@@ -197,7 +167,7 @@ class Bench:
         return {"loss": abs(losses[1] - losses[0]) / losses[0], "worst_gradient": worst}
 
     def operations(self, name: str) -> Operations:
-        """What an arm computes; padding counts where it is computed, keys behind a query do not."""
+        """Operations of an arm; padding counts where it is computed, keys behind a query do not."""
         rows = self.rows_of(name)
         if name == "packed" and isinstance(self.engine, PackedEngine):
             shared = shared_prefix_length(rows)
@@ -250,35 +220,6 @@ def matmul_rate(model: Any, *, seconds: float = 0.5) -> float:
             torch.cuda.synchronize()
         best = min(best, time.perf_counter() - start)
     return 2.0 * left.shape[0] * right.numel() / best
-
-
-class PeakMemory:
-    """The most memory held since it was made, above what was held then."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.cuda = device.type == "cuda"
-        gc.collect()
-        if self.cuda:
-            torch.cuda.synchronize()
-            torch.cuda.reset_peak_memory_stats()
-            self.before = torch.cuda.memory_allocated()
-            return
-        ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")
-        self.before = self._status("VmRSS")
-
-    def wait(self) -> None:
-        """Until the device is done."""
-        if self.cuda:
-            torch.cuda.synchronize()
-
-    def bytes(self) -> int:
-        return (torch.cuda.max_memory_allocated() if self.cuda else self._status("VmHWM")) - self.before
-
-    @staticmethod
-    def _status(name: str) -> int:
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
 
 
 def measure(arguments: argparse.Namespace, model: Any, config: TrainingConfig, prefix: int) -> dict[str, Any]:
@@ -363,8 +304,9 @@ def show(cell: dict[str, Any]) -> None:
         print(f"  relative distance of loss {found['loss']:.1e}, of the worst gradient {found['worst_gradient']:.1e}")
 
 
-def main() -> None:
-    arguments = parse_arguments()
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure all arms for each length of the prefix."""
+    arguments = build_parser().parse_args(argv)
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     transformers_logging.set_verbosity_error()
@@ -384,8 +326,9 @@ def main() -> None:
             arguments.json.write_text(json.dumps(values, indent=1), encoding="utf-8")
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = make_parser(__doc__)
     parser.add_argument("--base-model", default="smollm2-135m", help=f"a base model, or {QWEN3_SHAPE}")
     parser.add_argument("--layers", type=int, help=f"fewer layers for {QWEN3_SHAPE}, for a quick look")
     parser.add_argument("--prefix", type=int, nargs="+", default=[70, 190, 800], help="tokens of the shared prefix")
@@ -395,7 +338,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--turns", type=int, default=3, help="measured optimizer steps of each arm")
     parser.add_argument("--plain-batches", type=int, default=ACCUMULATION, help="batches of 4 that the plain loop runs")
     parser.add_argument("--no-warmup", dest="warmup", action="store_false", help="measure the first step as well")
-    parser.add_argument("--threads", type=int, default=2)
+    add_threads_argument(parser, default=2)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--recompute", choices=RECOMPUTE, help="what ours recomputes, instead of what the plan says")
@@ -405,7 +348,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--check", action="store_true", help="compare losses and gradients as well, dropout off")
     parser.add_argument("--profile", action="store_true", help="print the operations of the last arm's step")
     parser.add_argument("--json", type=Path, help="write everything measured here")
-    return parser.parse_args()
+    return parser
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def draft_price(rows: int) -> float:
     """Least chance to be right that makes a guess worth a place in a pass of so many rows.
 
     A pass of many rows costs more for each token. To begin with, 0.12 to 0.23 came to the same within a fiftieth on
-    five sets, counted at 52 ms a pass and 2.7 ms a token beyond six (`benchmarks/drafts.py`).
+    five sets, counted at 52 ms a pass and 2.7 ms a token beyond six (`benchmarks/drafting.py`).
     """
     return min(_HIGHEST_PRICE, _PRICE + _ROW_PRICE * rows)
 

@@ -20,7 +20,7 @@ from extractft.text.word_boundaries import UNSPACED, cuts_word, weight, word_par
 __all__ = ["LEAST_SIMILARITY", "LEAST_WEIGHT", "LONGEST", "find_similar"]
 
 LEAST_SIMILARITY = 0.8
-"""1 - edits / length, from which on a place is shown; measured by `benchmarks/spans.py`."""
+"""1 - edits / length, from which on a place is shown; measured by `benchmarks/trust.py`."""
 LEAST_WEIGHT = 8
 """Shorter values are never looked up this way. Letters and digits weigh 1, characters of scripts without spaces 2."""
 LONGEST = 500

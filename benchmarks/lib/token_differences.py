@@ -1,4 +1,4 @@
-"""Why two answers to one prompt are not the same tokens: which of them is right at the first place where they differ.
+"""Causes of different tokens for one prompt: which of two answers is right at the first place where they differ.
 
 `generate` knows no grammar, so it may write what the engine must not; and where the two best tokens lie within 1e-4,
 rounding decides, which depends on how tokens were put together in passes. Whatever is neither is a fault. The logits
@@ -34,7 +34,7 @@ class Answer:
     ended: bool
 
     def token(self, place: int, end_token_id: int) -> int | None:
-        """What stands at a place, `None` if the budget ended it there."""
+        """The token at a place, `None` if the budget ended it there."""
         if place < len(self.token_ids):
             return self.token_ids[place]
         return end_token_id if self.ended else None
@@ -66,7 +66,7 @@ def find_difference(
     next_logits: Callable[[Sequence[int]], Tensor],
     end_token_id: int,
 ) -> Difference:
-    """Why `ours`, which is held to the grammar, is not `other`, which may be held to none."""
+    """Find the cause of the first difference of `ours`, under the grammar, from `other`, which may be under none."""
     place = _common(other.token_ids, ours.token_ids)
     theirs, own = other.token(place, end_token_id), ours.token(place, end_token_id)
     if theirs is None or own is None:
@@ -86,7 +86,7 @@ def find_difference(
 
 
 def allowed_tokens(grammar: Grammar, token_ids: Sequence[int]) -> frozenset[int]:
-    """What may follow the tokens."""
+    """Tokens that the grammar allows next."""
     matcher = grammar.matcher()
     for token_id in token_ids:
         matcher.consume(token_id)
@@ -115,7 +115,7 @@ def compare(
 
 
 def summary(differences: Sequence[Difference]) -> dict[str, Any]:
-    """How many there are of each reason, and each of them, as it is stored."""
+    """Counts by reason, and each difference, as stored."""
     counts = Counter(difference.reason for difference in differences)
     return {
         "counts": {reason: counts[reason] for reason in REASONS},

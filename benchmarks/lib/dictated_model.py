@@ -11,9 +11,7 @@ never close, so that there are no near ties.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,13 +23,11 @@ from extractft.decoding import GenerationRequest, TransformersEngine, accepts
 from extractft.decoding.packed import PackedModel, Segment
 from extractft.extractor.base import Base
 from extractft.modeling import BaseModelRef
-from extractft.prompt import render_system_prompt
-from training import QWEN3_SHAPE, build_model
+from extractft.prompt import ChatRenderer, render_system_prompt
+from lib.base_models import QWEN3_SHAPE, build_model
+from lib.paths import QWEN3_TOKENIZER
 
 SHAPES = ("qwen3-0.6b",)
-TOKENIZER = Path(
-    os.environ.get("EXTRACTFT_QWEN3_TOKENIZER", Path(__file__).resolve().parent.parent / ".cache" / "qwen3-tokenizer")
-)
 NOTICE = (
     "Random weights, answers dictated: the times are those of a model that is always right. They say nothing of "
     "answers, and drafts are right more often than with a tuned model."
@@ -42,19 +38,20 @@ HIGH = 1e4
 
 def build_extractor(schema: Any, *, layers: int | None) -> Extractor[Any]:
     """An extractor on random weights in float32; `layers` makes it smaller, for a quick look."""
-    if not (TOKENIZER / "tokenizer.json").exists():
-        raise SystemExit(f"expected Qwen3's tokenizer in {TOKENIZER}; `make setup` puts it there")
+    if not (QWEN3_TOKENIZER / "tokenizer.json").exists():
+        raise SystemExit(f"expected Qwen3's tokenizer in {QWEN3_TOKENIZER}; `make setup` puts it there")
     config = TrainingConfig(device="cpu", dtype="float32")
     model = build_model(QWEN3_SHAPE, layers=layers, config=config).merge_and_unload()
-    ref = BaseModelRef(QWEN3_SHAPE, "local", str(TOKENIZER))
-    base = Base(ref, AutoTokenizer.from_pretrained(TOKENIZER), model.requires_grad_(False))
+    ref = BaseModelRef(QWEN3_SHAPE, "local", str(QWEN3_TOKENIZER))
+    base = Base(ref, AutoTokenizer.from_pretrained(QWEN3_TOKENIZER), model.requires_grad_(False))
     prompt = PromptConfig()
     spec: Schema[Any] = Schema.of(schema, omit_defaults=prompt.omit_defaults)
-    return Extractor._assemble(spec, base, render_system_prompt(spec, prompt), GenerationConfig())
+    chat = ChatRenderer(base.tokenizer, render_system_prompt(spec, prompt))
+    return Extractor._assemble(spec, base, chat, GenerationConfig())
 
 
 class Targets:
-    """What each prompt is to be answered with."""
+    """The answer that each prompt is to be given."""
 
     def __init__(self, end_token_id: int) -> None:
         self._end = end_token_id
@@ -83,7 +80,7 @@ class Targets:
         return self.token(prompt, len(ids) - len(prompt))
 
     def processor(self, requests: Sequence[GenerationRequest], width: int) -> LogitsProcessor:
-        """What overrules the logits of `generate`, for prompts padded on the left to `width` tokens."""
+        """Overrule the logits of `generate`, for prompts padded on the left to `width` tokens."""
         return _Overruled(self, [request.prompt_ids for request in requests], width)
 
     def dictate(self, engine: TransformersEngine) -> None:

@@ -1,8 +1,8 @@
-"""How well drafts guess, without a model: the engine's own drafter on rows whose gold records are the answers.
+"""Passes that drafting saves, without a model: the engine's own drafter on rows whose gold records are the answers.
 
-    python benchmarks/drafts.py --data ../shared/data/snips_restaurant complaints
-    python benchmarks/drafts.py --data ../shared/data/snips_restaurant complaints --rehearsed 180
-    python benchmarks/drafts.py --data ../shared/data/snips_restaurant --rows 400 --misses
+    python benchmarks/drafting.py snips_restaurant complaints
+    python benchmarks/drafting.py snips_restaurant complaints --rehearsed 180
+    python benchmarks/drafting.py snips_restaurant --rows 400 --misses
 
 Rows are drafted one after the other, each pass ends at the first token that was not guessed, and every record is
 learned from, as one caller's texts would be. For each stretch of rows: passes a record, drafted tokens that were right
@@ -22,20 +22,21 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
-from decoding_shape import TOKENIZER
 from extractft import PromptConfig, Schema
 from extractft.decoding import Experience, GenerationRequest, GrammarCompiler, Rehearsal, accepts
 from extractft.decoding.drafts import Guess
 from extractft.modeling import resolve_base_model
 from extractft.prompt import ChatRenderer, render_system_prompt
-from quality import load_task
+from lib.command_line import make_parser
+from lib.paths import QWEN3_TOKENIZER
+from lib.tasks import Rows, add_set_argument, load_task
 
 STRETCHES = (12, 40, 100, 200, 400, 800)
 
 
 @dataclass(slots=True)
 class Count:
-    """What some rows took."""
+    """Passes and tokens of some rows."""
 
     rows: int = 0
     passes: int = 0
@@ -99,42 +100,55 @@ def _reason(guesses: Sequence[Guess], token: int, *, full: bool) -> str:
     return "cut" if full else "doubted"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", nargs="+", required=True, help="sets, as for quality.py")
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = make_parser(__doc__)
+    add_set_argument(parser, several=True)
     parser.add_argument("--rows", type=int, default=400)
     parser.add_argument("--tokenizer", default="smollm2-135m", help="a base model's, or `qwen3`")
     parser.add_argument("--price", type=float, default=None, help="least chance that makes a guess worth a place")
     parser.add_argument("--rehearsed", type=int, default=0, help="rows beforehand, of which only what is kept is known")
     parser.add_argument("--misses", action="store_true", help="where passes ended, behind the first rows")
-    args = parser.parse_args()
-    path = TOKENIZER if args.tokenizer == "qwen3" else resolve_base_model(args.tokenizer).path
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print a line for each stretch of rows of each set."""
+    args = build_parser().parse_args(argv)
+    path = QWEN3_TOKENIZER if args.tokenizer == "qwen3" else resolve_base_model(args.tokenizer).path
     tokenizer = AutoTokenizer.from_pretrained(path)
     print("| set | rows | passes | right | wrong | tokens |\n| --- | --- | --- | --- | --- | --- |")
-    for data in args.data:
-        task = load_task(data, args.rehearsed + args.rows, 0, seed=0)
+    for name in args.sets:
+        task = load_task(name, args.rehearsed + args.rows, 0, data=args.data)
         simulation = Simulation(tokenizer, Schema.of(task.schema, omit_defaults=True), price=args.price)
         if args.rehearsed:
             for text, gold in task.train[: args.rehearsed]:
                 simulation.run(text, gold, Count())
             simulation.begin_anew()
-        later, first, rows, examples = Counter[tuple[str, str]](), 0, 0, task.train[args.rehearsed :]
-        for end in [stretch for stretch in STRETCHES if stretch <= len(examples)]:
-            count = Count()
-            for text, gold in examples[first:end]:
-                simulation.run(text, gold, count)
-            if not count.rows:
-                raise SystemExit(f"{task.name}: the grammar refuses the gold records of rows {first + 1} to {end}")
-            numbers = (count.passes, count.right, count.wrong, count.tokens)
-            shown = " | ".join(f"{number / count.rows:.1f}" for number in numbers)
-            print(f"| {task.name} | {first + 1} to {end} | {shown} |", flush=True)
-            if first:
-                later += count.misses
-                rows += count.rows
-            first = end
+        later = report(simulation, task.name, task.train[args.rehearsed :])
         if args.misses:
-            for (place, reason), number in later.most_common():
-                print(f"    {place}, {reason}: {number / rows:.2f} a record")
+            for (place, reason), number in later.misses.most_common():
+                print(f"    {place}, {reason}: {number / later.rows:.2f} a record")
+
+
+def report(simulation: Simulation, name: str, examples: Rows) -> Count:
+    """Print the stretches of rows; returns the misses behind the first one."""
+    later, first = Count(), 0
+    ends = [stretch for stretch in STRETCHES if stretch <= len(examples)] or [len(examples)]
+    for end in ends:
+        count = Count()
+        for text, gold in examples[first:end]:
+            simulation.run(text, gold, count)
+        if not count.rows:
+            raise SystemExit(f"{name}: the grammar refuses the gold records of rows {first + 1} to {end}")
+        numbers = (count.passes, count.right, count.wrong, count.tokens)
+        shown = " | ".join(f"{number / count.rows:.1f}" for number in numbers)
+        print(f"| {name} | {first + 1} to {end} | {shown} |", flush=True)
+        if first:
+            later.misses += count.misses
+            later.rows += count.rows
+        first = end
+    return later
 
 
 if __name__ == "__main__":

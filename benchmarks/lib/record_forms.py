@@ -1,6 +1,6 @@
-"""What a record costs in tokens, by how it is written: every null spelled, or defaults left out.
+"""Tokens of a record, by how it is written: every null spelled, or defaults left out.
 
-python benchmarks/canonical_form.py --data ../shared/data/snips_restaurant complaints orders
+python benchmarks/quality.py forms snips_restaurant complaints orders
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
-from pathlib import Path
 from statistics import mean
 from typing import Any
 
@@ -16,9 +15,8 @@ from tokenizers import Tokenizer
 
 from extractft import Schema
 from extractft.modeling import load_tokenizer, resolve_base_model
-from quality import load_task
-
-QWEN3 = Path(__file__).resolve().parent.parent / ".cache" / "qwen3-tokenizer" / "tokenizer.json"
+from lib.paths import QWEN3_TOKENIZER
+from lib.tasks import add_set_argument, load_task
 
 
 def forms(schema: Any) -> dict[str, Callable[[Any], str]]:
@@ -33,22 +31,24 @@ def forms(schema: Any) -> dict[str, Callable[[Any], str]]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", nargs="+", required=True)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the sets and the tokenizers."""
+    add_set_argument(parser, several=True)
     parser.add_argument("--rows", type=int, default=200)
-    arguments = parser.parse_args()
-    smollm2 = load_tokenizer(resolve_base_model("smollm2-135m")).backend_tokenizer
-    tokenizers = {"Qwen3": Tokenizer.from_file(str(QWEN3)), "SmolLM2": smollm2}
-    print("| set | tokenizer |", " | ".join(forms(str)), "|")
-    print("| --- | --- |", " --- |" * len(forms(str)))
-    for data in arguments.data:
-        task = load_task(data, arguments.rows, 1, seed=0)
-        written = {name: [write(output) for _, output in task.train] for name, write in forms(task.schema).items()}
+    parser.add_argument("--tokenizer", default="smollm2-135m", help="of this base model, beside Qwen3's")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print mean tokens as a Markdown table."""
+    own = load_tokenizer(resolve_base_model(args.tokenizer)).backend_tokenizer
+    qwen3 = Tokenizer.from_file(str(QWEN3_TOKENIZER / "tokenizer.json"))
+    tokenizers = {"Qwen3": qwen3, args.tokenizer: own}
+    columns = list(forms(str))
+    print("| set | tokenizer |", " | ".join(columns), "|")
+    print("| --- | --- |", " --- |" * len(columns))
+    for name in args.sets:
+        task = load_task(name, args.rows, 1, data=args.data)
+        written = {form: [write(output) for _, output in task.train] for form, write in forms(task.schema).items()}
         for tokenizer_name, tokenizer in tokenizers.items():
             counts = [mean(len(tokenizer.encode(text).ids) for text in texts) for texts in written.values()]
             print(f"| {task.name} | {tokenizer_name} |", " | ".join(f"{count:.1f}" for count in counts), "|")
-
-
-if __name__ == "__main__":
-    main()

@@ -24,10 +24,11 @@ from typing import Any, Protocol, Self
 import psutil
 
 from extractft import Extractor
-from peers_export import CACHE
+from lib.paths import BENCHMARKS, CACHE
+from lib.peer_export import PEERS
 
-HERE = Path(__file__).resolve().parent
-PYTHON = HERE / ".cache" / "peers-venv" / "bin" / "python"
+WORKERS = BENCHMARKS / "peer_workers"
+PYTHON = CACHE / "peers-venv" / "bin" / "python"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,8 @@ class Worker:
     """A process that answers lines of JSON with lines of JSON; ends with `stack`, or with this process."""
 
     def __init__(self, stack: ExitStack, command: Sequence[object], log: str, threads: int) -> None:
-        CACHE.mkdir(parents=True, exist_ok=True)
-        self.log = CACHE / f"{log}.log"
+        PEERS.mkdir(parents=True, exist_ok=True)
+        self.log = PEERS / f"{log}.log"
         environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(threads)}
         errors = stack.enter_context(self.log.open("w", encoding="utf-8"))
         pipe = subprocess.PIPE
@@ -116,7 +117,7 @@ class Outlines:
         require_environment()
         plain = {key: value for key, value in schema.items() if key != "x-guidance"}
         settings = {"model": str(model), "threads": threads, "schema": json.dumps(plain, ensure_ascii=False)}
-        command = [PYTHON, HERE / "peers_outlines.py", json.dumps(settings)]
+        command = [PYTHON, WORKERS / "outlines_transformers.py", json.dumps(settings)]
         self.worker = Worker(stack, command, "outlines", threads)
         self.ready = self.worker.read()
 
@@ -145,7 +146,7 @@ class Llama:
         self.grammar = grammar
         if program is None:
             require_environment()
-            command = [PYTHON, HERE / "peers_llama.py", json.dumps(settings)]
+            command = [PYTHON, WORKERS / "llama.py", json.dumps(settings)]
             self.worker = Worker(stack, command, name, settings["threads"])
             self.ready = self.worker.read()
         else:

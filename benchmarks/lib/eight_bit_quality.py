@@ -1,6 +1,6 @@
-"""What 8-bit products give and cost: the same extractor in float32 and in 8 bits, in turns on the same texts.
+"""Quality and time of products in 8 bits: the same extractor in float32 and in 8 bits, in turns on the same texts.
 
-    python benchmarks/eight_bit.py --extractor DIR --data ../shared/data/snips_restaurant --limit 60 --threads 1
+    python benchmarks/decoding.py eight-bit snips_restaurant --extractor DIR --limit 60
 
 Prints field F1, exact and valid records, the share of records that are the same in both, and processor seconds a
 record, the better of `--turns`. Each extractor first reads `--warm-up` training texts, as its drafts learn from them.
@@ -14,38 +14,40 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from extractft import Extractor
 from extractft.evaluation import evaluate_records
 from extractft.extractor.outcomes import predictions_of
-from quality import environment, load_task
+from lib.command_line import add_threads_argument
+from lib.results import environment, write_json
+from lib.tasks import TEST, TRAIN, add_set_argument, load_task
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the extractor and its texts."""
+    add_set_argument(parser)
     parser.add_argument("--extractor", required=True, help="directory that save_pretrained wrote")
-    parser.add_argument("--data", required=True, help="folder of a set or its name, as for quality.py")
     parser.add_argument("--limit", type=int, default=60, help="texts that are measured")
     parser.add_argument("--warm-up", type=int, default=12)
     parser.add_argument("--turns", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=1)
+    add_threads_argument(parser)
     parser.add_argument("--output", type=Path, help="write the numbers there as JSON")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    task = load_task(arguments.data, 200, max(60, arguments.limit), seed=0)
-    rows = task.test[: arguments.limit]
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure and print."""
+    task = load_task(args.set, TRAIN, max(TEST, args.limit), data=args.data)
+    rows = task.test[: args.limit]
     extractors: dict[str, Extractor[Any]] = {
-        dtype: Extractor.from_pretrained(arguments.extractor, schema=task.schema, dtype=dtype)
+        dtype: Extractor.from_pretrained(args.extractor, schema=task.schema, dtype=dtype)
         for dtype in ("float32", "int8")
     }
     texts = [text for text, _ in rows]
     seconds: dict[str, list[float]] = {dtype: [] for dtype in extractors}
     found: dict[str, list[Any]] = {}
     for extractor in extractors.values():
-        for _ in extractor.extract_many(text for text, _ in task.train[: arguments.warm_up]):
+        for _ in extractor.extract_many(text for text, _ in task.train[: args.warm_up]):
             pass
-    for _ in range(arguments.turns):
+    for _ in range(args.turns):
         for dtype, extractor in extractors.items():
             start = time.process_time()
             found[dtype] = predictions_of(extractor._runner.run(texts))
@@ -63,9 +65,4 @@ def main() -> None:
     same = sum(a == b for a, b in zip(found["float32"], found["int8"], strict=True))
     result["same"] = same / len(texts)
     print(json.dumps(result, indent=1))
-    if arguments.output:
-        arguments.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+    write_json(args.output, result)

@@ -1,8 +1,8 @@
-"""How well values are found in their texts: the places of gold values, similar against absent values, and the time.
+"""Places of values in their texts: gold values, similar against absent values, and the time.
 
-    python benchmarks/spans.py places --data ../shared/data/snips_restaurant ../shared/data/citations
-    python benchmarks/spans.py similar --data ../shared/data/snips_restaurant ../shared/data/citations
-    python benchmarks/spans.py speed
+    python benchmarks/trust.py places snips_restaurant citations
+    python benchmarks/trust.py similar snips_restaurant citations
+    python benchmarks/trust.py lookup-speed
 
 *Places*: generators know where each value stands; the rows of other sets only say the values. Their values were cut out
 of the text side by side, so that the places are known where just one way of laying them out without overlaps exists.
@@ -13,10 +13,8 @@ not have, which should not be found at all.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import random
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -24,14 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from extractft.demo.complaints import Complaint, generate
 from extractft.grounding import Span, ground
 from extractft.grounding.fuzzy import find_similar
 from extractft.schema import Schema
 from extractft.text.folding import fold, fold_value
-from letters import Letter, generate_letters
+from lib.letters import Letter, generate_letters
+from lib.tasks import HELP, add_data_argument, find_set, load_generator, load_module
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 THRESHOLDS = (0.6, 0.7, 0.75, 0.8, 0.85, 0.9)
 CHINESE = "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面而方"
 LATIN = "abcdefghijklmnopqrstuvwxyz"
@@ -48,27 +45,18 @@ class Row:
 
 def generated(name: str, count: int, seed: int) -> tuple[Schema[Any], list[Row]]:
     """Rows of a generator, which knows all places."""
-    if name == "orders":
-        sys.path.insert(0, str(EXAMPLES / name))
-        spec = importlib.util.spec_from_file_location("orders_generate", EXAMPLES / name / "generate.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        make, type_ = module.generate, module.SCHEMA
+    if name == "letters":
+        make, type_ = generate_letters, Letter
     else:
-        make, type_ = {"complaints": (generate, Complaint), "letters": (generate_letters, Letter)}[name]
+        module = load_generator(name)
+        make, type_ = module.generate, module.SCHEMA
     schema: Schema[Any] = Schema.of(type_)
     return schema, [Row(e.text, schema.canonical_value(e.output), e.spans) for e in make(count, seed=seed)]
 
 
 def read(folder: Path) -> tuple[Schema[Any], list[Row]]:
     """The test rows of a set of flat records, with the places that there is no doubt about."""
-    spec = importlib.util.spec_from_file_location(folder.name, folder / "schema.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_module(folder / "schema.py")
     schema: Schema[Any] = Schema.of(module.Record)
     rows = []
     for line in (folder / "test.jsonl").read_text("utf-8").splitlines():
@@ -114,12 +102,12 @@ def bounded(text: str, start: int, end: int) -> bool:
 # ------------------------------------------------------------------------------------------------------------ places
 
 
-def places(arguments: argparse.Namespace) -> None:
-    """For every set: how often the first span is the place, elsewhere, or missing."""
+def places(args: argparse.Namespace) -> None:
+    """Print for every set how often the first span is the right place, a wrong one, or missing."""
     print("| set | values | of these in several places | right place | wrong place | none |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name in ("complaints", "letters", "orders"):
-        schema, rows = generated(name, arguments.rows, arguments.seed)
+        schema, rows = generated(name, args.rows or 1000, args.seed)
         if name == "orders":
             print_places("orders, copied", schema, rows, keep=lambda path, _: path.split(".")[-1] not in CONVERTED)
             print_places("orders, numbers", schema, rows, keep=lambda path, _: path.split(".")[-1] in NUMBERS)
@@ -128,8 +116,8 @@ def places(arguments: argparse.Namespace) -> None:
             )
         else:
             print_places(name, schema, rows)
-    for folder in arguments.data:
-        print_places(folder.name, *read(folder))
+    for name in args.sets:
+        print_places(name, *read(find_set(name, args.data)))
 
 
 NUMBERS = ("quantity", "unit_price")
@@ -163,11 +151,11 @@ def verdict(spans: tuple[Span, ...], start: int, end: int, *, inside: bool) -> s
 # ----------------------------------------------------------------------------------------------------------- similar
 
 
-def similar(arguments: argparse.Namespace) -> None:
-    """Found by threshold: misspelled values, of these at their place, and absent values."""
-    rng = random.Random(arguments.seed)
-    sets = {"complaints": generated("complaints", 400, arguments.seed)[1]}
-    sets |= {folder.name: read(folder)[1] for folder in arguments.data}
+def similar(args: argparse.Namespace) -> None:
+    """Print by threshold how many misspelled and absent values are found."""
+    rng = random.Random(args.seed)
+    sets = {"complaints": generated("complaints", args.rows or 400, args.seed)[1]}
+    sets |= {name: read(find_set(name, args.data))[1] for name in args.sets}
     print("| set | values | looked up | " + " | ".join(f"from {threshold}" for threshold in THRESHOLDS) + " |")
     print("| --- " * (3 + len(THRESHOLDS)) + "|")
     for name, rows in sets.items():
@@ -177,7 +165,7 @@ def similar(arguments: argparse.Namespace) -> None:
 
 
 Result = tuple[float, bool]
-"""How similar the place is that was found (0: none), and whether it is the right one."""
+"""Similarity of the place that was found (0: none), and True if it is the right one."""
 
 
 def misspelled(rows: list[Row], kind: str, rng: random.Random) -> Iterator[Result]:
@@ -246,17 +234,17 @@ def print_similar(name: str, kind: str, results: list[Result]) -> None:
 # ------------------------------------------------------------------------------------------------------------- speed
 
 
-def speed(arguments: argparse.Namespace) -> None:
-    """Milliseconds for records of generated texts, and for 20 values in 20,000 characters."""
+def speed(args: argparse.Namespace) -> None:
+    """Print milliseconds for records of generated texts, and for 20 values in 20,000 characters."""
     for name in ("complaints", "letters", "orders"):
-        schema, rows = generated(name, 300, arguments.seed)
+        schema, rows = generated(name, args.rows or 300, args.seed)
         start = time.process_time()
         for row in rows:
             ground(schema, row.value, row.text)
         print(f"{name}: {(time.process_time() - start) / len(rows) * 1000:.2f} ms a record")
-    rng = random.Random(arguments.seed)
+    rng = random.Random(args.seed)
     for name in ("complaints", "letters"):
-        text = "\n".join(row.text for row in generated(name, 300, arguments.seed)[1])[:20_000]
+        text = "\n".join(row.text for row in generated(name, args.rows or 300, args.seed)[1])[:20_000]
         starts = [rng.randrange(len(text) - 40) for _ in range(20)]
         values = {
             "exact": [text[start : start + 30].strip() for start in starts],
@@ -275,15 +263,13 @@ def timed(schema: Schema[Any], value: Any, text: str) -> float:
     return 1000 * (time.process_time() - start)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("places", "similar", "speed"))
-    parser.add_argument("--data", nargs="*", type=Path, default=[], help="folders with schema.py and test.jsonl")
-    parser.add_argument("--rows", type=int, default=1000, help="generated rows of each set (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=11)
-    arguments = parser.parse_args()
-    {"places": places, "similar": similar, "speed": speed}[arguments.what](arguments)
-
-
-if __name__ == "__main__":
-    main()
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    """Add the three measurements as subcommands."""
+    for name, measure in (("places", places), ("similar", similar), ("lookup-speed", speed)):
+        description = (measure.__doc__ or "").strip()
+        parser = commands.add_parser(name, help=description, description=description)
+        parser.set_defaults(run=measure)
+        parser.add_argument("sets", metavar="SET", nargs="*", help=HELP)
+        add_data_argument(parser)
+        parser.add_argument("--rows", type=int, default=None, help="generated rows of each set")
+        parser.add_argument("--seed", type=int, default=11)

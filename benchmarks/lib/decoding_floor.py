@@ -1,6 +1,6 @@
-"""Where the time of decoding goes, against what reading the weights and multiplying them would take at least.
+"""Time of decoding by operation, against the least that reading and multiplying the weights would take.
 
-    python benchmarks/decoding_floor.py --extractor DIR --data ../shared/data/snips_restaurant
+    python benchmarks/decoding.py floor snips_restaurant --extractor DIR
 
 The machine's rates are measured first: bytes a second of a product with four rows, which is bound by reading, and
 operations a second of one with 512. Each pass has to read all weights of the layers once, the head's if it decides,
@@ -19,17 +19,22 @@ from typing import Any
 import torch
 from torch import nn
 
-from decoding import Bench, prepare
 from extractft.decoding import GenerationRequest, TransformersEngine
 from extractft.decoding.packed import PackedModel, Segment
 from extractft.decoding.prepacked import _pack, _product
+from lib.command_line import add_threads_argument
+from lib.decoding_bench import Bench
+from lib.decoding_speed import prepare
+from lib.tasks import add_set_argument
 
+LEAST_WEIGHTS = 1 << 16
+"""Layers of fewer weights are no part of the floor."""
 GROUPS = {
     "products": ("mkldnn::_linear_pointwise", "onednn::qlinear", "aten::addmm", "aten::mm", "aten::linear"),
     "attention": ("aten::bmm", "aten::_softmax", "aten::masked_fill_", "aten::_index_put_impl_", "aten::cat"),
     "choosing tokens": ("aten::exp_", "aten::argmax", "aten::topk", "aten::index", "aten::logsumexp", "aten::amax"),
 }
-"""Operations by what they are for; a few of the second and third also occur elsewhere."""
+"""Operations by their purpose; a few of the second and third also occur elsewhere."""
 
 
 class Counted(PackedModel):
@@ -62,7 +67,7 @@ def rates(layers: Sequence[nn.Linear]) -> tuple[float, float]:
     return size / seconds[0], 2 * 512 * size / 4 / seconds[1]
 
 
-def run(engine: TransformersEngine, requests: Sequence[GenerationRequest]) -> float:
+def decode_singly(engine: TransformersEngine, requests: Sequence[GenerationRequest]) -> float:
     """Processor seconds of all, one by one."""
     start = time.process_time()
     for request in requests:
@@ -70,25 +75,28 @@ def run(engine: TransformersEngine, requests: Sequence[GenerationRequest]) -> fl
     return time.process_time() - start
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--extractor", required=True)
-    parser.add_argument("--data", required=True, help="folder of a set, complaints or orders, as for quality.py")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the extractor and its texts."""
+    add_set_argument(parser)
+    parser.add_argument("--extractor", required=True, help="directory that save_pretrained wrote")
     parser.add_argument("--limit", type=int, default=24)
     parser.add_argument("--warm-up", type=int, default=100)
-    parser.add_argument("--threads", type=int, default=1)
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    bench, requests = prepare(
-        argparse.Namespace(**vars(args), shape=None, layers=None, texts=None, max_new_tokens=512, lookup=10)
-    )
+    add_threads_argument(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure and print."""
+    others = {"shape": None, "layers": None, "texts": None, "max_new_tokens": 512, "lookup": 10}
+    bench, requests = prepare(argparse.Namespace(**vars(args), **others))
     report(bench, requests[: args.limit], requests[args.limit :])
 
 
 def report(bench: Bench, requests: Sequence[GenerationRequest], warm_up: Sequence[GenerationRequest]) -> None:
     """Print all."""
     head = bench.model.get_output_embeddings()
-    layers = [m for m in bench.model.modules() if type(m) is nn.Linear and m is not head and m.weight.numel() > 1 << 16]
+    layers = [
+        m for m in bench.model.modules() if type(m) is nn.Linear and m is not head and m.weight.numel() > LEAST_WEIGHTS
+    ]
     bandwidth, rate = rates(layers)
     engine = bench.engine()
     counted = Counted(bench.model, bench.runner.chat.prefix_ids)
@@ -96,7 +104,7 @@ def report(bench: Bench, requests: Sequence[GenerationRequest], warm_up: Sequenc
     list(engine.generate(warm_up, batch_size=16))
     counted.passes.clear()
     drafting = engine.statistics.draft_seconds
-    seconds = run(engine, requests)
+    seconds = decode_singly(engine, requests)
     drafting = engine.statistics.draft_seconds - drafting
     body, top = sum(layer.weight.numel() for layer in layers), head.weight.numel()
     floor = sum(
@@ -109,7 +117,7 @@ def report(bench: Bench, requests: Sequence[GenerationRequest], warm_up: Sequenc
     print(f"{1000 * seconds / count:.0f} ms a record, {1000 * floor / count:.0f} at least: {seconds / floor:.2f} times")
     print(f"masks and drafts {100 * drafting / seconds:.1f} %")
     with torch.profiler.profile() as profile:
-        run(engine, requests[: max(1, count // 3)])
+        decode_singly(engine, requests[: max(1, count // 3)])
     times = {event.key: event.self_cpu_time_total for event in profile.key_averages()}
     total = sum(times.values())
     for name, prefixes in GROUPS.items():
@@ -117,7 +125,3 @@ def report(bench: Bench, requests: Sequence[GenerationRequest], warm_up: Sequenc
         print(f"{name} {100 * part / total:.0f} % of the operations' time")
     listed = sum(spent for key, spent in times.items() if any(key.startswith(p) for p in GROUPS.values()))
     print(f"all other operations {100 * (1 - listed / total):.0f} %")
-
-
-if __name__ == "__main__":
-    main()

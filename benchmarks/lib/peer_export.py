@@ -22,8 +22,9 @@ from gguf.quants import quantize
 
 from extractft import Extractor
 from extractft.modeling.source import _smollm2_file
+from lib.paths import CACHE
 
-CACHE = Path(__file__).resolve().parent / ".cache" / "peers"
+PEERS = CACHE / "peers"
 KINDS = {
     "f32": (GGMLQuantizationType.F32, LlamaFileType.ALL_F32),
     "q8": (GGMLQuantizationType.Q8_0, LlamaFileType.MOSTLY_Q8_0),
@@ -48,7 +49,7 @@ OUTSIDE = {
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """Where the exported weights lie."""
+    """The directory of exported weights."""
 
     directory: Path
 
@@ -64,9 +65,9 @@ def export(extractor_dir: Path) -> Exported:
     """The exported weights of a saved extractor, made if there are none for this adapter."""
     weights = (extractor_dir / "adapter_model.safetensors").read_bytes()
     key = hashlib.sha256(weights + (extractor_dir / "manifest.json").read_bytes()).hexdigest()[:16]
-    target = Exported(CACHE / key)
+    target = Exported(PEERS / key)
     if not target.directory.is_dir():
-        work = Exported(CACHE / f"{key}.part")
+        work = Exported(PEERS / f"{key}.part")
         shutil.rmtree(work.directory, ignore_errors=True)
         work.directory.mkdir(parents=True)
         _export(extractor_dir, work)
