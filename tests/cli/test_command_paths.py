@@ -128,14 +128,6 @@ def test_inputs_that_cannot_be_read(place: Path) -> None:
     CommandPaths(inputs={"DATA": "-", "--eval-data": None, "TEXTS": ["texts.jsonl"]}).check()
 
 
-def test_patterns_stand_for_their_files(place: Path) -> None:
-    CommandPaths(inputs={"DATA": "*.jsonl"}, files={"--output": Path("new.jsonl")}).check()
-    message = refusal(inputs={"DATA": "*.jsonl"}, files={"--output": Path("old.jsonl")}, force=True)
-    assert "DATA as well" in message
-    (place / "a[1].jsonl").write_text("")
-    CommandPaths(inputs={"DATA": "a[1].jsonl"}).check()
-
-
 def test_paths_as_they_are_typed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     assert user_path("~/x") == Path("/home/me/x")

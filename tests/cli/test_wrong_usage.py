@@ -36,6 +36,9 @@ def outcome(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 def broken(shop: Path) -> Path:
     for name, content in BROKEN.items():
         (shop / name).write_text(content)
+    (shop / "empty").mkdir()
+    (shop / "folder").mkdir()
+    (shop / "folder/a.txt").write_text("a")
     (shop / "binary.json").write_bytes(b"\xff\xfe\x00")
     return shop
 
@@ -100,7 +103,14 @@ def broken(shop: Path) -> Path:
         (("check", "schema.py:Order", "rows.jsonl", "--output", "no/x.json"), "no directory"),
         (("check", "schema.py:Order", "rows.jsonl", "--output", "rows.jsonl"), "DATA as well"),
         (("check", "schema.py:Order", "rows.jsonl", "--output", "schema.py"), "SCHEMA as well"),
-        (("check", "schema.py:Order", "ext"), "found the directory"),
+        (("check", "schema.py:Order", "empty"), "found the directory"),
+        (("check", "schema.py:Order", "*.csv"), "no such file"),
+        (("check", "schema.py:Order", "rows.jsonl", "./rows.jsonl"), "given twice"),
+        (("check", "schema.py:Order", "rows.jsonl", "--encoding", "gb"), "--encoding"),
+        (("check", "schema.py:Order", "rows.jsonl", "--encoding", ""), "--encoding"),
+        (("extract", "ext", "-", "rows.jsonl"), "found both"),
+        (("extract", "ext", "rows.jsonl", "--encoding", "gb"), "--encoding"),
+        (("extract", "ext", "folder", "--output", "folder/out.jsonl"), "lies in"),
         (("check", "schema.py:Order", "nope.jsonl"), "no such file"),
         (("evaluate", "ext", "rows.jsonl", "--output", "no/x.json"), "no directory"),
         (("evaluate", "ext", "rows.jsonl", "--output", "a.html", "--html", "a.html"), "--output as well"),

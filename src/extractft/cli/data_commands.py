@@ -10,16 +10,19 @@ import typer
 
 import extractft
 from extractft.cli.app import ROWS_FAILED, app
+from extractft.cli.data_options import data_files, paths_of
 from extractft.cli.inputs import load_schema, pairs, schema_file
 from extractft.cli.options import (
     DEFAULT_BASE_MODEL,
     BaseModelOption,
     ColumnOption,
     DataArgument,
+    EncodingOption,
     EvalDataOption,
     ForceOption,
     OutputOption,
     SchemaArgument,
+    ShowValuesOption,
 )
 from extractft.cli.paths import CommandPaths, is_stdout
 from extractft.cli.streams import print_report, say, write_out, write_text
@@ -33,21 +36,28 @@ def check(
     data: DataArgument,
     eval_data: EvalDataOption = None,
     column: ColumnOption = None,
+    encoding: EncodingOption = None,
+    show_values: ShowValuesOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> None:
     """Look for what would spoil training: bad rows, duplicates, contradictions, leaks, values not in their text."""
+    rows = data_files(data, "DATA", encoding=encoding, show_values=show_values)
+    others = data_files(eval_data, "--eval-data", encoding=encoding, show_values=show_values)
     CommandPaths(
-        inputs={"DATA": data, "--eval-data": eval_data},
-        sources={"SCHEMA": schema_file(schema)},
+        inputs={"DATA": paths_of(rows), "--eval-data": paths_of(others)},
+        sources={"SCHEMA": schema_file(schema), "DATA": data, "--eval-data": eval_data},
         files={"--output": output},
         force=force,
     ).check()
     spec: extractft.Schema[object] = extractft.Schema.of(load_schema(schema))
     columns = pairs(column, "--column") or None
-    rows = extractft.data.load_examples(data, spec, columns=columns)
-    held_out = extractft.data.load_examples(eval_data, spec, columns=columns) if eval_data else ()
-    report = extractft.data.check_examples(rows, spec, eval_examples=held_out)
+    loaded = extractft.data.load_numbered_examples(rows, spec, columns=columns)
+    held_out = extractft.data.LoadedExamples[object]()
+    if others:
+        held_out = extractft.data.load_numbered_examples(others, spec, columns=columns)
+    report = extractft.data.check_examples(loaded.examples, spec, eval_examples=held_out.examples)
+    report = report.renumbered(loaded.numbers, held_out.numbers)
     print_report(report, aside=is_stdout(output))
     for note in spec.notes:
         say(f"the grammar cannot enforce: {note}")

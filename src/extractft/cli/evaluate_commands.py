@@ -9,16 +9,19 @@ import typer
 
 import extractft
 from extractft.cli.app import app
+from extractft.cli.data_options import data_files, paths_of
 from extractft.cli.inputs import load_curve, pairs, schema_file
 from extractft.cli.loaded import load_extractor
 from extractft.cli.options import (
     ClassOption,
     ColumnOption,
     DataArgument,
+    EncodingOption,
     ExtractorArgument,
     ForceOption,
     MovedOption,
     OutputOption,
+    ShowValuesOption,
 )
 from extractft.cli.paths import CommandPaths, file_path, is_stdout, user_path
 from extractft.cli.streams import print_report, write_out, write_text
@@ -33,6 +36,8 @@ def evaluate(
     schema: ClassOption = None,
     base_model: MovedOption = None,
     column: ColumnOption = None,
+    encoding: EncodingOption = None,
+    show_values: ShowValuesOption = False,
     baseline: Annotated[bool, typer.Option("--baseline", help="Score the untrained model as well.")] = False,
     output: OutputOption = None,
     html: Annotated[
@@ -54,23 +59,24 @@ def evaluate(
         raise typer.BadParameter("expected a file, found standard output", param_hint="--html")
     if curve is not None and html is None:
         raise typer.BadParameter("is shown on the page; give --html as well", param_hint="--curve")
+    rows = data_files(data, "DATA", encoding=encoding, show_values=show_values)
     CommandPaths(
-        inputs={"DATA": data, "--curve": curve},
-        sources={"EXTRACTOR": extractor, "--schema": schema_file(schema), "--base-model": base_model},
+        inputs={"DATA": paths_of(rows), "--curve": curve},
+        sources={"DATA": data, "EXTRACTOR": extractor, "--schema": schema_file(schema), "--base-model": base_model},
         files={"--output": output, "--html": html},
         force=force,
     ).check()
     points, columns = load_curve(curve), pairs(column, "--column") or None
     model = load_extractor(extractor, schema, base_model)
     private, aside = html is not None, is_stdout(output)
-    report = model.evaluate(data, columns=columns, keep_records=private, keep_texts=private)
+    report = model.evaluate(rows, columns=columns, keep_records=private, keep_texts=private)
     print_report(report, aside=aside)
     before = None
     if baseline:
         untrained: extractft.Extractor[object] = extractft.Extractor.from_base(
             model.schema, base_model=base_model or model.base_model, prompt=model.config.prompt
         )
-        before = untrained.evaluate(data, columns=columns)
+        before = untrained.evaluate(rows, columns=columns)
         print_report(report.compare(before), aside=aside)
     if output:
         write_text(output, report.model_dump_json(indent=2) + "\n")
@@ -85,14 +91,17 @@ def calibrate(
     schema: ClassOption = None,
     base_model: MovedOption = None,
     column: ColumnOption = None,
+    encoding: EncodingOption = None,
+    show_values: ShowValuesOption = False,
 ) -> None:
     """Learn from DATA, which the model was not trained on, how far confidences can be believed; kept in EXTRACTOR."""
+    rows = data_files(data, "DATA", encoding=encoding, show_values=show_values)
     CommandPaths(
-        inputs={"DATA": data},
-        sources={"EXTRACTOR": extractor, "--schema": schema_file(schema), "--base-model": base_model},
+        inputs={"DATA": paths_of(rows)},
+        sources={"DATA": data, "EXTRACTOR": extractor, "--schema": schema_file(schema), "--base-model": base_model},
     ).check()
     model = load_extractor(extractor, schema, base_model)
-    for what, report in model.calibrate(data, columns=pairs(column, "--column") or None).items():
+    for what, report in model.calibrate(rows, columns=pairs(column, "--column") or None).items():
         write_out(
             f"{what}: {report.count}, {report.accuracy:.3f} right ({report.accuracy_at(0.9):.3f} of the surest 90 %). "
             f"{extractft.evaluation.about_confidence(report, what)}\n"

@@ -12,9 +12,10 @@ import typer
 
 import extractft
 from extractft.cli.app import ROWS_FAILED, app
+from extractft.cli.data_options import STDIN, known_encoding, text_files
 from extractft.cli.inputs import probability, schema_file
 from extractft.cli.loaded import load_extractor
-from extractft.cli.options import ClassOption, ExtractorArgument, ForceOption, MovedOption
+from extractft.cli.options import ClassOption, EncodingOption, ExtractorArgument, ForceOption, MovedOption
 from extractft.cli.paths import CommandPaths, file_path
 from extractft.cli.streams import LineWriter, lines_to, say, stdin_bytes
 from extractft.errors import ExtractionError
@@ -27,12 +28,19 @@ DEFAULT_MIN_CONFIDENCE = 0.9
 @app.command()
 def extract(
     extractor: ExtractorArgument,
-    texts: Annotated[str, typer.Argument(metavar="TEXTS", help="JSONL, CSV or text file (a text a line); - is stdin.")],
+    texts: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TEXTS...",
+            help="Files of texts: .txt (a text a line) or as DATA of evaluate; folders or patterns; - is stdin.",
+        ),
+    ],
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", parser=file_path, metavar="FILE", help="JSONL file; stdout if not given."),
     ] = None,
     column: Annotated[str, typer.Option("--column", help="Name of the text column.")] = "text",
+    encoding: EncodingOption = None,
     schema: ClassOption = None,
     base_model: MovedOption = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Texts decoded side by side.")] = None,
@@ -49,13 +57,15 @@ def extract(
     if min_confidence is not None and review is None:
         message = "says which records go to --review; give that as well"
         raise typer.BadParameter(message, param_hint="--min-confidence")
+    found = text_files(texts)
     CommandPaths(
-        inputs={"TEXTS": texts},
-        sources={"EXTRACTOR": extractor, "--schema": schema_file(schema), "--base-model": base_model},
+        inputs={"TEXTS": [STDIN] if found is None else found},
+        sources={"TEXTS": texts, "EXTRACTOR": extractor, "--schema": schema_file(schema), "--base-model": base_model},
         files={"--output": output or file_path("-"), "--review": review},
         force=force,
     ).check()
-    rows = extractft.data.iter_text_rows(stdin_bytes() if texts == "-" else texts, column=column)
+    source = stdin_bytes() if found is None else found
+    rows = extractft.data.iter_text_rows(source, column=column, encoding=known_encoding(encoding))
     with ExitStack() as stack:
         out = stack.enter_context(lines_to(output, "--output", force=force))
         aside = None if review is None else stack.enter_context(lines_to(review, "--review", force=force))
@@ -110,7 +120,7 @@ def _extract_lines(
     for outcome in outcomes:
         number, text = waiting.popleft()
         if not isinstance(text, str):
-            yield {"row": number, "error": "DatasetError", "message": text.message}, None
+            yield {"row": number, "error": "DatasetError", "message": str(text) if text.file else text.message}, None
         elif isinstance(outcome, ExtractionError):
             yield {"row": number, "error": type(outcome).__name__, "message": str(outcome)}, None
         else:

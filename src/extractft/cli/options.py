@@ -16,6 +16,7 @@ __all__ = [
     "ColumnOption",
     "ConfigOption",
     "DataArgument",
+    "EncodingOption",
     "EvalDataOption",
     "ExtractorArgument",
     "ForceOption",
@@ -23,12 +24,24 @@ __all__ = [
     "OutputOption",
     "SchemaArgument",
     "SettingOption",
+    "ShowValuesOption",
 ]
 
 DEFAULT_BASE_MODEL = "Qwen/Qwen3-0.6B"
 
 SchemaArgument = Annotated[str, typer.Argument(metavar="SCHEMA", help="`module:Class` or `file.py:Class`.")]
-DataArgument = Annotated[str, typer.Argument(metavar="DATA", help="Examples: .jsonl, .json, .csv, .parquet.")]
+DataArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="DATA...", help="Examples: .jsonl, .json, .csv, .tsv, .parquet, .xlsx; files, folders or patterns."
+    ),
+]
+EncodingOption = Annotated[
+    str | None, typer.Option("--encoding", help="How text files are written, such as gb18030; UTF-8 if not given.")
+]
+ShowValuesOption = Annotated[
+    bool, typer.Option("--show-values", help="Let messages quote what was found in bad rows: private data.")
+]
 ExtractorArgument = Annotated[
     Path, typer.Argument(metavar="EXTRACTOR", parser=user_path, help="Directory of a saved extractor.")
 ]
@@ -48,7 +61,9 @@ ConfigOption = Annotated[
 SettingOption = Annotated[
     list[str] | None, typer.Option("--set", help="One setting, `learning_rate=5e-4` or `lora.r=8`; may be given again.")
 ]
-EvalDataOption = Annotated[str | None, typer.Option("--eval-data", help="Held-out examples.")]
+EvalDataOption = Annotated[
+    list[str] | None, typer.Option("--eval-data", help="Held-out examples, as DATA; may be given again.")
+]
 OutputOption = Annotated[
     Path | None,
     typer.Option("--output", "-o", parser=file_path, metavar="FILE", help="Write the result as JSON; - is stdout."),

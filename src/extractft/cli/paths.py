@@ -5,7 +5,6 @@ Knows files and flags, not what a command does with them.
 
 from __future__ import annotations
 
-import glob
 import os
 import stat
 import sys
@@ -73,16 +72,16 @@ class CommandPaths:
 
     Attributes:
         inputs: Files that have to be there and readable; `-` is standard input.
-        sources: Files or directories that may be there, such as an extractor or a base model. What loads them says
-            what is wrong with them.
+        sources: Files or directories that may be there, such as an extractor, a base model or a folder of data. What
+            loads them says what is wrong with them.
         files: Files to write; `-` is standard output.
         directory: A directory that is published whole.
         work_dir: A directory that the command works in, which may hold an earlier run.
         force: Replace what exists.
     """
 
-    inputs: Mapping[str, str | Path | Sequence[str] | None] = field(default_factory=dict)
-    sources: Mapping[str, str | Path | None] = field(default_factory=dict)
+    inputs: Mapping[str, str | Path | Sequence[str | Path] | None] = field(default_factory=dict)
+    sources: Mapping[str, str | Path | Sequence[str | Path] | None] = field(default_factory=dict)
     files: Mapping[str, Path | None] = field(default_factory=dict)
     directory: NamedPath | None = None
     work_dir: NamedPath | None = None
@@ -127,15 +126,11 @@ class CommandPaths:
                 _refuse(self.directory, f"{inner} lies in {self.directory.path}, which is written as a whole")
 
 
-def _named(values: Mapping[str, str | Path | Sequence[str] | None]) -> Iterator[NamedPath]:
-    """Everything that is read; patterns such as `part-*.jsonl` are replaced by the files that they stand for."""
+def _named(values: Mapping[str, str | Path | Sequence[str | Path] | None]) -> Iterator[NamedPath]:
+    """Everything that is read, each path with its flag."""
     for flag, value in values.items():
-        texts: Iterable[str | Path] = [value] if isinstance(value, str | Path) else value or ()
-        for text in texts:
-            path = user_path(str(text))
-            pattern = glob.has_magic(str(path)) and not path.exists()
-            matches = sorted(glob.glob(str(path), recursive=True)) if pattern else []
-            yield from (NamedPath(flag, Path(match)) for match in matches or [str(path)])
+        paths: Iterable[str | Path] = [value] if isinstance(value, str | Path) else value or ()
+        yield from (NamedPath(flag, user_path(str(path))) for path in paths)
 
 
 def _check_stdout(known: dict[Identity, str], flags: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ import typer
 
 import extractft
 from extractft.cli.app import app
+from extractft.cli.data_options import data_files, paths_of
 from extractft.cli.inputs import load_config, load_schema, pairs, schema_file, shares
 from extractft.cli.options import (
     DEFAULT_BASE_MODEL,
@@ -19,14 +21,17 @@ from extractft.cli.options import (
     ColumnOption,
     ConfigOption,
     DataArgument,
+    EncodingOption,
     EvalDataOption,
     ForceOption,
     OutputOption,
     SchemaArgument,
     SettingOption,
+    ShowValuesOption,
 )
 from extractft.cli.paths import CommandPaths, NamedPath, user_path
 from extractft.cli.streams import advising_on_interrupt, say, write_out, write_text
+from extractft.data import DataFiles
 
 __all__ = ["demo", "fit", "learning_curve"]
 
@@ -41,6 +46,8 @@ def fit(
     base_model: BaseModelOption = DEFAULT_BASE_MODEL,
     eval_data: EvalDataOption = None,
     column: ColumnOption = None,
+    encoding: EncodingOption = None,
+    show_values: ShowValuesOption = False,
     config: ConfigOption = None,
     setting: SettingOption = None,
     init_adapter: Annotated[
@@ -55,9 +62,16 @@ def fit(
     """Fine-tune a small model to extract records of SCHEMA, and save the extractor."""
     output = Path(os.path.realpath(output))
     work_dir = work_dir or output.parent / f"{output.name}.training"
+    rows, others = _rows(data, eval_data, encoding, show_values)
     CommandPaths(
-        inputs={"DATA": data, "--eval-data": eval_data, "--config": config},
-        sources={"SCHEMA": schema_file(schema), "--base-model": base_model, "--init-adapter": init_adapter},
+        inputs={"DATA": paths_of(rows), "--eval-data": paths_of(others), "--config": config},
+        sources={
+            "SCHEMA": schema_file(schema),
+            "DATA": data,
+            "--eval-data": eval_data,
+            "--base-model": base_model,
+            "--init-adapter": init_adapter,
+        },
         directory=NamedPath("--output", output),
         work_dir=NamedPath("--work-dir", work_dir),
         force=force,
@@ -66,9 +80,9 @@ def fit(
     with advising_on_interrupt("The same command with --resume goes on from the last checkpoint."):
         extractor = extractft.Extractor.fit(
             load_schema(schema),
-            data,
+            rows,
             base_model=base_model,
-            eval_data=eval_data,
+            eval_data=others,
             config=load_config(config, pairs(setting, "--set")),
             output_dir=work_dir,
             columns=pairs(column, "--column") or None,
@@ -80,6 +94,16 @@ def fit(
         extractor.save_pretrained(output)
     scores = ", ".join(f"{name} {value:.3f}" for name, value in extractor.metrics.items())
     say(f"Saved to {output} ({scores})" if scores else f"Saved to {output}")
+
+
+def _rows(
+    data: Sequence[str], eval_data: Sequence[str] | None, encoding: str | None, show_values: bool
+) -> tuple[DataFiles | None, DataFiles | None]:
+    """The files to train on and those to score on."""
+    return (
+        data_files(data, "DATA", encoding=encoding, show_values=show_values),
+        data_files(eval_data, "--eval-data", encoding=encoding, show_values=show_values),
+    )
 
 
 def _require_replaceable(output: Path, work_dir: Path | None = None, *, force: bool = False) -> None:
@@ -97,6 +121,8 @@ def learning_curve(
     base_model: BaseModelOption = DEFAULT_BASE_MODEL,
     eval_data: EvalDataOption = None,
     column: ColumnOption = None,
+    encoding: EncodingOption = None,
+    show_values: ShowValuesOption = False,
     config: ConfigOption = None,
     setting: SettingOption = None,
     fractions: Annotated[str, typer.Option(help="Shares of the rows to fit on.")] = "0.25,0.5,1",
@@ -104,19 +130,25 @@ def learning_curve(
     force: ForceOption = False,
 ) -> None:
     """Fit on more and more of DATA, and say whether more examples would help."""
+    rows, others = _rows(data, eval_data, encoding, show_values)
     CommandPaths(
-        inputs={"DATA": data, "--eval-data": eval_data, "--config": config},
-        sources={"SCHEMA": schema_file(schema), "--base-model": base_model},
+        inputs={"DATA": paths_of(rows), "--eval-data": paths_of(others), "--config": config},
+        sources={
+            "SCHEMA": schema_file(schema),
+            "DATA": data,
+            "--eval-data": eval_data,
+            "--base-model": base_model,
+        },
         files={"--output": output},
         force=force,
     ).check()
     points = []
     for point in extractft.extractor.learning_curve(
         load_schema(schema),
-        data,
+        rows,
         fractions=shares(fractions),
         base_model=base_model,
-        eval_data=eval_data,
+        eval_data=others,
         config=load_config(config, pairs(setting, "--set")),
         columns=pairs(column, "--column") or None,
     ):
