@@ -18,6 +18,7 @@ KEYWORD = re.compile(r"(?<!--set )(?<!--column )(?<![\w.=-])[a-z_][\w.]*=(?=[^\s
 PYTHON = {
     "schema": "speaks of the user's own Python file",
     "prompt": "speaks of a tokenizer, in code",
+    "remote": "has no flag: commands run models on this machine",
     "testing.py": "is used in code alone",
     "text": "speaks of strings that were made in code",
 }
