@@ -26,6 +26,9 @@ COMPOSITION = frozenset({"NFC"})
 UNASSIGNED = "\U0010fffe"
 """A noncharacter that no vocabulary holds: shows how a tokenizer spells the unknown."""
 
+WORDS_KEPT = 1024
+"""Words whose tokens the `tokenizers` library remembers. Its own 10,000 are customers' words, 2 KiB each."""
+
 
 class TextCodec:
     """Encodes template words, foreign text and answers with one tokenizer. Foreign text comes composed (NFC).
@@ -35,7 +38,8 @@ class TextCodec:
     own habit. `U+2581`, which such tokenizers use for the space, is read as a space by them and by their decoders.
 
     Args:
-        backend: The fast tokenizer. It is not changed, and not used after construction other than by the template.
+        backend: The fast tokenizer. It is not changed but for remembering fewer words, and not used after construction
+            other than by the template.
 
     Attributes:
         control_ids: Ids of the added tokens that mean something else than their characters. Runs of white space and
@@ -160,7 +164,10 @@ def _without_added_tokens(backend: Tokenizer) -> Tokenizer:
         "model": EMPTY_MODEL,
     }
     plain = Tokenizer.from_str(json.dumps(shell))
-    plain.model = backend.model
+    model: Any = backend.model
+    if hasattr(model, "_resize_cache"):
+        model._resize_cache(WORDS_KEPT)
+    plain.model = model
     return plain
 
 
