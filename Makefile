@@ -20,7 +20,7 @@ help: ## list the targets
 
 setup: $(INSTALLED) $(QWEN3)/tokenizer.json ## make .venv and fetch what the tests need (the other targets do it by themselves)
 
-demo: $(INSTALLED) ## train a small model on generated complaints and extract from a new one (ARGS="--base-model ...")
+demo: $(INSTALLED) ## train a small model on invented complaints and extract from a new one (ARGS="--base-model ...")
 	$(BIN)/extractft demo $(ARGS)
 
 test: setup ## run all tests (ARGS="tests/schema -x")

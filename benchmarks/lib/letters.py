@@ -13,7 +13,7 @@ from random import Random
 
 from pydantic import BaseModel
 
-from extractft.demo.generation import GeneratedExample, TextBuilder, chance, distinct
+from complaints.generation import GeneratedExample, TextBuilder, chance, distinct
 
 FIRST = ("Ann", "Robert", "Maria", "James", "Olga", "Peter", "Zoë", "Seán", "Ingrid", "Tom")
 LAST = ("Lee", "Smith", "Young", "Walker", "O'Neill", "Brown", "Müller", "Hill", "Price", "Park")

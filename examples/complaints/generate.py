@@ -2,16 +2,21 @@
 
     python examples/complaints/generate.py --train 200 --test 60 --out outputs/complaints --seed 0
 
-What counts as what is written in `extractft.demo.complaints`.
+What counts as what is written in `writer.py`. Needs Faker: `pip install faker`.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from extractft.demo.complaints import Complaint, generate
-from extractft.demo.generation import generator_command
+from extractft.demo.complaints import Complaint
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # examples import shared modules by folder
+
+from complaints.generation import generator_command
+from complaints.writer import generate
 
 SCHEMA = Complaint
 

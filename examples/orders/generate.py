@@ -15,10 +15,13 @@ Everything is invented. What counts as what:
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from extractft.demo.generation import (
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # examples import shared modules by folder
+
+from complaints.generation import (
     GeneratedExample,
     TextBuilder,
     chance,

@@ -12,8 +12,8 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from extractft.demo.generation import chance, fill, pick
-from extractft.demo.people import People
+from complaints.generation import chance, fill, pick
+from complaints.people import People
 
 import wording
 from chinese_numbers import date_in_words, money_in_words, number_in_words, quantity_in_words
@@ -26,7 +26,7 @@ class Draft:
     """An order that is being written.
 
     Attributes:
-        form: Whether it is a form with labels, rather than running text.
+        form: True if it is a form with labels, rather than running text.
         record: The values.
         words: Path of a value to its wording in the text.
         parts: Field to the template that states it; a field that is left out has none.

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from extractft.demo.generation import (
+from complaints.generation import (
     GeneratedExample,
     TextBuilder,
     chance,
@@ -132,7 +132,7 @@ def test_missing_faker_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "faker", None)
     with pytest.raises(MissingDependencyError, match="faker") as caught:
         load_faker(0)
-    assert caught.value.__notes__ == ["Install it with: pip install 'extractft[demo]'"]
+    assert caught.value.__notes__ == ["Install it with: pip install faker"]
 
 
 def test_faker_has_a_state_of_its_own() -> None:

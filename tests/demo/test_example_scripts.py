@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from complaints.writer import generate
 from extractft import Extractor, Schema
-from extractft.demo.complaints import Complaint, generate
+from extractft.demo.complaints import Complaint
 from extractft.demo.run import SAMPLE
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -89,7 +90,7 @@ def test_complaints_train_a_tiny_model(
     load_example: Load, tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The script's own lines with nothing replaced: a random model learns nothing, and its record is valid."""
-    from extractft.demo.generation import write_jsonl
+    from complaints.generation import write_jsonl
 
     write_jsonl(tmp_path / "train.jsonl", generate(8, seed=0))
     arguments = ["--train", str(tmp_path / "train.jsonl"), "--out", str(tmp_path / "extractor"), "--epochs", "1"]

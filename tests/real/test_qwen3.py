@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from extractft.demo.complaints import Complaint, generate
+from complaints.writer import generate
+from extractft.demo.complaints import Complaint
 from extractft.prompt import ChatRenderer, render_system_prompt
 from extractft.schema import Schema
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from complaints.writer import generate
 from extractft import Extractor, GenerationConfig, TrainingConfig
-from extractft.demo.complaints import Complaint, generate
+from extractft.demo.complaints import Complaint
 from extractft.modeling import load_tokenizer, resolve_base_model
 from extractft.prompt import ChatRenderer, render_system_prompt
 from extractft.schema import Schema

@@ -164,15 +164,15 @@ def learning_curve(
 @app.command()
 def demo(
     base_model: BaseModelOption = "smollm2-135m",
-    train: Annotated[int, typer.Option(min=20, help="Generated complaints to train on.")] = 120,
-    test: Annotated[int, typer.Option(min=1, help="Generated complaints to score on.")] = 20,
+    train: Annotated[int, typer.Option(min=20, help="Complaints to train on, of the 150 that are shipped.")] = 120,
+    test: Annotated[int, typer.Option(min=1, help="Complaints to score on.")] = 20,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", parser=user_path, metavar="DIR", help="Keep the extractor here.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of data and training.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of training.")] = 0,
     force: ForceOption = False,
 ) -> None:
-    """Generate complaints, score the untrained model, train, score again, extract one record."""
+    """Score the untrained model on complaints, train, score again, extract one record."""
     directory = None if output is None else NamedPath("--output", Path(os.path.realpath(output)))
     CommandPaths(sources={"--base-model": base_model}, directory=directory, force=force).check()
     if directory is not None:

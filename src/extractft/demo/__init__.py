@@ -1,6 +1,6 @@
-"""Generated data to try the package on: invented texts with the record that each one holds.
+"""The demo: invented complaints that are shipped with the package, and the main job on them from end to end.
 
-Import the generators from their own modules (`extractft.demo.complaints`). Nothing here loads torch.
+Import from the modules (`extractft.demo.complaints`, `extractft.demo.run`). The rows load without torch.
 """
 
 __all__: list[str] = []

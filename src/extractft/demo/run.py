@@ -1,6 +1,6 @@
-"""The demo: generate complaints, score the untrained model, train, score again, extract one record.
+"""The demo: score the untrained model on complaints, train, score again, extract one record.
 
-Knows the extractor and the generator; the command line calls it.
+Knows the extractor and the shipped rows; the command line calls it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from extractft.config import TrainingConfig
-from extractft.demo.complaints import Complaint, generate
+from extractft.demo.complaints import Complaint, load_complaints
+from extractft.errors import ConfigError
 from extractft.extractor import Extractor
 
 __all__ = ["SAMPLE", "run_demo"]
@@ -45,10 +46,10 @@ def run_demo(
 
     Args:
         base_model: Hub id, local directory, `.gguf` file or short name.
-        train: Generated complaints to train on.
-        test: Generated complaints to score on.
+        train: Complaints to train on, the first of those that are shipped.
+        test: Complaints to score on, those that follow.
         output: Where to keep the extractor; it is not kept if `None`.
-        seed: Seed of the data and of training.
+        seed: Seed of training; the rows are always the same.
         config: Training settings; the defaults with `seed` and fewer epochs if `None`.
         console: Where to print.
 
@@ -56,13 +57,13 @@ def run_demo(
         The trained extractor.
 
     Raises:
-        MissingDependencyError: Faker is not installed.
+        ConfigError: More rows are asked for than are shipped.
         ArtifactNotFoundError: The base model is not to be had.
     """
     out = console or Console(width=None if sys.stdout.isatty() else 120)  # the tables are wide
     start = time.perf_counter()
-    rows = [(row.text, row.output) for row in generate(train + test, seed=seed)]
-    out.rule(f"{train} generated complaints to train on, {test} to score on")
+    rows = _rows(train, test)
+    out.rule(f"{train} complaints to train on, {test} to score on")
     out.print(Panel(Text(rows[0][0]), title="a text"))
     out.print(Syntax(rows[0][1].model_dump_json(indent=2), "json", word_wrap=True))
 
@@ -92,3 +93,20 @@ def run_demo(
         out.print(f"saved to {output}")
     out.print(f"{(time.perf_counter() - start) / 60:.1f} minutes")
     return extractor
+
+
+def _rows(train: int, test: int) -> list[tuple[str, Complaint]]:
+    """The first of the shipped rows, as many as are asked for.
+
+    Raises:
+        ConfigError: There are not so many.
+    """
+    shipped = load_complaints()
+    if train + test > len(shipped):
+        raise ConfigError(
+            f"expected at most {len(shipped)} complaints to train and score on, found {train} and {test}"
+        ).hint(
+            "More of them come from examples/complaints/generate.py in the repository: train on its files with "
+            "`extractft fit`."
+        )
+    return [(row.text, row.output) for row in shipped[: train + test]]

@@ -1,6 +1,6 @@
 """Tools to generate texts of which the record, and the place of every value, is known.
 
-Shared by the complaints of `extractft demo` and by the generators under `examples/`. Knows no schema and no language.
+Shared by the generators of complaints and of orders. Knows no schema and no language.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class GeneratedExample(Generic[T]):
 class Generator(Protocol[T]):
     """A function that invents `n` examples, the same ones for the same seed."""
 
-    def __call__(self, n: int, *, seed: int) -> Sequence[GeneratedExample[T]]: ...  # noqa: D102
+    def __call__(self, n: int, *, seed: int) -> Sequence[GeneratedExample[T]]: ...
 
 
 class TextBuilder:
@@ -166,7 +166,7 @@ def load_faker(seed: int) -> Faker:
         from faker import Faker
     except ImportError as error:
         raise MissingDependencyError("expected the package 'faker', found none").hint(
-            "Install it with: pip install 'extractft[demo]'"
+            "Install it with: pip install faker"
         ) from error
     faker = Faker("zh_CN")
     faker.seed_instance(seed)

@@ -1,6 +1,6 @@
 """What people complain about: clauses with slots, by topic, and what holds them together.
 
-Data for `complaints.py`; knows nothing of names, addresses or spans.
+Data for `writer.py`; knows nothing of names, addresses or spans.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from random import Random
 
-from extractft.demo.generation import chance, load_faker, pick
+from complaints.generation import chance, load_faker, pick
 
 __all__ = ["People"]
 
