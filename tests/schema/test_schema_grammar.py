@@ -15,7 +15,7 @@ from schema_grammar import accepts, accepts_text, matcher
 from schema_zoo import Cat, Color, Dog, Home, Mood, Numbers, Tree
 
 from extractft.schema import Schema, StringNode
-from extractft.schema.core import node_of_json_schema
+from extractft.schema.json_schema_nodes import node_of_json_schema
 from extractft.schema.grammar_schema import grammar_schema
 
 Word = Annotated[str, Field(pattern=r"^\w{2,4}$")]

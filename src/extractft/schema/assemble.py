@@ -14,12 +14,17 @@ from dataclasses import dataclass
 from extractft.schema.build import Builder
 from extractft.schema.nodes import (
     ArrayNode,
+    BooleanNode,
     Field,
+    IntegerNode,
     LiteralNode,
     MapNode,
     Node,
+    NullNode,
+    NumberNode,
     ObjectNode,
     RefNode,
+    StringNode,
     UnionNode,
 )
 from extractft.schema.parts import Definition, FieldSpec, Plan
@@ -148,12 +153,41 @@ def _disjoint(key: str, objects: list[Definition]) -> bool:
 
 
 def _twins(objects: list[Definition]) -> Iterator[str]:
-    seen: set[frozenset[str]] = set()
-    for definition in objects:
-        keys = frozenset(spec.write.key for spec in definition.fields)
-        if keys in seen:
-            yield definition.label
-        seen.add(keys)
+    """The objects that have the keys of one before them, and no value that only one of the two takes."""
+    for index, later in enumerate(objects):
+        own = {spec.write.key: spec.node for spec in later.fields}
+        for earlier in objects[:index]:
+            other = {spec.write.key: spec.node for spec in earlier.fields}
+            if own.keys() == other.keys() and not any(_excludes(own[key], other[key]) for key in own):
+                yield later.label
+                break
+
+
+def _excludes(one: Node, other: Node) -> bool:
+    """Whether no JSON value is one and the other, as far as that can be told easily."""
+    if isinstance(one, UnionNode):
+        return all(_excludes(option, other) for option in one.options)
+    if isinstance(other, UnionNode | LiteralNode) and not isinstance(one, LiteralNode):
+        return _excludes(other, one)
+    if isinstance(one, LiteralNode):
+        if isinstance(other, LiteralNode):
+            return not {(type(value), value) for value in one.values} & {(type(value), value) for value in other.values}
+        return all(not isinstance(value, _JSON_TYPES.get(type(other), object)) for value in one.values)
+    return _JSON_TYPES.get(type(one), object) != _JSON_TYPES.get(type(other), object) and not (
+        isinstance(one, RefNode) or isinstance(other, RefNode)
+    )
+
+
+_JSON_TYPES: Mapping[type[Node], Any] = {
+    StringNode: str,
+    IntegerNode: (int, float),
+    NumberNode: (int, float),
+    BooleanNode: bool,
+    NullNode: type(None),
+    ArrayNode: list,
+    MapNode: dict,
+    ObjectNode: dict,
+}
 
 
 def _references(node: Node) -> Iterator[str]:

@@ -6,17 +6,17 @@ from it is only asked where a type hides its shape behind a function. Knows no g
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from pydantic import PydanticUserError
-from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import PydanticOmit, SchemaSerializer, core_schema
+from pydantic_core import core_schema
 
 from extractft.errors import SchemaError
 from extractft.schema import writers as w
+from extractft.schema.constraint_notes import notes_of_chain, notes_of_leaf, notes_of_validator
 from extractft.schema.core import (
     AROUND,
     HINT,
@@ -31,16 +31,14 @@ from extractft.schema.core import (
     is_list,
     join,
     merge_rule,
-    node_of_json_schema,
-    node_writer,
     object_key,
-    root_writer,
-    secret,
 )
 from extractft.schema.grammar_schema import unenforced
+from extractft.schema.json_schema_nodes import node_of_json_schema, node_writer, unexpressed
 from extractft.schema.leaves import LEAVES
-from extractft.schema.markers import MERGE
+from extractft.schema.markers import MERGE, STORED, TAG
 from extractft.schema.nodes import (
+    MISSING,
     ArrayNode,
     BooleanNode,
     IntegerNode,
@@ -53,8 +51,27 @@ from extractft.schema.nodes import (
     UnionNode,
 )
 from extractft.schema.parts import Core, Definition, FieldSpec, Plan
+from extractft.schema.record_writers import (
+    ArrayWriter,
+    FieldWriter,
+    ForeignWriter,
+    MapWriter,
+    ObjectWriter,
+    RootWriter,
+    SecretWriter,
+)
+from extractft.schema.standalone import Standalone
+from extractft.schema.union_options import indistinct, join_plans
 
 __all__ = ["Builder"]
+
+_COLLECTIONS: Mapping[str, type[Any]] = {
+    "list": list,
+    "set": set,
+    "frozenset": frozenset,
+    "deque": deque,
+    "tuple": tuple,
+}
 
 
 class Builder:
@@ -64,6 +81,7 @@ class Builder:
         definitions: Every object and every recursive type met, by unique name.
         unions: The options of every union met, to find out which fields tell objects apart.
         notes: Constraints that only Pydantic checks.
+        keeps_extras: Whether Pydantic keeps keys that the schema does not list, somewhere in a record.
     """
 
     def __init__(self, core: Core) -> None:
@@ -71,7 +89,8 @@ class Builder:
         self.definitions: dict[str, Definition] = {}
         self.unions: list[tuple[tuple[Node, ...], str | None]] = []
         self.notes: list[str] = []
-        self._schemas: dict[str, Core] = {}
+        self.keeps_extras = False
+        self._places = Standalone()
         self._by_key: dict[Any, str] = {}
         self._config: list[Mapping[str, Any]] = [{}]
         self._open: dict[str, str | None] = {}
@@ -92,8 +111,9 @@ class Builder:
         kind = core["type"]
         if kind in LEAVES:
             plan = LEAVES[kind](core, self._config[-1], path)
-            for text in unenforced(plan.node):
-                self.note(path, text)
+            stored = (core.get("metadata") or {}).get(STORED)
+            plan = plan if stored is None else Plan(stored, node_writer(stored))
+            self.note_all(path, unenforced(plan.node), notes_of_leaf(core, self._config[-1]))
             return plan
         method = getattr(self, "_" + kind.replace("-", "_"), None)
         if method is None:
@@ -106,7 +126,7 @@ class Builder:
     # -- what only stands around other schemas
 
     def _definitions(self, core: Core, path: str) -> Plan:
-        self._schemas.update((item["ref"], item) for item in core["definitions"])
+        self._places.definitions.update((item["ref"], item) for item in core["definitions"])
         return self.visit(core["schema"], path)
 
     def _definition_ref(self, core: Core, path: str) -> Plan:
@@ -114,7 +134,7 @@ class Builder:
         if ref in self._plans:
             return self._plans[ref]
         if ref in self._open:
-            known = self._by_key.get(object_key(self._schemas[ref]))
+            known = self._by_key.get(object_key(self._places.definitions[ref]))
             if known is not None:
                 return self._object_plan(known)
             # a type that refers to itself without being a class with fields: a RootModel, a type alias
@@ -122,7 +142,7 @@ class Builder:
             self._open[ref] = name
             return Plan(RefNode(name), lambda value, full: self._later(name)(value, full))
         self._open[ref] = None
-        plan = self.visit(self._schemas[ref], path)
+        plan = self.visit(self._places.definitions[ref], path)
         alias = self._open.pop(ref)
         if alias is not None:
             self.definitions[alias].plan = plan
@@ -140,14 +160,12 @@ class Builder:
             raise SchemaError("Merge marks a field of a model, found it within a type", path=path)
         inner = core.get("json_schema_input_schema")
         plan = self.visit(inner if inner and inner["type"] != "any" else core["schema"], path)
-        plan = self._told_by_json_schema(core, plan)
-        for name, value in ((core.get("metadata") or {}).get("pydantic_js_updates") or {}).items():
-            if name not in ("description", "title", "examples", "format", "deprecated"):
-                self.note(path, f"{name}={value} is checked after decoding, the grammar does not know it")
-        if isinstance(plan.write, w.ObjectWriter):
+        plan = self._told_by_json_schema(core, plan, path)
+        self.note_all(path, notes_of_validator(core))
+        if isinstance(plan.write, ObjectWriter):
             return plan
         if inner or "serialization" in core:
-            return Plan(plan.node, w.fallback(plan.write, [self._serialise(core)]))
+            return Plan(plan.node, self._foreign_writer(core, plan.write))
         return plan
 
     _function_before = _function_after = _function_wrap = _wrapped
@@ -156,13 +174,15 @@ class Builder:
         inner = core.get("json_schema_input_schema")
         if inner and inner["type"] != "any":
             plan = self.visit(inner, path)
-            return Plan(plan.node, w.fallback(plan.write, [self._serialise(core)]))
-        node = self._json_schema_node(core)
+            return Plan(plan.node, self._foreign_writer(core, plan.write))
+        said = self._places.json_schema(core)
+        node = node_of_json_schema(said)
         if node is None:
             raise SchemaError("a plain validator takes anything, so the shape of the value is unknown", path=path).hint(
                 "Say what it takes: PlainValidator(..., json_schema_input_type=str)."
             )
-        return Plan(node, w.fallback(node_writer(node), [self._serialise(core), str]))
+        self.note_all(path, unenforced(node), unexpressed(said, node))
+        return Plan(node, self._foreign_writer(core, node_writer(node), str))
 
     def _custom_error(self, core: Core, path: str) -> Plan:
         return self.visit(core["schema"], path)
@@ -171,7 +191,8 @@ class Builder:
 
     def _chain(self, core: Core, path: str) -> Plan:
         plan = self.visit(core["steps"][0], path)
-        return Plan(plan.node, w.fallback(plan.write, [self._serialise(core)]))
+        self.note_all(path, notes_of_chain(core["steps"][1:]))
+        return Plan(plan.node, self._foreign_writer(core, plan.write))
 
     def _lax_or_strict(self, core: Core, path: str) -> Plan:
         with self._within_foreign(True):
@@ -179,12 +200,12 @@ class Builder:
                 plan = self.visit(core["lax_schema"], path)
             except SchemaError:
                 plan = self.visit(core["strict_schema"], path)
-        return self._foreign(core, plan)
+        return self._foreign(core, plan, path)
 
     def _json_or_python(self, core: Core, path: str) -> Plan:
         with self._within_foreign(True):
             plan = self.visit(core["json_schema"], path)
-        return self._foreign(core, plan)
+        return self._foreign(core, plan, path)
 
     @contextmanager
     def _within_foreign(self, value: bool) -> Iterator[None]:
@@ -194,45 +215,31 @@ class Builder:
         finally:
             self._foreign_class = before
 
-    def _foreign(self, core: Core, plan: Plan) -> Plan:
+    def _foreign(self, core: Core, plan: Plan, path: str) -> Plan:
         """A class that JSON knows nothing of: paths, secrets, addresses."""
-        conversions = [secret, self._serialise(core), str]
-        plan = self._told_by_json_schema(core, plan)
-        return Plan(plan.node, w.fallback(plan.write, conversions if isinstance(plan.node, StringNode) else []))
+        plan = self._told_by_json_schema(core, plan, path)
+        if isinstance(plan.node, StringNode):
+            return Plan(plan.node, self._foreign_writer(core, SecretWriter(plan.write), str))
+        hides = self._places.json_schema(core).get("writeOnly")
+        return Plan(plan.node, SecretWriter(plan.write)) if hides else plan
 
-    def _told_by_json_schema(self, core: Core, plan: Plan) -> Plan:
+    def _foreign_writer(self, core: Core, write: w.Writer, *then: Callable[[Any], Any]) -> ForeignWriter:
+        read = self._places.reader(core, self._config[-1])
+        return ForeignWriter(write, (self._places.serialiser(core), *then), read)
+
+    def _told_by_json_schema(self, core: Core, plan: Plan, path: str) -> Plan:
         """The plan of a free string with what only Pydantic's JSON schema says of it, such as its format."""
-        node = plan.node
-        if not isinstance(node, StringNode) or node != StringNode(verbatim=node.verbatim):
+        node, metadata = plan.node, core.get("metadata") or {}
+        own, added = metadata.get("pydantic_js_functions"), metadata.get("pydantic_js_annotation_functions")
+        if not isinstance(node, StringNode) or not (own or added):
             return plan
-        if not (core.get("metadata") or {}).get("pydantic_js_functions"):
-            return plan
-        told = self._json_schema_node(core) or node
-        return Plan(replace(told, verbatim=node.verbatim) if isinstance(told, StringNode) else told, plan.write)
-
-    def _serialise(self, core: Core) -> Any:
-        """Pydantic's own serialisation of one place, made when it is first needed."""
-        made: list[SchemaSerializer] = []
-
-        def convert(value: Any) -> Any:
-            if not made:
-                made.append(SchemaSerializer(self._closed(core)))
-            return made[0].to_python(value, mode="json")
-
-        return convert
-
-    def _closed(self, core: Core) -> Any:
-        definitions: Any = list(self._schemas.values())
-        inner: Any = core
-        return core_schema.definitions_schema(inner, definitions) if definitions else inner
-
-    def _json_schema_node(self, core: Core) -> Node | None:
-        """The node of what Pydantic's JSON schema says about one place, if it is plain enough."""
-        try:
-            schema = GenerateJsonSchema().generate(self._closed(core), mode="validation")
-        except (PydanticUserError, PydanticOmit, KeyError):
-            return None
-        return node_of_json_schema(schema)
+        said, told = self._places.json_schema(core), None
+        if own and node == StringNode(verbatim=node.verbatim):
+            told = node_of_json_schema(said)
+        if isinstance(told, StringNode):
+            told = replace(told, verbatim=node.verbatim)
+        self.note_all(path, unenforced(told) if told else (), unexpressed(said, told or node))
+        return Plan(told or node, plan.write)
 
     # -- containers
 
@@ -243,7 +250,7 @@ class Builder:
         if unique and minimum > 1:
             self.note(path, f"at least {minimum} different items is checked after decoding, the grammar counts repeats")
         node = ArrayNode(items.node, min_items=minimum, max_items=maximum, unique=unique)
-        return Plan(node, w.ArrayWriter(items.write))
+        return Plan(node, ArrayWriter(items.write, own=_COLLECTIONS[core["type"]]))
 
     _set = _frozenset = _deque = _list
 
@@ -253,7 +260,7 @@ class Builder:
             plans = [self.visit(item, join(path, str(i))) for i, item in enumerate(schemas)]
             nodes = tuple(plan.node for plan in plans)
             node = ArrayNode(None, nodes, min_items=len(nodes), max_items=len(nodes))
-            return Plan(node, w.ArrayWriter(None, tuple(plan.write for plan in plans)))
+            return Plan(node, ArrayWriter(None, tuple(plan.write for plan in plans), own=tuple))
         if len(schemas) != 1:
             raise SchemaError("a tuple of fixed and repeated parts cannot be rebuilt; use a list or a model", path=path)
         return self._list({**core, "items_schema": schemas[0]}, path)
@@ -273,43 +280,40 @@ class Builder:
         order = tuple(checked_key(str(item), path) for item in node.values) if isinstance(node, LiteralNode) else ()
         if isinstance(node, IntegerNode) and node != IntegerNode():
             self.note(path, "bounds of integer keys are checked after decoding")
+        if isinstance(node, StringNode) and (node.pattern or node.format) and (node.min_length or node.max_length):
+            self.note(path, "the length of keys that have a pattern is checked after decoding")
+        if (core.get("min_length") or 0) > 1 and not order:
+            self.note(path, f"at least {core['min_length']} different keys is checked after decoding")
         maps = MapNode(node, value.node, core.get("min_length") or 0, core.get("max_length"))
-        return Plan(maps, w.MapWriter(key.write, value.write, order))
+        return Plan(maps, MapWriter(key.write, value.write, order))
 
     _ordered_dict = _defaultdict = _counter = _dict
 
     # -- unions
 
     def _nullable(self, core: Core, path: str) -> Plan:
-        return self._join_options([self.visit(core["schema"], path), Plan(NullNode(), w.write_none)], None, path)
+        tag = (core.get("metadata") or {}).get(TAG)
+        return self._join([self.visit(core["schema"], path), Plan(NullNode(), w.write_none)], tag, core, path)
 
     def _union(self, core: Core, path: str) -> Plan:
         choices = [choice[0] if isinstance(choice, tuple) else choice for choice in core["choices"]]
         if self._foreign_class:  # "or an instance already": never in JSON
             choices = [choice for choice in choices if choice["type"] != "is-instance"]
-        return self._join_options([self.visit(choice, path) for choice in choices], None, path)
+        tag = (core.get("metadata") or {}).get(TAG)
+        return self._join([self.visit(choice, path) for choice in choices], tag, core, path)
 
     def _tagged_union(self, core: Core, path: str) -> Plan:
         discriminator = core["discriminator"]
         plans = [self.visit(choice, path) for choice in core["choices"].values() if not isinstance(choice, str)]
-        return self._join_options(plans, discriminator if isinstance(discriminator, str) else None, path)
+        return self._join(plans, discriminator if isinstance(discriminator, str) else None, core, path)
 
-    def _join_options(self, plans: list[Plan], discriminator: str | None, path: str) -> Plan:
-        options: dict[Node, None] = {}
-        for plan in plans:
-            options.update(dict.fromkeys(plan.node.options if isinstance(plan.node, UnionNode) else (plan.node,)))
-        nodes = sorted(options, key=lambda node: isinstance(node, NullNode))  # null last, wherever it was said
-        if len(nodes) == 1:
-            return Plan(nodes[0], plans[0].write)
-        strings = [node for node in nodes if isinstance(node, StringNode)]
-        if any(node.format is None for node in strings) and any(node.format for node in strings):
-            self.note(path, "what is text or something spelled as text, such as a date, is always read as text")
-        flat: list[w.Writer] = []
-        for plan in plans:
-            flat.extend(plan.write.options if isinstance(plan.write, w.UnionWriter) else [plan.write])
-        if any(isinstance(node, RefNode) for node in nodes):
-            self.unions.append((tuple(nodes), discriminator))
-        return Plan(UnionNode(tuple(nodes), discriminator), w.UnionWriter(tuple(flat)))
+    def _join(self, plans: list[Plan], discriminator: str | None, core: Core, path: str) -> Plan:
+        plan = join_plans(plans, discriminator)
+        if not self._foreign_class:
+            self.note_all(path, indistinct(plan, plans, self._places.reader(core, self._config[-1])))
+        if isinstance(plan.node, UnionNode) and any(isinstance(node, RefNode) for node in plan.node.options):
+            self.unions.append((plan.node.options, discriminator))
+        return plan
 
     # -- objects
 
@@ -318,7 +322,7 @@ class Builder:
         with self._configured(core.get("config")):
             if core.get("root_model"):
                 plan = self.visit(core["schema"], path)
-                return Plan(plan.node, root_writer(cls, plan.write))
+                return Plan(plan.node, RootWriter(cls, plan.write))
             return self._object(core, cls, path)
 
     def _dataclass(self, core: Core, path: str) -> Plan:
@@ -344,7 +348,9 @@ class Builder:
         name = self._by_key[key] = self._define(label)
         definition = self.definitions[name]
         definition.label, definition.description = label, docstring(cls or core.get("cls"))
-        definition.writer = w.ObjectWriter(cls)
+        definition.writer = ObjectWriter(cls)
+        extra = core.get("extra_behavior") or self._config[-1].get("extra_fields_behavior")
+        self.keeps_extras = self.keeps_extras or extra == "allow"
         for field_name, field_core in fields_of(core):
             self._field(definition, field_name, field_core, path)
         definition.writer.fields = [spec.write for spec in definition.fields]
@@ -379,10 +385,10 @@ class Builder:
         if merge == "concatenate" and not is_list(plan.node):
             raise SchemaError('Merge("concatenate") is for lists, found it on another field', path=where)
         optional = default_core is not None or not core.get("required", True)
-        writer = w.FieldWriter(name, field_key(name, core, self._config[-1], where), plan.write, optional)
-        writer.may_be_missing = optional and default_core is None
+        writer = FieldWriter(name, field_key(name, core, self._config[-1], where), plan.write, optional)
+        writer.may_be_missing = optional and (default_core is None or default_core.get("default") is MISSING)
         if default_core is not None:
-            writer.python_default = default_value(default_core, self._config[-1], self._closed)
+            writer.python_default = default_value(default_core, self._config[-1], self._places.closed, where)
         definition.fields.append(FieldSpec(writer, plan.node, description(core), merge))
 
     @contextmanager
@@ -392,6 +398,12 @@ class Builder:
             yield
         finally:
             self._config.pop()
+
+    def note_all(self, path: str, *texts: Iterable[str]) -> None:
+        """Remember several things for `notes`."""
+        for some in texts:
+            for text in some:
+                self.note(path, text)
 
     def note(self, path: str, text: str) -> None:
         """Remember something for `notes`."""

@@ -44,11 +44,7 @@ __all__ = [
     "is_list",
     "join",
     "merge_rule",
-    "node_of_json_schema",
-    "node_writer",
     "object_key",
-    "root_writer",
-    "secret",
 ]
 
 AROUND = (
@@ -151,19 +147,27 @@ def default_of(core: Core) -> Core | None:
     return core if core["type"] == "default" else None
 
 
-def default_value(core: Core, config: Mapping[str, Any], closed: Callable[[Core], Any]) -> Any:
+def default_value(core: Core, config: Mapping[str, Any], closed: Callable[[Core], Any], path: str) -> Any:
     """The static default that a field's schema holds, `MISSING` if it is made anew each time.
 
     Args:
         core: What `default_of` found.
         config: The configuration of the class.
         closed: Makes a schema stand on its own, with its definitions.
+        path: Where the field is.
+
+    Raises:
+        SchemaError: The class validates its defaults, and this one is not valid.
     """
     if core.get("default_factory") is not None:
         return _empty_container(core["default_factory"], core.get("default_factory_takes_data"))
     value = core.get("default", MISSING)
     if value is not MISSING and core.get("validate_default", config.get("validate_default")):
-        return SchemaValidator(closed(core["schema"])).validate_python(value)
+        try:
+            return SchemaValidator(closed(core["schema"])).validate_python(value)
+        except Exception as error:  # a user's validator may raise anything, and quote the value
+            message = f"expected a default that the field takes, found one that it refuses ({type(error).__name__})"
+            raise SchemaError(message, path=path).hint("Correct the default, or leave it out.") from error
     return value
 
 
@@ -236,70 +240,3 @@ def _empty_container(factory: Any, takes_data: bool | None) -> Any:
     except Exception:  # a user's factory may raise anything; it is asked again when the default is needed
         return MISSING
     return value if isinstance(value, _CONTAINERS) and not value else MISSING
-
-
-def root_writer(cls: type[Any], write: w.Writer) -> w.Writer:
-    """The writer of a RootModel around the writer of its root."""
-
-    def write_root(value: Any, full: bool) -> Any:
-        if not isinstance(value, cls):
-            raise Unwritable(f"expected {cls.__name__}, found {type(value).__name__}")
-        return write(value.root, full)
-
-    return write_root
-
-
-def secret(value: Any) -> Any:
-    """What a secret hides."""
-    if isinstance(value, SecretStr | SecretBytes):
-        return value.get_secret_value()
-    raise Unwritable("not a secret")
-
-
-def node_of_json_schema(schema: Mapping[str, Any]) -> Node | None:
-    """A node for the plain JSON schemas that custom types give; `None` for all others."""
-    if "enum" in schema or "const" in schema:
-        values: list[JsonScalar] = schema.get("enum", [schema.get("const")])
-        return LiteralNode(tuple(values)) if all(isinstance(v, str | int | float | None) for v in values) else None
-    match schema.get("type"):
-        case "string":
-            format_ = _FORMATS.get(schema.get("format", ""))
-            if schema.get("format") == "ipv4":
-                return StringNode(pattern=IPV4)
-            return StringNode(
-                format_, schema.get("minLength", 0), schema.get("maxLength"), None if format_ else schema.get("pattern")
-            )
-        case "integer":
-            return IntegerNode(schema.get("minimum"), schema.get("maximum"), schema.get("multipleOf"))
-        case "number":
-            return NumberNode(schema.get("minimum"), schema.get("maximum"))
-        case "boolean":
-            return BooleanNode()
-        case "null":
-            return NullNode()
-        case "array" if isinstance(schema.get("items"), Mapping):
-            items = node_of_json_schema(schema["items"])
-            return items and ArrayNode(items, min_items=schema.get("minItems", 0), max_items=schema.get("maxItems"))
-    return None
-
-
-_FORMATS: Mapping[str, StringFormat] = {"email": "email", "uri": "uri"}
-
-
-def node_writer(node: Node) -> w.Writer:
-    """A writer for the nodes that `node_of_json_schema` makes."""
-    match node:
-        case LiteralNode(values):
-            return w.LiteralWriter(values)
-        case ArrayNode(items=items) if items is not None:
-            return w.ArrayWriter(node_writer(items))
-    return _SIMPLE[type(node)]
-
-
-_SIMPLE: Mapping[type[Any], Callable[[Any, bool], Any]] = {
-    StringNode: w.write_str,
-    IntegerNode: w.write_int,
-    NumberNode: w.write_float,
-    BooleanNode: w.write_bool,
-    NullNode: w.write_none,
-}

@@ -24,6 +24,7 @@ __all__ = [
     "duration_text",
     "float_text",
     "format_regex",
+    "sample_text",
     "shares_digits",
     "time_text",
 ]
@@ -245,3 +246,23 @@ def float_text(value: float) -> str:
         text = format(Decimal(text), "f")
         text = text if "." in text else text + ".0"
     return text
+
+
+_SAMPLES = {
+    "date": "2024-05-17",
+    "time": "12:30:00",
+    "datetime": "2024-05-17T12:30:00",
+    "duration": "PT1H30M",
+    "decimal": "1",
+    "email": "a@example.com",
+    "uri": "https://example.com/",
+}
+
+
+def sample_text(node: StringNode) -> str:
+    """Some text of a formatted string, whatever bounds it has."""
+    if node.format == "uuid":
+        return f"8a9f7c1e-0b5d-{node.constraint('version') or 4}c3a-9f4e-2d6b8a1c5e7f"
+    if node.format == "uri" and node.constraint("schemes"):
+        return f"{str(node.constraint('schemes')).split(',')[0]}://example.com/"
+    return _SAMPLES[str(node.format)] + ("Z" if node.constraint("timezone") == "required" else "")

@@ -233,25 +233,38 @@ def _loosened(bound: float, outward: Callable[[float], int], *, whole: bool, bel
     return outward(bound * 10) / 10
 
 
+AFTER = "is checked after decoding, not by the grammar"
+ENFORCED = ("max_digits", "decimal_places", "timezone", "version", "schemes", "regex_engine")
+OUTLINES = {"uri": "URL", "email": "e-mail address"}
+"""Formats of which the grammar knows an outline only."""
+
+
 def unenforced(node: Node) -> Iterator[str]:
     """What a leaf demands and the grammar does not: sentences for the user, without the path."""
-    after = "is checked after decoding, not by the grammar"
     match node:
-        case StringNode(pattern=str(), verbatim=str()):
-            yield f"the pattern {node.pattern!r} of a verbatim string {after}"
-        case StringNode(pattern=str()) if _pattern(node) is None:
-            yield f"the pattern {node.pattern!r} needs look-around, back-references or the like; it {after}"
-        case StringNode(constraints=constraints):
-            known = ("max_digits", "decimal_places", "timezone", "version", "schemes", "regex_engine")
-            for name, value in constraints:
+        case StringNode():
+            yield from _unenforced_pattern(node)
+            if node.format in OUTLINES:
+                yield f"that it is a valid {OUTLINES[node.format]} {AFTER}, which knows the outline"
+            if node.format is not None and node.verbatim is None:
+                lengths = (("min_length", node.min_length or None), ("max_length", node.max_length))
+                yield from (f"{name}={length} {AFTER}" for name, length in lengths if length is not None)
+            for name, value in node.constraints:
                 shared = name == "max_digits" and node.constraint("decimal_places") is None
                 sign = node.format == "decimal" and name in ("ge", "gt") and Decimal(str(value)) == 0
-                if not sign and (name not in known or (shared and not shares_digits(node))):
-                    yield f"{name}={value} {after}"
+                if not sign and (name not in ENFORCED or (shared and not shares_digits(node))):
+                    yield f"{name}={value} {AFTER}"
         case IntegerNode():
-            yield from (f"{name}={getattr(node, name)} {after}" for name in _dropped(node, _integer(node)))
+            yield from (f"{name}={getattr(node, name)} {AFTER}" for name in _dropped(node, _integer(node)))
         case NumberNode():
-            yield from (f"{name}={getattr(node, name)} {after}" for name in _dropped(node, _number(node)))
+            yield from (f"{name}={getattr(node, name)} {AFTER}" for name in _dropped(node, _number(node)))
+
+
+def _unenforced_pattern(node: StringNode) -> Iterator[str]:
+    if node.pattern is not None and node.verbatim is not None:
+        yield f"the pattern {node.pattern!r} of a verbatim string {AFTER}"
+    elif node.pattern is not None and _pattern(node) is None:
+        yield f"the pattern {node.pattern!r} needs look-around, back-references or the like; it {AFTER}"
 
 
 def _dropped(node: IntegerNode | NumberNode, emitted: Mapping[str, Any]) -> Iterator[str]:

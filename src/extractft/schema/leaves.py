@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ from extractft.schema import writers as w
 from extractft.schema.formats import MOST_DIGITS, Unwritable
 from extractft.schema.markers import VERBATIM, VerbatimKind
 from extractft.schema.nodes import (
+    MISSING,
     BooleanNode,
     IntegerNode,
     JsonScalar,
@@ -50,7 +52,7 @@ def _verbatim(core: Core) -> VerbatimKind | None:
     return None if marker is None else "normalized" if marker.normalized else "exact"
 
 
-_FLAGS = (("i", re.IGNORECASE), ("m", re.MULTILINE), ("s", re.DOTALL), ("x", re.VERBOSE))
+_FLAGS = (("a", re.ASCII), ("i", re.IGNORECASE), ("m", re.MULTILINE), ("s", re.DOTALL), ("x", re.VERBOSE))
 
 
 def _with_flags(pattern: re.Pattern[str]) -> str:
@@ -70,7 +72,12 @@ def _integer(core: Core, config: Mapping[str, Any], path: str) -> Plan:
 
 def _number(core: Core, config: Mapping[str, Any], path: str) -> Plan:
     def bound(name: str) -> float | None:
-        return None if core.get(name) is None else float(core[name])
+        value = None if core.get(name) is None else float(core[name])
+        if value is not None and math.isinf(value) and (value < 0) == (name[0] == "g"):
+            return None  # below or above everything: no bound at all
+        if value is not None and not math.isfinite(value):
+            raise SchemaError(f"expected a finite bound, found {name}={value}", path=path)
+        return value
 
     multiple = bound("multiple_of")
     node = NumberNode(bound("ge"), bound("le"), bound("gt"), bound("lt"), multiple)
@@ -88,7 +95,9 @@ def _null(core: Core, config: Mapping[str, Any], path: str) -> Plan:
 def _formatted(format_: StringFormat, write: w.Writer) -> Leaf:
     def leaf(core: Core, config: Mapping[str, Any], path: str) -> Plan:
         constraints: list[tuple[str, JsonScalar]] = [
-            (name, write(core[name], False)) for name in ("ge", "gt", "le", "lt") if core.get(name) is not None
+            (name, write(core[name], w.Writing()))
+            for name in ("ge", "gt", "le", "lt", "multiple_of")
+            if core.get(name) is not None
         ]
         zone = core.get("tz_constraint")
         if zone is not None:
@@ -114,7 +123,7 @@ def _decimal(core: Core, config: Mapping[str, Any], path: str) -> Plan:
 def _uri(core: Core, config: Mapping[str, Any], path: str) -> Plan:
     schemes = core.get("allowed_schemes")
     constraints = (("schemes", ",".join(schemes)),) if schemes else ()
-    return Plan(StringNode("uri", max_length=core.get("max_length"), constraints=constraints), w.write_text_of)
+    return Plan(StringNode("uri", max_length=core.get("max_length"), constraints=constraints), w.write_url)
 
 
 def _bytes(core: Core, config: Mapping[str, Any], path: str) -> Plan:
@@ -123,33 +132,41 @@ def _bytes(core: Core, config: Mapping[str, Any], path: str) -> Plan:
     return Plan(StringNode(max_length=core.get("max_length")), w.write_bytes)
 
 
-def scalar_literal(values: list[Any], path: str, what: str) -> Plan:
-    """A plan for a fixed set of JSON scalars.
+def scalar_literal(members: Sequence[Any], path: str, what: str) -> Plan:
+    """A plan for a fixed set of JSON scalars, or of members of an enumeration that stand for some.
 
     Raises:
         SchemaError: A value is no JSON scalar.
     """
-    scalars: list[JsonScalar] = []
-    for value in values:
-        if isinstance(value, bool | None):
-            scalars.append(value)
-        elif isinstance(value, str):
-            scalars.append(str(value))
-        elif isinstance(value, int):
-            scalars.append(int(value))
-        elif isinstance(value, float) and value == value and abs(value) < 1e16:
-            scalars.append(int(value) if value.is_integer() else float(value))
-        else:
-            raise SchemaError(f"{what} has a value of type {type(value).__name__}, which JSON cannot spell", path=path)
-    if any(isinstance(value, str) and _lone_surrogate(value) for value in scalars):
-        raise SchemaError(f"{what} has a value with a lone surrogate, which JSON cannot spell", path=path)
-    different = tuple({(type(value), value): value for value in scalars}.values())  # 1 == True
-    return Plan(LiteralNode(different), w.LiteralWriter(different))
+    found: dict[tuple[type[Any], JsonScalar], tuple[JsonScalar, Any]] = {}
+    for member in members:
+        value = _scalar(member.value if isinstance(member, enum.Enum) else member)
+        if value is MISSING:
+            kind = type(member.value if isinstance(member, enum.Enum) else member).__name__
+            raise SchemaError(f"{what} has a value of type {kind}, which JSON cannot spell", path=path)
+        if isinstance(value, str) and _lone_surrogate(value):
+            raise SchemaError(f"{what} has a value with a lone surrogate, which JSON cannot spell", path=path)
+        found.setdefault((type(value), value), (value, member))  # 1 == True
+    values = tuple(value for value, _ in found.values())
+    return Plan(LiteralNode(values), w.LiteralWriter(values, [member for _, member in found.values()]))
+
+
+def _scalar(value: Any) -> Any:
+    """The value as JSON knows it, `MISSING` if it does not."""
+    if isinstance(value, bool | None):
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float) and value == value and abs(value) < 1e16:
+        return int(value) if value.is_integer() else float(value)
+    return MISSING
 
 
 def _lone_surrogate(text: str) -> bool:
     try:
-        w.write_str(text, False)
+        w.write_str(text, w.Writing())
     except Unwritable:
         return True
     return False
@@ -161,12 +178,11 @@ def _literal(core: Core, config: Mapping[str, Any], path: str) -> Plan:
             raise SchemaError("a Literal of enumeration members cannot be parsed from JSON", path=path).hint(
                 f"Use the enumeration {type(value).__name__} itself, or a Literal of the plain values."
             )
-    values = [value.value if isinstance(value, enum.Enum) else value for value in core["expected"]]
-    return scalar_literal(values, path, "the Literal")
+    return scalar_literal(core["expected"], path, "the Literal")
 
 
 def _enum(core: Core, config: Mapping[str, Any], path: str) -> Plan:
-    return scalar_literal([member.value for member in core["members"]], path, f"the enumeration {core['cls'].__name__}")
+    return scalar_literal(core["members"], path, f"the enumeration {core['cls'].__name__}")
 
 
 LEAVES: Mapping[str, Leaf] = {

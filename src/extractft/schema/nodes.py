@@ -6,6 +6,7 @@ compare by value. Knows JSON types and constraints; knows no Python class of the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -28,6 +29,7 @@ __all__ = [
     "StringFormat",
     "StringNode",
     "UnionNode",
+    "accepts_null",
 ]
 
 JsonScalar = str | int | float | bool | None
@@ -35,11 +37,14 @@ StringFormat = Literal["date", "datetime", "time", "duration", "uuid", "decimal"
 
 
 class _Missing:
-    """The type of `MISSING`."""
+    """The type of `MISSING`, of which there is one instance, in copies and pickles too."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
+        return "MISSING"
+
+    def __reduce__(self) -> str:
         return "MISSING"
 
 
@@ -194,3 +199,21 @@ Node = (
     | UnionNode
     | RefNode
 )
+
+
+def accepts_null(node: Node, definitions: Mapping[str, Node]) -> bool:
+    """Whether `null` is a value of the node, references followed."""
+    seen: set[str] = set()
+    todo = [node]
+    while todo:
+        match todo.pop():
+            case NullNode():
+                return True
+            case LiteralNode(values) if None in values:
+                return True
+            case UnionNode(options):
+                todo.extend(options)
+            case RefNode(name) if name not in seen:
+                seen.add(name)
+                todo.append(definitions[name])
+    return False

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from extractft.schema import writers as w
 from extractft.schema.markers import MergeRule
 from extractft.schema.nodes import Node
+from extractft.schema.record_writers import FieldWriter, ObjectWriter
+from extractft.schema.writers import Writer
 
 __all__ = ["Core", "Definition", "FieldSpec", "Plan"]
 
@@ -22,14 +23,14 @@ class Plan:
     """A place in the tree: what may stand there and how it is written."""
 
     node: Node
-    write: w.Writer
+    write: Writer
 
 
 @dataclass(slots=True)
 class FieldSpec:
     """A field as the class declares it."""
 
-    write: w.FieldWriter
+    write: FieldWriter
     node: Node
     description: str | None
     merge: MergeRule | None = None
@@ -41,7 +42,7 @@ class Definition:
 
     name: str
     plan: Plan | None = None
-    writer: w.ObjectWriter | None = None
+    writer: ObjectWriter | None = None
     fields: list[FieldSpec] = dataclasses.field(default_factory=list)
     description: str | None = None
     label: str = ""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 __all__ = ["enough_for", "grammar_pattern"]
 
 CLASSES = {"w": r"\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}", "d": r"\p{Nd}", "s": r"\t\n\x0B\f\r\u{85}\p{Z}"}
-"""What Pydantic's engine means by these, or (of `\w`, joiners) a little less, so that nothing is refused later."""
+r"""What Pydantic's engine means by these, or (of `\w`, joiners) a little less, so that nothing is refused later."""
 PYTHON_CLASSES = {**CLASSES, "w": r"\p{L}\p{N}_"}
 LINE_BREAK = r"\n?"
 ATOM = r"\\(?:[pP](?:\{[^}]*\}|.)|[xuU](?:\{[0-9A-Fa-f]+\}|[0-9A-Fa-f]{2,8})|[\s\S])"
@@ -21,6 +21,7 @@ GROUP = r"\((?:\?(?:P?<[^>=!]+>|[a-zA-Z-]*:|[a-zA-Z-]+\)|P=\w+\)|<?[=!]|[>(#]))?
 TOKEN = re.compile(rf"{ATOM}|{GROUP}|\[\^?\]?|&&|[\s\S]")
 UNKNOWN = re.compile(r"\(\?(?:<?[=!]|[>(#]|P=)")
 MULTILINE = re.compile(r"\(\?[a-zA-Z]*m[a-zA-Z]*[:)-]")
+ASCII_ONLY = re.compile(r"\(\?[a-zA-Z]*a[a-zA-Z]*[:)-]")
 REPEAT = re.compile(r"\{(\d+)(?:,\d*)?\}")
 
 
@@ -41,7 +42,7 @@ def grammar_pattern(pattern: str, *, python: bool = False) -> str | None:
             written[-1] += _in_class(token, classes, python)
             continue
         name = token[1:] if token.startswith("\\") else ""
-        if UNKNOWN.match(token) or MULTILINE.match(token) or name[:1] in ("b", "B", "G", "<", ">", *"123456789"):
+        if _is_unknown(token) or name[:1] in ("b", "B", "G", "<", ">", *"123456789"):
             return None
         if name in ("A", "z", "Z"):
             token = "^" if name == "A" else "$"
@@ -52,6 +53,10 @@ def grammar_pattern(pattern: str, *, python: bool = False) -> str | None:
         depth += token.startswith("[") and not name
         written.append(token)
     return "".join(written) if _anchored_at_ends(written) else None
+
+
+def _is_unknown(token: str) -> bool:
+    return any(kind.match(token) for kind in (UNKNOWN, MULTILINE, ASCII_ONLY))
 
 
 def _in_class(token: str, classes: Mapping[str, str], python: bool) -> str:

@@ -1,14 +1,17 @@
 """The field tree -> Pydantic types, for when the class that it was made from is not at hand.
 
 Dataclasses, TypedDicts and named tuples come back as models, enumerations as literals; validators do not come back.
-Keys, order, constraints and defaults are the same, so the rebuilt type has the same tree.
+Keys, order, constraints and defaults are the same, so the rebuilt type has the same tree. Where no type of Pydantic's
+has it, a marker within the type does.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import warnings
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, ForwardRef, Literal, Union, cast
@@ -30,6 +33,7 @@ from pydantic import (
     RootModel,
     TypeAdapter,
     UrlConstraints,
+    ValidationError,
     create_model,
 )
 from pydantic.types import UuidVersion
@@ -37,10 +41,11 @@ from pydantic_core import CoreSchema, core_schema
 
 from extractft.errors import SchemaError
 from extractft.schema import nodes as n
-from extractft.schema.assemble import children
-from extractft.schema.markers import Merge, Verbatim
+from extractft.schema.assemble import children, map_children
+from extractft.schema.build import Builder
+from extractft.schema.markers import STORED, TAG, Merge, Verbatim
 
-__all__ = ["rebuild"]
+__all__ = ["rebuild", "with_usable_names"]
 
 BOUNDS = ("ge", "gt", "le", "lt", "multiple_of")
 # typed as Any: these are parametrised at run time
@@ -76,6 +81,63 @@ class Email(str):
         return value
 
 
+@dataclasses.dataclass(frozen=True)
+class _Tag:
+    """Says which key tells the options of a union apart, without asking Pydantic to go by it."""
+
+    key: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        core: Any = handler(source)
+        return cast("CoreSchema", {**core, "metadata": {**(core.get("metadata") or {}), TAG: self.key}})
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stored:
+    """Gives a leaf the node that it had, though its type alone would make another one."""
+
+    node: n.Node
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        core: Any = handler(source)
+        return cast("CoreSchema", {**core, "metadata": {**(core.get("metadata") or {}), STORED: self.node}})
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _TakesDefault:
+    """Lets a field keep a default that its own constraints refuse, as Pydantic does where it is not validated.
+
+    Attributes:
+        default: The canonical JSON value.
+        value: The Python value to keep.
+    """
+
+    default: Any
+    value: Any
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_wrap_validator_function(self._read, handler(source))
+
+    def _read(self, value: Any, handler: Any) -> Any:
+        try:
+            return handler(value)
+        except ValidationError:
+            if type(value) is not type(self.default) or value != self.default:
+                raise
+            return self.value
+
+
+def _unconstrained(node: n.Node, value: Any) -> Any:
+    """The Python value of a canonical JSON value, whatever bounds it breaks."""
+    for option in node.options if isinstance(node, n.UnionNode) else (node,):
+        if isinstance(option, n.StringNode) and option.format in _TYPES:
+            try:
+                return TypeAdapter(_TYPES[option.format]).validate_python(value)
+            except ValidationError:
+                continue
+    return value
+
+
 def rebuild(tree: n.Node, definitions: Mapping[str, n.Node]) -> Any:
     """A type that Pydantic can parse, with the same tree.
 
@@ -87,10 +149,28 @@ def rebuild(tree: n.Node, definitions: Mapping[str, n.Node]) -> Any:
         return builder.build()
     except SchemaError:
         raise
-    except Exception as error:
+    except Exception as error:  # whatever Pydantic raises for a type that it does not take
         raise SchemaError(f"cannot rebuild a class from the stored schema: {error}").hint(
             "Load the extractor with its own class: from_pretrained(path, schema=YourClass)."
         ) from error
+
+
+def with_usable_names(node: n.Node) -> n.Node:
+    """The node with names that a model's fields may have: no underscore first, nothing that Pydantic needs itself."""
+    node = map_children(node, with_usable_names)
+    if not isinstance(node, n.ObjectNode):
+        return node
+    taken = {field.name for field in node.fields}
+    fields = []
+    for field in node.fields:
+        name = field.name
+        if name.startswith("_") or (name.startswith("model_") and hasattr(BaseModel, name)):
+            name = "field" + ("_" if not name.startswith("_") else "") + name
+            while name in taken:
+                name += "_"
+            taken.add(name)
+        fields.append(dataclasses.replace(field, name=name))
+    return dataclasses.replace(node, fields=tuple(fields))
 
 
 class _Rebuilder:
@@ -105,7 +185,7 @@ class _Rebuilder:
         )
         self.config = ConfigDict(
             protected_namespaces=(),
-            validate_by_name=True,
+            validate_by_name=not any(map(_swaps_names, everything)),
             validate_by_alias=True,
             frozen=self.hashable,
         )
@@ -135,10 +215,24 @@ class _Rebuilder:
 
     def marked(self, field: n.Field) -> Any:
         annotation = self.annotation(field.node)
+        if field.default is not n.MISSING and field.default is not None:
+            annotation = Annotated[annotation, _TakesDefault(field.default, _unconstrained(field.node, field.default))]
         return annotation if field.merge is None else Annotated[annotation, Merge(field.merge)]
 
+    def field(self, field: n.Field) -> Any:
+        words: dict[str, Any] = {"description": field.description} if field.description else {}
+        if field.key != field.name:
+            words["validation_alias"] = field.key
+        if field.default is not n.MISSING:
+            return Field(default=field.default, validate_default=field.default is not None, **words)
+        if field.required:
+            return Field(**words)
+        if n.accepts_null(field.node, self.definitions):  # absence is a state of its own, beside null
+            return Field(default=n.MISSING, exclude_if=_is_missing, **words)
+        return Field(default=None, **words)
+
     def model(self, node: n.ObjectNode) -> type[BaseModel]:
-        fields: dict[str, Any] = {field.name: (self.marked(field), _field(field)) for field in node.fields}
+        fields: dict[str, Any] = {field.name: (self.marked(field), self.field(field)) for field in node.fields}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a field may be called `json` or `copy`
             model = create_model(
@@ -148,29 +242,19 @@ class _Rebuilder:
 
     def annotation(self, node: n.Node) -> Any:
         match node:
-            case n.StringNode():
-                return _string(node)
-            case n.IntegerNode(minimum, maximum, multiple):
-                return _constrained(int, ge=minimum, le=maximum, multiple_of=multiple)
-            case n.NumberNode(minimum, maximum, above, below, multiple):
-                return _constrained(float, ge=minimum, le=maximum, gt=above, lt=below, multiple_of=multiple)
-            case n.BooleanNode():
-                return bool
-            case n.NullNode():
-                return None
-            case n.LiteralNode(values):
-                return Literal[values]
-            case n.ArrayNode():
-                return self.array(node)
             case n.MapNode():
                 pair = (self.annotation(node.keys), self.annotation(node.values))
                 return _constrained(DICT[pair], min_length=node.min_items or None, max_length=node.max_items)
+            case n.ArrayNode():
+                return self.array(node)
             case n.ObjectNode():
                 return self.model(node)
-            case n.UnionNode(options):
-                return UNION[tuple(map(self.annotation, options))]
+            case n.UnionNode(options, discriminator):
+                union = UNION[tuple(map(self.annotation, options))]
+                return union if discriminator is None else Annotated[union, _Tag(discriminator)]
             case n.RefNode(name):
                 return ForwardRef(self.refs[name]) if self.refs else self.final[name]
+        return _leaf(node)
 
     def array(self, node: n.ArrayNode) -> Any:
         if node.items is None:
@@ -190,13 +274,48 @@ def _walk(node: n.Node) -> Iterable[n.Node]:
         yield from _walk(child)
 
 
-def _field(field: n.Field) -> Any:
-    words: dict[str, Any] = {"description": field.description} if field.description else {}
-    if field.key != field.name:
-        words["validation_alias"] = field.key
-    if field.default is not n.MISSING:
-        return Field(default=field.default, validate_default=field.default is not None, **words)
-    return Field(**words) if field.required else Field(default=None, **words)
+def _swaps_names(node: n.Node) -> bool:
+    """Whether the name of a field is the key of another, so that going by name would read the wrong one."""
+    fields = node.fields if isinstance(node, n.ObjectNode) else ()
+    keys = {field.key for field in fields}
+    return any(field.name != field.key and field.name in keys for field in fields)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is n.MISSING
+
+
+def _leaf(node: n.Node) -> Any:
+    """A type for a single value."""
+    return Literal[node.values] if isinstance(node, n.LiteralNode) else _scalar_leaf(node)
+
+
+@lru_cache(maxsize=4096)
+def _scalar_leaf(node: n.Node) -> Any:
+    """A type for a single value, with its node in a marker if the type alone does not make it."""
+    type_ = _leaf_type(node)
+    try:
+        if Builder(TypeAdapter(type_).core_schema).build().node == node:
+            return type_
+    except Exception:  # whatever Pydantic raises, such as for a pattern that is written for another engine
+        pass
+    plain = {n.IntegerNode: int, n.NumberNode: float}.get(type(node), str)
+    return Annotated[plain, _Stored(node)]
+
+
+def _leaf_type(node: n.Node) -> Any:
+    match node:
+        case n.StringNode():
+            return _string(node)
+        case n.IntegerNode(minimum, maximum, multiple):
+            return _constrained(int, ge=minimum, le=maximum, multiple_of=multiple)
+        case n.NumberNode(minimum, maximum, above, below, multiple):
+            return _constrained(float, ge=minimum, le=maximum, gt=above, lt=below, multiple_of=multiple)
+        case n.BooleanNode():
+            return bool
+        case n.NullNode():
+            return None
+    raise AssertionError(node)
 
 
 def _constrained(type_: Any, **constraints: Any) -> Any:
@@ -243,6 +362,7 @@ _TYPES: Mapping[str, Any] = {
     "time": time,
     "duration": timedelta,
     "decimal": Decimal,
+    "uuid": UUID,
 }
 _VARIANTS: Mapping[tuple[str, n.JsonScalar], Any] = {
     ("date", "past"): PastDate,

@@ -6,9 +6,10 @@ The only place where a Python type and the tree meet. Knows nothing of prompts, 
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Annotated, Any, Generic, TypeVar, cast, get_args, get_origin
 
@@ -16,16 +17,16 @@ from pydantic import BaseModel, PydanticSchemaGenerationError, PydanticUserError
 from pydantic.errors import PydanticUndefinedAnnotation
 from pydantic_core import PydanticSerializationError, to_json
 
-from extractft.errors import MissingDependencyError, SchemaError
+from extractft.errors import ExtractFTError, MissingDependencyError, SchemaError
 from extractft.schema.assemble import assemble, children
 from extractft.schema.build import Builder
 from extractft.schema.core import docstring
 from extractft.schema.formats import Unwritable
 from extractft.schema.grammar_schema import grammar_schema
 from extractft.schema.nodes import LiteralNode, MapNode, Node, ObjectNode, RefNode, StringNode
-from extractft.schema.rebuild import rebuild
+from extractft.schema.rebuild import rebuild, with_usable_names
 from extractft.schema.serialise import fingerprint, node_from_dict, node_to_dict
-from extractft.schema.writers import Writer, dumps
+from extractft.schema.writers import Writer, Writing, dumps
 
 __all__ = ["Schema"]
 
@@ -59,6 +60,7 @@ class Schema(Generic[T]):
     def __init__(self, type_: Any, *, omit_defaults: bool = True) -> None:
         self.type = type_
         self.name = _name(type_)
+        self._stored: Mapping[str, Any] | None = None
         self.omit_defaults = omit_defaults
         self.adapter = _adapter(type_)
         builder = Builder(self.adapter.core_schema)
@@ -67,17 +69,19 @@ class Schema(Generic[T]):
         self._write: Writer = root.write
         self.tree, self.definitions = assembly.tree, MappingProxyType(dict(assembly.definitions))
         self.notes = tuple(builder.notes)
+        self._keeps_extras = builder.keeps_extras
         resolved = self.resolve(self.tree)
         words = resolved.description if isinstance(resolved, ObjectNode) else None
         self.description = words or (docstring(type_) if isinstance(type_, type) and _has_words(type_) else None)
 
     @classmethod
-    def of(cls, type_: type[T] | Any, *, omit_defaults: bool = True) -> Schema[T]:
+    def of(cls, type_: type[T] | Any, *, omit_defaults: bool | None = None) -> Schema[T]:
         """The schema of any type that Pydantic's `TypeAdapter` takes.
 
         Args:
             type_: A model, a dataclass, `list[Model]`, a union, ... or a `Schema`.
-            omit_defaults: Leave out fields that equal their default. Off, every key is written, nulls too.
+            omit_defaults: Leave out fields that equal their default. Off, every key is written, nulls too. `None`:
+                what a `Schema` says itself, on for types.
 
         Raises:
             SchemaError: Some part of the type cannot be written as JSON by a model; `path` says which, with `*` for
@@ -85,8 +89,22 @@ class Schema(Generic[T]):
             MissingDependencyError: Pydantic needs a package for one of the types (`EmailStr`: email-validator).
         """
         if isinstance(type_, Schema):
-            return type_ if type_.omit_defaults == omit_defaults else cls(type_.type, omit_defaults=omit_defaults)
-        return cls(type_, omit_defaults=omit_defaults)
+            if omit_defaults is None or type_.omit_defaults == omit_defaults:
+                return type_
+            return cls(type_.type, omit_defaults=omit_defaults)
+        return cls(type_, omit_defaults=omit_defaults is not False)
+
+    def __copy__(self) -> Schema[T]:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Schema[T]:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the type, by its name; one that was rebuilt has no name to be found under, and goes by its tree."""
+        if self._stored is not None:
+            return Schema.from_dict, (self._stored,)
+        return partial(Schema.of, omit_defaults=self.omit_defaults), (self.type,)
 
     def __repr__(self) -> str:
         return f"Schema({self.name}, omit_defaults={self.omit_defaults})"
@@ -134,7 +152,7 @@ class Schema(Generic[T]):
         Raises:
             SchemaError: The value does not fit the schema, or holds what JSON cannot (NaN, a lone surrogate).
         """
-        return self._written(instance, full=False)
+        return self._written(instance, Writing())
 
     def full_value(self, instance: T) -> Any:
         """The record with every field present, nulls and defaults too: for comparing records.
@@ -142,7 +160,7 @@ class Schema(Generic[T]):
         Raises:
             SchemaError: As for `canonical_value`.
         """
-        return self._written(instance, full=True)
+        return self._written(instance, Writing(full=True))
 
     def canonical_json(self, instance: T) -> str:
         """The record as the one canonical JSON text: what training targets spell and the grammar accepts.
@@ -150,18 +168,24 @@ class Schema(Generic[T]):
         Raises:
             SchemaError: The value does not fit the schema, or does not survive being written and parsed back.
         """
-        value = self.canonical_value(instance)
+        wrote, read = Writing(), Writing()
+        value = self._written(instance, wrote)
         text = dumps(value)
         try:
-            again = self.canonical_value(self.adapter.validate_json(text))
+            again = self.adapter.validate_json(text)
+            value_again = self._written(again, read)
         except ValidationError as error:
             first = error.errors(include_input=False, include_context=False, include_url=False)[0]
             path = ".".join(map(self._step, first["loc"]))
             raise SchemaError(f"the record is not valid ({first['type']})", path=path) from None
-        if again != value:
+        if value_again != value:
             raise SchemaError(f"a record of {self.name} changes when it is written and parsed back").hint(
                 "A validator probably changes a value that it has already changed; make it leave its own output alone."
             )
+        if wrote.choices != read.choices and again != instance:
+            raise SchemaError(
+                f"a record of {self.name} has a value in a union that is read back as another of its types"
+            ).hint("JSON does not tell the two apart: make it one type, or give each option a tag (see Unions).")
         return text
 
     def parse(self, json_text: str) -> T:
@@ -180,12 +204,15 @@ class Schema(Generic[T]):
             SchemaError: The value has no JSON form.
         """
         if isinstance(self.type, type) and not get_args(self.type) and type(value) is self.type:
-            value = self.canonical_value(cast("T", value))
+            value = self._written(cast("T", value), Writing(drop_extras=True))
         try:
             text = to_json(value, inf_nan_mode="constants")
         except (PydanticSerializationError, UnicodeEncodeError) as error:
             raise SchemaError(f"expected a JSON-able value, found one that is not: {type(error).__name__}") from None
-        return self.adapter.validate_json(text, by_alias=True, by_name=True)
+        instance = self.adapter.validate_json(text, by_alias=True, by_name=not self._swaps_names)
+        if not self._keeps_extras:
+            return instance
+        return self.adapter.validate_json(dumps(self._written(instance, Writing(drop_extras=True))))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything needed to rebuild the schema without the Python type, as JSON-able dict."""
@@ -211,14 +238,37 @@ class Schema(Generic[T]):
             name, omit_defaults, stored = data["name"], data["omit_defaults"], data["fingerprint"]
         except (KeyError, TypeError, AttributeError) as error:
             raise SchemaError(f"expected a stored schema, found something else: {error!r}") from error
-        schema = cls(rebuild(tree, definitions), omit_defaults=omit_defaults)
-        if schema.fingerprint != stored:
-            raise SchemaError(
-                f"expected fingerprint {stored[:12]} of the stored schema {name}, found "
-                f"{schema.fingerprint[:12]} after rebuilding its classes"
-            ).hint("Load the extractor with its own class: from_pretrained(path, schema=YourClass).")
-        schema.name, schema.description = name, data.get("description")
+        usable = with_usable_names(tree), {key: with_usable_names(node) for key, node in definitions.items()}
+        schema = cls(rebuild(*usable), omit_defaults=omit_defaults)
+        for expected, found in (
+            (stored, fingerprint(tree, definitions, omit_defaults=omit_defaults)),
+            (fingerprint(*usable, omit_defaults=omit_defaults), schema.fingerprint),
+        ):
+            if expected != found:
+                raise SchemaError(
+                    f"expected fingerprint {expected[:12]} of the stored schema {name}, found {found[:12]} after "
+                    "rebuilding its classes"
+                ).hint("Load the extractor with its own class: from_pretrained(path, schema=YourClass).")
+        schema.name, schema.description, schema._stored = name, data.get("description"), dict(data)
+        schema.tree, schema.definitions = tree, MappingProxyType(definitions)
+        vars(schema).pop("fingerprint", None)  # which was that of the rebuilt names
         return schema
+
+    def require_loadable(self) -> None:
+        """Find out whether the stored form can be turned into classes again, before compute is spent on it.
+
+        Raises:
+            SchemaError: It cannot; the message says why.
+        """
+        try:
+            again = Schema.from_dict(json.loads(json.dumps(self.to_dict(), allow_nan=False)))
+            problem = None if again.fingerprint == self.fingerprint else "its fingerprint changes"
+        except ValueError as error:  # a SchemaError is one
+            problem = str(error)
+        if problem is not None:
+            raise SchemaError(f"{self.name} could be trained and saved, but not be loaded again: {problem}").hint(
+                "Please report it with the class. Until then, write the field concerned with a simpler type."
+            )
 
     def _nodes(self) -> Iterator[Node]:
         todo: list[Node] = [self.tree, *self.definitions.values()]
@@ -238,9 +288,19 @@ class Schema(Generic[T]):
             step if isinstance(step, str) and step in self._known_steps else str(step) if isinstance(step, int) else "*"
         )
 
-    def _written(self, instance: T, *, full: bool) -> Any:
+    @cached_property
+    def _swaps_names(self) -> bool:
+        """Whether the name of a field is the key of another one, so that rows can only go by keys."""
+        objects = [node for node in self._nodes() if isinstance(node, ObjectNode)]
+        return any(
+            field.name != field.key and any(field.name == other.key for other in node.fields)
+            for node in objects
+            for field in node.fields
+        )
+
+    def _written(self, instance: T, writing: Writing) -> Any:
         try:
-            return self._write(instance, full)
+            return self._write(instance, writing)
         except Unwritable as error:
             raise SchemaError(f"cannot write the record: {error.reason}", path=".".join(error.path)) from None
 

@@ -1,0 +1,60 @@
+"""One place of a core schema on its own: read, serialised, described, each made when it is first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from pydantic import PydanticUserError
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import CoreConfig, PydanticOmit, SchemaSerializer, SchemaValidator, core_schema
+
+from extractft.schema.parts import Core
+
+__all__ = ["Standalone"]
+
+
+class Standalone:
+    """Makes places of a core schema stand on their own, with the definitions that they refer to.
+
+    Attributes:
+        definitions: The schemas that places may refer to.
+    """
+
+    def __init__(self) -> None:
+        self.definitions: dict[str, Core] = {}
+
+    def closed(self, core: Core) -> Any:
+        """The place as a core schema that is complete."""
+        inner: Any = core
+        definitions: Any = list(self.definitions.values())
+        return core_schema.definitions_schema(inner, definitions) if definitions else inner
+
+    def reader(self, core: Core, config: Mapping[str, Any]) -> Callable[[str], Any]:
+        """Parses JSON text as Pydantic does in this place."""
+        made: list[SchemaValidator] = []
+
+        def read(text: str) -> Any:
+            if not made:
+                made.append(SchemaValidator(self.closed(core), cast("CoreConfig", config) or None))
+            return made[0].validate_json(text)
+
+        return read
+
+    def serialiser(self, core: Core) -> Callable[[Any], Any]:
+        """Pydantic's own serialisation of this place."""
+        made: list[SchemaSerializer] = []
+
+        def convert(value: Any) -> Any:
+            if not made:
+                made.append(SchemaSerializer(self.closed(core)))
+            return made[0].to_python(value, mode="json")
+
+        return convert
+
+    def json_schema(self, core: Core) -> Mapping[str, Any]:
+        """What Pydantic's JSON schema says about this place; empty if it says nothing."""
+        try:
+            return GenerateJsonSchema().generate(self.closed(core), mode="validation")
+        except (PydanticUserError, PydanticOmit, KeyError):
+            return {}

@@ -1,0 +1,60 @@
+"""The options of a union laid flat, and what JSON cannot tell apart among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from extractft.schema.formats import sample_text
+from extractft.schema.nodes import Node, NullNode, StringNode, UnionNode
+from extractft.schema.parts import Plan
+from extractft.schema.record_writers import UnionWriter
+from extractft.schema.writers import Writer, dumps
+
+__all__ = ["indistinct", "join_plans"]
+
+
+def join_plans(plans: list[Plan], discriminator: str | None) -> Plan:
+    """One plan for several options; nested unions are laid flat, and null comes last."""
+    options: dict[str, Node] = {}  # by their spelling, since Literal[1] equals Literal[True]
+    writers: list[Writer] = []
+    for plan in plans:
+        options.update((repr(node), node) for node in _options(plan.node))
+        for write in plan.write.options if isinstance(plan.write, UnionWriter) else (plan.write,):
+            if write not in writers:
+                writers.append(write)
+    nodes = sorted(options.values(), key=lambda node: isinstance(node, NullNode))  # null last, wherever it was said
+    write = UnionWriter(tuple(writers)) if len(writers) > 1 else writers[0]
+    return Plan(nodes[0] if len(nodes) == 1 else UnionNode(tuple(nodes), discriminator), write)
+
+
+def _options(node: Node) -> tuple[Node, ...]:
+    return node.options if isinstance(node, UnionNode) else (node,)
+
+
+def indistinct(plan: Plan, plans: list[Plan], read: Callable[[str], Any]) -> Iterator[str]:
+    """What is spelled alike and so always read as the same option: sentences for the user, without the path.
+
+    Args:
+        plan: The union.
+        plans: Its options.
+        read: Parses JSON text as Pydantic does for the union.
+    """
+    strings = [node for node in _options(plan.node) if isinstance(node, StringNode)]
+    formatted = [node for node in strings if node.format is not None]
+    if len(formatted) < len(strings) and any(_is_text(read, node) for node in formatted):
+        yield "what is text or something spelled as text, such as a date, is always read as text"
+    alike: dict[Node, list[Writer]] = {}
+    for option in plans:
+        if isinstance(option.node, StringNode) and option.write not in alike.setdefault(option.node, []):
+            alike[option.node].append(option.write)
+    if any(len(writers) > 1 for writers in alike.values()):
+        yield "options that are spelled alike are always read as one of them"
+
+
+def _is_text(read: Callable[[str], Any], node: StringNode) -> bool:
+    """Whether Pydantic reads what has the node's format as plain text."""
+    try:
+        return isinstance(read(dumps(sample_text(node))), str)
+    except Exception:  # a user's validator may raise anything; then nothing is known
+        return True
