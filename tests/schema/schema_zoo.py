@@ -652,6 +652,7 @@ def _numbers(node: NumberNode) -> st.SearchStrategy[float]:
     high = node.maximum if node.maximum is not None else node.exclusive_maximum
     if node.multiple_of:
         step, places = node.multiple_of, 6
+        low, high = -1000 if low is None else low, 1000 if high is None else high
         return st.integers(round(low / step), round(high / step)).map(lambda k: round(k * step, places))
     return st.floats(
         low,

@@ -164,9 +164,8 @@ class _Emitter:
 
     def _map(self, node: MapNode, spelled: bool) -> str:
         if isinstance(node.keys, LiteralNode):
-            return self._object(
-                [Field(str(key), str(key), node.values, required=False) for key in node.keys.values], spelled
-            )
+            keys = [Field(str(key), str(key), node.values, required=False) for key in node.keys.values]
+            return self._object(keys, spelled, some=node.min_items > 0)
         if isinstance(node.keys, IntegerNode):
             key = self._json({"type": "string", "pattern": f"^{INTEGER_KEY}$"})
         else:
@@ -182,8 +181,11 @@ class _Emitter:
         some = f'{item} ("," {item}){{{max(least - 1, 0)},{more}}}'
         return some if least > 0 else f"({some})?"
 
-    def _object(self, fields: Sequence[Field], spelled: bool) -> str:
-        """A chain of rules, linear in the number of fields: what may follow the fields before, with or without one."""
+    def _object(self, fields: Sequence[Field], spelled: bool, *, some: bool = False) -> str:
+        """A chain of rules, linear in the number of fields: what may follow the fields before, with or without one.
+
+        With `some`, there is at least one of them.
+        """
         pairs = []
         for field in fields:
             node = offered(field, self._definitions)
@@ -194,7 +196,7 @@ class _Emitter:
             begun = _sequence(pair, rest)
             first = begun if required or not first else f"{begun} | {self._named(first)}"
             rest = self._named(_sequence(f'"," {pair}' if required else f'("," {pair})?', rest))
-        optional = not any(required for _, required in pairs)
+        optional = not some and not any(required for _, required in pairs)
         return self._named(f'"{{" ({first}){"?" if optional else ""} "}}"' if pairs else '"{}"')
 
     def _pair(self, key: str, value: str) -> str:

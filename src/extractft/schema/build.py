@@ -28,13 +28,14 @@ from extractft.schema.core import (
     docstring,
     field_key,
     fields_of,
+    is_kept,
     is_list,
     join,
     merge_rule,
     object_key,
 )
-from extractft.schema.grammar_schema import unenforced
-from extractft.schema.json_schema_nodes import node_of_json_schema, node_writer, unexpressed
+from extractft.schema.grammar_schema import uncounted_keys, unenforced
+from extractft.schema.json_schema_nodes import node_of_json_schema, node_writer, tells_format, unexpressed
 from extractft.schema.leaves import LEAVES
 from extractft.schema.markers import MERGE, STORED, TAG
 from extractft.schema.nodes import (
@@ -161,7 +162,10 @@ class Builder:
         inner = core.get("json_schema_input_schema")
         plan = self.visit(inner if inner and inner["type"] != "any" else core["schema"], path)
         plan = self._told_by_json_schema(core, plan, path)
-        self.note_all(path, notes_of_validator(core))
+        metadata = core.get("metadata") or {}
+        described = metadata.get("pydantic_js_functions") or metadata.get("pydantic_js_annotation_functions")
+        has_format = bool(described) and tells_format(self._places.json_schema(core))
+        self.note_all(path, notes_of_validator(core, tells_format=has_format))
         if isinstance(plan.write, ObjectWriter):
             return plan
         if inner or "serialization" in core:
@@ -171,6 +175,8 @@ class Builder:
     _function_before = _function_after = _function_wrap = _wrapped
 
     def _function_plain(self, core: Core, path: str) -> Plan:
+        if getattr(core["function"]["function"], "__name__", "") == "import_string":
+            raise SchemaError("ImportString would import whatever a model writes", path=path).hint("Use str.")
         inner = core.get("json_schema_input_schema")
         if inner and inner["type"] != "any":
             plan = self.visit(inner, path)
@@ -219,9 +225,9 @@ class Builder:
         """A class that JSON knows nothing of: paths, secrets, addresses."""
         plan = self._told_by_json_schema(core, plan, path)
         if isinstance(plan.node, StringNode):
-            return Plan(plan.node, self._foreign_writer(core, SecretWriter(plan.write), str))
-        hides = self._places.json_schema(core).get("writeOnly")
-        return Plan(plan.node, SecretWriter(plan.write)) if hides else plan
+            return Plan(plan.node, self._foreign_writer(core, SecretWriter(plan.write, always=False), str))
+        hides = core.get("python_schema", {}).get("type") == "function-wrap"  # Secret[int], no Sequence[int]
+        return Plan(plan.node, SecretWriter(plan.write, always=hides))
 
     def _foreign_writer(self, core: Core, write: w.Writer, *then: Callable[[Any], Any]) -> ForeignWriter:
         read = self._places.reader(core, self._config[-1])
@@ -278,13 +284,8 @@ class Builder:
                 "JSON keys are strings; use a list of models with a key field instead."
             )
         order = tuple(checked_key(str(item), path) for item in node.values) if isinstance(node, LiteralNode) else ()
-        if isinstance(node, IntegerNode) and node != IntegerNode():
-            self.note(path, "bounds of integer keys are checked after decoding")
-        if isinstance(node, StringNode) and (node.pattern or node.format) and (node.min_length or node.max_length):
-            self.note(path, "the length of keys that have a pattern is checked after decoding")
-        if (core.get("min_length") or 0) > 1 and not order:
-            self.note(path, f"at least {core['min_length']} different keys is checked after decoding")
         maps = MapNode(node, value.node, core.get("min_length") or 0, core.get("max_length"))
+        self.note_all(path, uncounted_keys(maps))
         return Plan(maps, MapWriter(key.write, value.write, order))
 
     _ordered_dict = _defaultdict = _counter = _dict
@@ -389,6 +390,7 @@ class Builder:
         writer.may_be_missing = optional and (default_core is None or default_core.get("default") is MISSING)
         if default_core is not None:
             writer.python_default = default_value(default_core, self._config[-1], self._places.closed, where)
+        writer.keep = default_core is not None and is_kept(default_core)
         definition.fields.append(FieldSpec(writer, plan.node, description(core), merge))
 
     @contextmanager

@@ -17,8 +17,9 @@ _AFTER = "is checked after decoding, not by the grammar"
 _WORDS = ("deprecated", "description", "examples", "format", "readOnly", "title", "writeOnly")
 """What Pydantic adds to a JSON schema without checking it."""
 _LIBRARIES = ("pydantic", "pydantic_extra_types", "annotated_types")
-_HARMLESS = ("forbid_inf_nan_check", "wrap_val", "path_validator", "_validate")
+_HARMLESS = ("decode", "decode_str", "forbid_inf_nan_check", "path_validator", "wrap_val")
 """Functions that only make the value, or that a format speaks of."""
+_NAMES = {"minLength": "min_length", "maxLength": "max_length", "minItems": "min_length", "maxItems": "max_length"}
 _STRINGS = ("pattern", "min_length", "max_length", "ascii_only")
 
 
@@ -39,16 +40,21 @@ def notes_of_leaf(core: Core, config: Mapping[str, Any]) -> Iterator[str]:
                 yield f"the pattern is searched for in what is left without white space at the ends, which {_AFTER}"
 
 
-def notes_of_validator(core: Core) -> Iterator[str]:
-    """What a validator of Pydantic's own around a schema demands."""
+def notes_of_validator(core: Core, *, tells_format: bool) -> Iterator[str]:
+    """What a validator of Pydantic's own around a schema demands.
+
+    Args:
+        core: The schema of the validator.
+        tells_format: Whether Pydantic's JSON schema has a format for it, which has a note of its own.
+    """
     updates = {
         name: value
         for name, value in ((core.get("metadata") or {}).get("pydantic_js_updates") or {}).items()
         if name not in _WORDS
     }
     for name, value in updates.items():
-        yield f"{name}={value} {_AFTER}"
-    if not updates and not _tells_a_format(core) and "function" in core:
+        yield f"{_NAMES.get(name, name)}={value} {_AFTER}"
+    if not updates and not tells_format and "function" in core:
         function = _named(core["function"].get("function"))
         if function is not None:
             yield f"{function} {_AFTER}"
@@ -63,20 +69,20 @@ def notes_of_chain(steps: list[Core]) -> Iterator[str]:
             inner = inner.get("schema")
 
 
-def _tells_a_format(core: Core) -> bool:
-    metadata = core.get("metadata") or {}
-    return bool(metadata.get("pydantic_js_functions") or metadata.get("pydantic_js_annotation_functions"))
-
-
 def _named(function: Any) -> str | None:
     """A library's validator in words; `None` for a user's, and for those that demand nothing."""
     given: Mapping[str, Any] = {}
     while isinstance(function, partial):
         function, given = function.func, {**function.keywords, **given}
+    owner = getattr(function, "__self__", None)
     function = getattr(function, "__func__", function)
     module, name = getattr(function, "__module__", None) or "", getattr(function, "__name__", "")
     if module.split(".")[0] not in _LIBRARIES or name in _HARMLESS or isinstance(function, type):
         return None
     if given:
         return ", ".join(f"{key}={value}" for key, value in given.items())
+    if name == "<lambda>" and module == "pydantic.types":  # makes a secret
+        return None
+    if isinstance(owner, type):
+        return f"what {owner.__name__} takes"
     return "a predicate" if name == "val_func" else f"the validator {name}"

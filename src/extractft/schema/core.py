@@ -13,7 +13,7 @@ from pydantic_core import SchemaValidator
 from extractft.errors import SchemaError
 from extractft.schema import writers as w
 from extractft.schema.formats import IPV4, Unwritable
-from extractft.schema.markers import MERGE, MergeRule
+from extractft.schema.markers import KEPT, MERGE, MergeRule
 from extractft.schema.nodes import (
     MISSING,
     ArrayNode,
@@ -41,6 +41,7 @@ __all__ = [
     "docstring",
     "field_key",
     "fields_of",
+    "is_kept",
     "is_list",
     "join",
     "merge_rule",
@@ -182,6 +183,16 @@ def description(core: Core) -> str | None:
             return docstring(current["cls"])
         current = current.get("schema") if current.get("type") in (*FUNCTIONS, "default", *_FIELD_TYPES) else None
     return None
+
+
+def is_kept(core: Core) -> bool:
+    """Whether a rebuilt field says that it is written though it equals its default."""
+    current: Any = core["schema"]
+    while isinstance(current, Mapping) and current["type"] in FUNCTIONS:
+        if (current.get("metadata") or {}).get(KEPT):
+            return True
+        current = current.get("schema")
+    return False
 
 
 def is_list(node: Node) -> bool:

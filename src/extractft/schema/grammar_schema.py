@@ -31,8 +31,10 @@ from extractft.schema.nodes import (
 )
 from extractft.schema.patterns import enough_for, grammar_pattern
 
-__all__ = ["GUIDANCE", "grammar_schema", "offered", "unenforced"]
+__all__ = ["GUIDANCE", "grammar_schema", "offered", "uncounted_keys", "unenforced"]
 
+MOST_FIRST_KEYS = 40
+"""Most known keys of a mapping of which one has to be there: the schema spells them once for each that may be first."""
 GUIDANCE = {"item_separator": ",", "key_separator": ":", "whitespace_flexible": False}
 """Separators without spaces; the compiler reads them at the top level only."""
 
@@ -131,14 +133,22 @@ class _Emitter:
         values = self.emit(node.values)
         schema: dict[str, Any] = {"type": "object", "additionalProperties": False}
         if isinstance(node.keys, LiteralNode):
-            schema["properties"] = {str(key): values for key in node.keys.values}
-        else:
-            schema["patternProperties"] = {self.key_pattern(node.keys): values}
+            return self.known_keys([str(key) for key in node.keys.values], values, some=node.min_items > 0)
+        schema["patternProperties"] = {self.key_pattern(node.keys): values}
         if node.min_items:
             schema["minProperties"] = node.min_items
         if node.max_items is not None:
             schema["maxProperties"] = node.max_items
         return schema
+
+    @staticmethod
+    def known_keys(keys: list[str], values: dict[str, Any], *, some: bool) -> dict[str, Any]:
+        """Optional keys in their order. The compiler counts no optional keys, but one of them can come first."""
+        schema: dict[str, Any] = {"type": "object", "additionalProperties": False}
+        if not some or len(keys) > MOST_FIRST_KEYS:
+            return {**schema, "properties": dict.fromkeys(keys, values)}
+        later = ({key: values for key in keys[first:]} for first in range(len(keys)))
+        return {"anyOf": [{**schema, "properties": part, "required": [next(iter(part))]} for part in later]}
 
     def key_pattern(self, keys: StringNode | IntegerNode) -> str:
         if isinstance(keys, IntegerNode):
@@ -237,6 +247,24 @@ AFTER = "is checked after decoding, not by the grammar"
 ENFORCED = ("max_digits", "decimal_places", "timezone", "version", "schemes", "regex_engine")
 OUTLINES = {"uri": "URL", "email": "e-mail address"}
 """Formats of which the grammar knows an outline only."""
+
+
+def uncounted_keys(node: MapNode) -> Iterator[str]:
+    """What a mapping demands of the number of its keys and the grammar does not: sentences, without the path."""
+    if isinstance(node.keys, LiteralNode):
+        count = len(node.keys.values)
+        if node.min_items > 1 or (node.min_items and count > MOST_FIRST_KEYS):
+            yield f"min_length={node.min_items} {AFTER}"
+        if node.max_items is not None and node.max_items < count:
+            yield f"max_length={node.max_items} {AFTER}"
+        return
+    if node.min_items > 1:
+        yield f"at least {node.min_items} different keys is checked after decoding, the grammar counts repeats"
+    if isinstance(node.keys, IntegerNode) and node.keys != IntegerNode():
+        yield "bounds of integer keys are checked after decoding"
+    if isinstance(node.keys, StringNode) and (node.keys.pattern or node.keys.format):
+        if node.keys.min_length or node.keys.max_length is not None:
+            yield "the length of keys that have a pattern is checked after decoding"
 
 
 def unenforced(node: Node) -> Iterator[str]:

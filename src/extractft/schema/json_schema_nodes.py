@@ -24,11 +24,11 @@ from extractft.schema.nodes import (
 )
 from extractft.schema.record_writers import ArrayWriter
 
-__all__ = ["node_of_json_schema", "node_writer", "unexpressed"]
+__all__ = ["node_of_json_schema", "node_writer", "tells_format", "unexpressed"]
 
 _FORMATS: Mapping[str, StringFormat] = {"email": "email", "uri": "uri"}
-_UNCHECKED_FORMATS = {"binary", "password", "path", *_FORMATS}
-"""Formats that Pydantic does not check, and those that have a note of their own."""
+_UNCHECKED_FORMATS = ("binary", "password", "path")
+"""Formats that any string has."""
 
 
 def node_of_json_schema(schema: Mapping[str, Any]) -> Node | None:
@@ -75,13 +75,17 @@ def _whole_bounds(schema: Mapping[str, Any]) -> tuple[int | None, int | None]:
     return max(known[0], default=None), min(known[1], default=None)
 
 
+def tells_format(schema: Mapping[str, Any]) -> bool:
+    """Whether the JSON schema of a type names a format that Pydantic checks."""
+    return schema.get("format") not in (None, *_UNCHECKED_FORMATS)
+
+
 def unexpressed(schema: Mapping[str, Any], node: Node) -> Iterator[str]:
     """What the JSON schema of a type demands and its node does not say: sentences for the user, without the path."""
     after = "is checked after decoding, not by the grammar"
-    format_ = schema.get("format")
     enforced = isinstance(node, StringNode) and (node.format is not None or node.pattern == IPV4)
-    if isinstance(format_, str) and format_ not in _UNCHECKED_FORMATS and not enforced:
-        yield f"the format {format_} {after}"
+    if schema.get("format") not in (None, *_UNCHECKED_FORMATS, *_FORMATS) and not enforced:
+        yield f"the format {schema['format']} {after}"
     if isinstance(node, StringNode) and "pattern" in schema and node.pattern is None:
         yield f"the pattern {schema['pattern']!r} {after}"
     if schema.get("uniqueItems") and isinstance(node, ArrayNode) and not node.unique:

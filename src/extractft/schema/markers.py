@@ -11,15 +11,16 @@ from pydantic_core import CoreSchema, core_schema
 
 from extractft.errors import SchemaError
 
-__all__ = ["MERGE", "STORED", "TAG", "VERBATIM", "Merge", "MergeRule", "Verbatim", "VerbatimKind", "verbatim_sources"]
+__all__ = ["KEPT", "MERGE", "STORED", "TAG", "VERBATIM", "Merge", "MergeRule", "Verbatim", "VerbatimKind", "verbatim_sources"]
 
 VerbatimKind = Literal["exact", "normalized"]
 MergeRule = Literal["first", "concatenate", "error"]
 
 VERBATIM, MERGE = "extractft_verbatim", "extractft_merge"
 """Where the markers stand in the metadata of a core schema."""
-STORED, TAG = "extractft_node", "extractft_tag"
-"""Where rebuilt types keep what no type of Pydantic's says: a leaf's node, the key that tells a union's options apart."""
+STORED, TAG, KEPT = "extractft_node", "extractft_tag", "extractft_kept"
+"""Where rebuilt types keep what no type of Pydantic's says: a leaf's node, the key that tells a union's options apart,
+and that a field is written though it equals its default."""
 _AROUND = ("schema", "items_schema", "keys_schema", "values_schema", "json_schema", "lax_schema")
 """What a marker looks through: optionals, lists, validators. Not classes, which have fields of their own to mark."""
 

@@ -43,7 +43,7 @@ from extractft.errors import SchemaError
 from extractft.schema import nodes as n
 from extractft.schema.assemble import children, map_children
 from extractft.schema.build import Builder
-from extractft.schema.markers import STORED, TAG, Merge, Verbatim
+from extractft.schema.markers import KEPT, STORED, TAG, Merge, Verbatim
 
 __all__ = ["rebuild", "with_usable_names"]
 
@@ -82,25 +82,15 @@ class Email(str):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Tag:
-    """Says which key tells the options of a union apart, without asking Pydantic to go by it."""
+class _Note:
+    """Says something of a place that no type of Pydantic's says, in the metadata of its core schema."""
 
-    key: str
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        core: Any = handler(source)
-        return cast("CoreSchema", {**core, "metadata": {**(core.get("metadata") or {}), TAG: self.key}})
-
-
-@dataclasses.dataclass(frozen=True)
-class _Stored:
-    """Gives a leaf the node that it had, though its type alone would make another one."""
-
-    node: n.Node
+    name: str
+    value: Any
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         core: Any = handler(source)
-        return cast("CoreSchema", {**core, "metadata": {**(core.get("metadata") or {}), STORED: self.node}})
+        return cast("CoreSchema", {**core, "metadata": {**(core.get("metadata") or {}), self.name: self.value}})
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -110,13 +100,15 @@ class _TakesDefault:
     Attributes:
         default: The canonical JSON value.
         value: The Python value to keep.
+        kept: Whether the field is written though it equals its default.
     """
 
     default: Any
     value: Any
+    kept: bool
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_wrap_validator_function(self._read, handler(source))
+        return core_schema.no_info_wrap_validator_function(self._read, handler(source), metadata={KEPT: self.kept})
 
     def _read(self, value: Any, handler: Any) -> Any:
         try:
@@ -215,8 +207,9 @@ class _Rebuilder:
 
     def marked(self, field: n.Field) -> Any:
         annotation = self.annotation(field.node)
-        if field.default is not n.MISSING and field.default is not None:
-            annotation = Annotated[annotation, _TakesDefault(field.default, _unconstrained(field.node, field.default))]
+        if field.default is not n.MISSING:
+            value = _unconstrained(field.node, field.default)
+            annotation = Annotated[annotation, _TakesDefault(field.default, value, field.required)]
         return annotation if field.merge is None else Annotated[annotation, Merge(field.merge)]
 
     def field(self, field: n.Field) -> Any:
@@ -251,7 +244,7 @@ class _Rebuilder:
                 return self.model(node)
             case n.UnionNode(options, discriminator):
                 union = UNION[tuple(map(self.annotation, options))]
-                return union if discriminator is None else Annotated[union, _Tag(discriminator)]
+                return union if discriminator is None else Annotated[union, _Note(TAG, discriminator)]
             case n.RefNode(name):
                 return ForwardRef(self.refs[name]) if self.refs else self.final[name]
         return _leaf(node)
@@ -300,7 +293,7 @@ def _scalar_leaf(node: n.Node) -> Any:
     except Exception:  # whatever Pydantic raises, such as for a pattern that is written for another engine
         pass
     plain = {n.IntegerNode: int, n.NumberNode: float}.get(type(node), str)
-    return Annotated[plain, _Stored(node)]
+    return Annotated[plain, _Note(STORED, node)]
 
 
 def _leaf_type(node: n.Node) -> Any:

@@ -240,15 +240,22 @@ class UnionWriter:
 
 @dataclass(frozen=True, slots=True)
 class SecretWriter:
-    """A secret that is no string: written as what it hides."""
+    """A value that may be hidden in a secret: written as what it is.
+
+    Attributes:
+        write: Writes what is hidden.
+        always: Whether the place holds secrets only, so that a bare value is a loose match.
+    """
 
     write: Writer
+    always: bool
 
     def __call__(self, value: Any, writing: Writing) -> Any:
         """Write the value, or raise `Unwritable`."""
         if isinstance(value, Secret | SecretStr | SecretBytes):
             return self.write(value.get_secret_value(), writing)
-        writing.met(Match.LOOSE)
+        if self.always:
+            writing.met(Match.LOOSE)
         return self.write(value, writing)
 
 

@@ -48,7 +48,7 @@ class Standalone:
         def convert(value: Any) -> Any:
             if not made:
                 made.append(SchemaSerializer(self.closed(core)))
-            return made[0].to_python(value, mode="json")
+            return made[0].to_python(value, mode="json", warnings=False)
 
         return convert
 

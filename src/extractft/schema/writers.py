@@ -228,7 +228,10 @@ def write_uuid(value: Any, writing: Writing) -> str:
 
 
 def write_bytes(value: Any, writing: Writing) -> str:
-    """Bytes that are UTF-8 text."""
+    """Bytes that are UTF-8 text, or what bytes were encoded to."""
+    if isinstance(value, str):
+        writing.met(Match.LOOSE)
+        return write_str(value, writing)
     if not isinstance(value, bytes | bytearray):
         raise expected("bytes", value)
     try:
