@@ -1,16 +1,23 @@
 """Settings that a person writes or a file stores: frozen, validated, complete when saved.
 
-Knows no torch and no other room. The field docstrings are the one source for the docs and for `--help`.
+Knows no torch and no room but the errors. The field docstrings are the one source for the docs and for `--help`.
 """
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterator
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from extractft.errors import ConfigError
 
 __all__ = ["GenerationConfig", "LoRAConfig", "PromptConfig", "TrackingConfig", "TrainingConfig"]
 
+SHORT_NAMES = {"lr": "learning_rate", "epochs": "num_train_epochs", "batch_size": "per_device_train_batch_size"}
+"""What people write for the names that the ecosystem has."""
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -21,14 +28,65 @@ class Config(BaseModel):
         frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _known_names(cls, values: Any) -> Any:
+        unknown = [name for name in values if name not in cls.model_fields] if isinstance(values, dict) else []
+        if unknown:
+            raise PydanticCustomError(
+                "unknown_setting", "{unknown}", {"unknown": "; ".join(cls._proposal(str(name)) for name in unknown)}
+            )
+        return values
+
+    @classmethod
+    def _proposal(cls, unknown: str) -> str:
+        """What a name that is none of the settings may have meant."""
+        near = list(dict.fromkeys(cls._near(unknown)))
+        near = near or difflib.get_close_matches(unknown, cls.model_fields, cutoff=0.5)
+        proposed = f", did you mean {' or '.join(near)}?" if near else f"; it has {', '.join(cls.model_fields)}"
+        return f"{cls.__name__} has no setting {unknown}{proposed}"
+
+    @classmethod
+    def _near(cls, unknown: str) -> Iterator[str]:
+        short = SHORT_NAMES.get(unknown)
+        if short in cls.model_fields:
+            yield str(short)
+        yield from difflib.get_close_matches(unknown, cls.model_fields, n=1, cutoff=0.7)
+        for name, field in cls.model_fields.items():
+            part = field.annotation
+            if isinstance(part, type) and issubclass(part, Config):
+                inner = difflib.get_close_matches(unknown, part.model_fields, n=1, cutoff=0.85)
+                yield from (f"{name}={part.__name__}({setting}=...)" for setting in inner)
+
+    @classmethod
+    def checked(cls, **settings: Any) -> Self:
+        """New settings, with extractft's own error where the class itself raises Pydantic's.
+
+        Raises:
+            ConfigError: An unknown name or a value out of range.
+        """
+        try:
+            return cls(**settings)
+        except ValidationError as error:
+            found = "; ".join(map(_in_words, error.errors(include_url=False)))
+            raise ConfigError(f"Expected valid settings, found {found}.").hint(
+                f"The reference lists every setting of {cls.__name__} with its default."
+            ) from error
+
     def replace(self, **changes: Any) -> Self:
         """A copy with some settings changed, validated like a new one (`model_copy(update=...)` is not).
 
         Raises:
-            pydantic.ValidationError: An unknown name or a value out of range.
+            ConfigError: An unknown name or a value out of range.
         """
-        values = {name: getattr(self, name) for name in type(self).model_fields}
-        return type(self)(**{**values, **changes})
+        values = {name: getattr(self, name) for name in self.model_fields_set}  # what is a default stays one
+        return type(self).checked(**{**values, **changes})
+
+
+def _in_words(error: ErrorDetails) -> str:
+    path, value = ".".join(map(str, error["loc"])), error["input"]
+    shown = f", found {value!r}" if isinstance(value, str | int | float | None) else ""
+    return f"{path}: {error['msg']}{shown}" if path else error["msg"]
 
 
 class LoRAConfig(Config):
@@ -123,7 +181,7 @@ class TrainingConfig(Config):
     """Longest row in tokens, prompt and answer together. Rows are never truncated."""
     overlong: Literal["error", "skip"] = "error"
     """What to do with rows over `max_length`: refuse to train, or leave them out and count them."""
-    seed: int = Field(42, ge=0)
+    seed: int = Field(42, ge=0, lt=2**32)
     """Seed of the split, the order of rows, the adapter's initialisation and dropout."""
     eval_fraction: float = Field(0.1, ge=0, lt=1)
     """Share of the rows held out when no `eval_data` is given; 0 trains on all and keeps the last weights."""

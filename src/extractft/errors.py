@@ -73,7 +73,7 @@ class SchemaError(ExtractFTError, ValueError):
 
 
 class ConfigError(ExtractFTError, ValueError):
-    """A setting asks for something that this machine or this model does not have."""
+    """A setting is unknown or out of range, or asks for something that this machine or this model does not have."""
 
 
 class PromptError(ExtractFTError, ValueError):

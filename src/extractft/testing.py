@@ -153,7 +153,7 @@ def scripted_extractor(schema: type[T] | Schema[T] | Any, answers: Mapping[str, 
     chat = ChatRenderer(tokenizer, render_system_prompt(spec, PromptConfig()))
     script = {text: spec.canonical_json(record) for text, record in answers.items()}
     grammar = GrammarCompiler(tokenizer, vocab_size=len(tokenizer), end_token_id=chat.end_token_id)
-    generation = GenerationConfig(**settings)
+    generation = GenerationConfig.checked(**settings)
     return Extractor(spec, chat, ScriptedEngine(script, chat), grammar, generation=generation, max_window=100_000)
 
 
@@ -166,12 +166,14 @@ def grammar_accepts(
         schema: A Pydantic model, any type that `TypeAdapter` takes, or a `Schema`.
         json_text: The record as JSON, written as the canonical form writes it.
         tokenizer: A fast tokenizer with a chat template, such as `byte_tokenizer()`.
-        text: What verbatim fields are copied from; without it they are as free as others.
+        text: What verbatim fields are copied from, composed (NFC) as the extractor does; without it they are as free
+            as others.
     """
     spec: Schema[Any] = Schema.of(schema)
     chat = ChatRenderer(tokenizer, "")
     compiler = GrammarCompiler(tokenizer, vocab_size=len(tokenizer), end_token_id=chat.end_token_id)
-    return accepts(compiler.compile(spec, text=text), chat.completion_ids(json_text))
+    source = None if text is None else normalize_text(text).text
+    return accepts(compiler.compile(spec, text=source), chat.completion_ids(json_text))
 
 
 def assert_roundtrip(instance: Any, tokenizer: Any, *, schema: Any = None) -> None:

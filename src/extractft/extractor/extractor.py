@@ -17,6 +17,7 @@ from extractft.data import Example, load_examples, load_numbered_examples
 from extractft.decoding import Engine, GrammarCompiler
 from extractft.errors import ArtifactError, ConfigError, ExtractionError, TrainingError
 from extractft.evaluation import CalibrationReport, EvaluationReport
+from extractft.extractor import start
 from extractft.extractor.base import Base
 from extractft.extractor.calibration import Calibration
 from extractft.extractor.extraction import Extraction, Outcome
@@ -24,7 +25,6 @@ from extractft.extractor.outcomes import Best, answers_of, certain, comparable, 
 from extractft.extractor.rehearsal import recall, rehearse
 from extractft.extractor.rows import Rows
 from extractft.extractor.runner import Runner
-from extractft.extractor.start import going_on, matching_manifest, require_parts, require_place, setting
 from extractft.modeling import merge_adapter, resolve_base_model
 from extractft.processes import BoundToProcess
 from extractft.prompt import ChatRenderer, render_system_prompt
@@ -62,9 +62,9 @@ class Extractor(BoundToProcess, Generic[T]):
         generation: GenerationConfig | None = None,
         max_window: int = 4096,
     ) -> None:
-        require_parts(schema, max_window)
+        start.require_parts(schema, max_window)
         self.schema = schema
-        self.generation = setting(generation, GenerationConfig)
+        self.generation = start.setting(generation, GenerationConfig)
         self.config = TrainingConfig(generation=self.generation)
         self.metrics: dict[str, float] = {}
         self.training_result: TrainingResult | None = None
@@ -105,21 +105,21 @@ class Extractor(BoundToProcess, Generic[T]):
             resume: Go on with an interrupted run in `output_dir`.
 
         Raises:
-            SchemaError: The type cannot be turned into a schema.
+            SchemaError: The type cannot be turned into a schema, or what is saved of it not into classes again.
             DatasetError: Rows are bad; all of them are in `.issues`.
             ArtifactNotFoundError: The base model is not to be had.
             ArtifactMismatchError: `init_adapter` has another schema, base model, prompt or shape than is asked for.
             ArtifactError: In `output_dir`, something else has the place of the finished extractor.
-            ConfigError: `config` is not a `TrainingConfig`.
+            ConfigError: `config` is not a `TrainingConfig`, or says otherwise than a `Schema` about defaults.
             TrainingError: Training failed, `output_dir` cannot be written, or the interrupted run was another one.
         """
-        config = setting(config, TrainingConfig)
         if resume and output_dir is None:
             raise TrainingError("resume=True needs the output_dir of the interrupted run, found None.")
-        spec: Schema[T] = Schema.of(schema, omit_defaults=config.prompt.omit_defaults)
+        spec, config = start.settled_schema(schema, config)
+        spec.require_loadable()
         directory = None if output_dir is None else Path(output_dir).expanduser()
         if directory is not None:
-            require_place(directory)
+            start.require_place(directory)
         rows = Rows.load(data, eval_data, spec, columns, config)
         extractor = cls._to_train(spec, base_model, config, init_adapter)
         rows.check(spec, extractor._runner.chat, extractor._runner.grammar, extractor.config)
@@ -146,15 +146,17 @@ class Extractor(BoundToProcess, Generic[T]):
         Raises:
             SchemaError: The type cannot be turned into a schema.
             ArtifactNotFoundError: The base model is not to be had.
-            ConfigError: A setting is of another kind, or there is no such device or dtype here.
+            ConfigError: A setting is of another kind or contradicts a `Schema`, or there is no such device here.
         """
-        prompt, generation = setting(prompt, PromptConfig), setting(generation, GenerationConfig)
-        spec: Schema[T] = Schema.of(schema, omit_defaults=prompt.omit_defaults)
-        system_prompt = render_system_prompt(spec, prompt)
+        config = TrainingConfig(
+            prompt=start.setting(prompt, PromptConfig), generation=start.setting(generation, GenerationConfig)
+        )
+        spec, config = start.settled_schema(schema, config)
+        system_prompt = render_system_prompt(spec, config.prompt)
         base = Base.load(resolve_base_model(base_model), device=device, dtype=dtype)
         chat = ChatRenderer(base.tokenizer, system_prompt)
-        extractor = cls._assemble(spec, base, chat, generation)
-        extractor.config = TrainingConfig(prompt=prompt, generation=extractor.generation)
+        extractor = cls._assemble(spec, base, chat, config.generation)
+        extractor.config = config
         return extractor
 
     @classmethod
@@ -183,10 +185,7 @@ class Extractor(BoundToProcess, Generic[T]):
         """
         path = Path(path).expanduser()
         manifest = load_manifest(path)
-        spec: Schema[T] = manifest.rebuild_schema()
-        if schema is not None:
-            spec = Schema.of(schema, omit_defaults=manifest.config.prompt.omit_defaults)
-            manifest.require_schema(spec)
+        spec: Schema[T] = start.own_schema(manifest, schema)
         if base_model:
             ref = resolve_base_model(base_model)
             manifest.require_base_model(ref)
@@ -349,9 +348,9 @@ class Extractor(BoundToProcess, Generic[T]):
         """An extractor whose adapter is trainable: a fresh one, or a saved one with the prompt it was trained with."""
         ref = resolve_base_model(base_model)
         adapter = None if init_adapter is None else Path(init_adapter).expanduser()
-        manifest = None if adapter is None else matching_manifest(adapter, schema, ref)
+        manifest = None if adapter is None else start.matching_manifest(adapter, schema, ref)
         if manifest is not None:
-            config = going_on(config, manifest)
+            config = start.going_on(config, manifest)
         prompt = render_system_prompt(schema, config.prompt) if manifest is None else manifest.system_prompt
         base = Base.trainable(ref, config, adapter)
         if adapter is not None and manifest is not None:

@@ -12,6 +12,7 @@ from extractft.errors import ConfigError, DatasetError
 from extractft.evaluation import LearningPoint
 from extractft.extractor.extractor import DEFAULT_BASE_MODEL, Extractor
 from extractft.extractor.rows import Rows
+from extractft.extractor.start import settled_schema
 from extractft.schema import Schema
 
 __all__ = ["learning_curve"]
@@ -47,8 +48,7 @@ def learning_curve(
     """
     if not fractions or not all(0 < fraction <= 1 for fraction in fractions):
         raise ConfigError(f"expected fractions above 0 and at most 1, found {tuple(fractions)}")
-    config = config or TrainingConfig()
-    spec: Schema[Any] = Schema.of(schema, omit_defaults=config.prompt.omit_defaults)
+    spec, config = settled_schema(schema, TrainingConfig() if config is None else config)
     rows = Rows.load(data, eval_data, spec, columns, config)
     if not rows.held_out:
         raise DatasetError("expected held-out rows to score on, found none").hint(

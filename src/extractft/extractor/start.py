@@ -12,7 +12,15 @@ from extractft.errors import ArtifactMismatchError, ConfigError, TrainingError
 from extractft.modeling import BaseModelRef
 from extractft.schema import Schema
 
-__all__ = ["going_on", "matching_manifest", "require_parts", "require_place", "setting"]
+__all__ = [
+    "going_on",
+    "matching_manifest",
+    "own_schema",
+    "require_parts",
+    "require_place",
+    "setting",
+    "settled_schema",
+]
 
 C = TypeVar("C", bound=Config)
 
@@ -42,6 +50,44 @@ def require_parts(schema: Any, max_window: Any) -> None:
         raise ConfigError(f"expected a Schema, found {type(schema).__name__}").hint("Make one with `Schema.of(...)`.")
     if isinstance(max_window, bool) or not isinstance(max_window, int) or max_window < 1:
         raise ConfigError(f"expected a max_window of at least 1 token, found {max_window!r}")
+
+
+def schema_of(schema: Any, prompt: PromptConfig) -> Schema[Any]:
+    """The schema of a type with the settings' word about defaults, or a `Schema` with its own."""
+    return schema if isinstance(schema, Schema) else Schema.of(schema, omit_defaults=prompt.omit_defaults)
+
+
+def own_schema(manifest: Manifest, schema: Any) -> Schema[Any]:
+    """The schema of a saved extractor: of the class if there is one, whatever may be rebuilt without, else rebuilt.
+
+    Raises:
+        ArtifactMismatchError: The class is not the extractor's.
+        ArtifactError: There is no class, and none can be made of what is stored.
+    """
+    if schema is None:
+        return manifest.rebuild_schema()
+    spec = schema_of(schema, manifest.config.prompt)
+    manifest.require_schema(spec)
+    return spec
+
+
+def settled_schema(schema: Any, config: TrainingConfig | None) -> tuple[Schema[Any], TrainingConfig]:
+    """The schema and the settings, of one mind about defaults: a `Schema` says itself what becomes of them.
+
+    Raises:
+        SchemaError: The type cannot be turned into a schema.
+        ConfigError: `config` is no `TrainingConfig`, or says otherwise than the `Schema`.
+    """
+    config = setting(config, TrainingConfig)
+    prompt, spec = config.prompt, schema_of(schema, config.prompt)
+    if spec.omit_defaults == prompt.omit_defaults:
+        return spec, config
+    if "omit_defaults" in prompt.model_fields_set:
+        raise ConfigError(
+            f"expected the Schema and PromptConfig to agree on omit_defaults, found {spec.omit_defaults} in the one "
+            f"and {prompt.omit_defaults} in the other"
+        ).hint("Leave omit_defaults out of PromptConfig: the Schema says it already.")
+    return spec, config.replace(prompt=prompt.replace(omit_defaults=spec.omit_defaults))
 
 
 def require_place(directory: Path) -> None:

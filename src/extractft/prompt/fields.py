@@ -26,12 +26,15 @@ from extractft.schema import (
     RefNode,
     StringNode,
     UnionNode,
+    accepts_null,
 )
 
 __all__ = ["Entry", "Outline", "outline"]
 
 LONGEST_PATTERN = 40
 """Characters of a regular expression that are still worth their tokens; the grammar enforces longer ones too."""
+LONGEST_DEFAULT = 200
+"""Characters of a default that are still worth their tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +143,7 @@ class _Describer:
 
     def is_optional(self, field: Field) -> bool:
         """Whether the field may be absent, in the way that this schema spells absence."""
-        return not field.required if self.omit_defaults else _is_nullable(field.node)
+        return not field.required if self.omit_defaults else accepts_null(field.node, self.definitions)
 
     def entry(self, field: Field) -> Entry:
         optional = self.is_optional(field)
@@ -165,14 +168,15 @@ class _Describer:
 
     def default(self, field: Field) -> list[str]:
         silent = field.default is MISSING or field.default in (None, "", [], {}) or _is_tag(field)
-        return [] if silent else [self.words.default.format(spell(field.default))]
+        spelled = "" if silent else spell(field.default)
+        return [self.words.default.format(spelled)] if 0 < len(spelled) <= LONGEST_DEFAULT else []
 
     def mark(self, field: Field) -> list[str]:
         """`required` or `optional`, whichever fewer fields are; nothing where the type tells it."""
         if self.is_optional(field):
             marked = self.optional_marked and self.omit_defaults and not self.default(field) and not _is_tag(field)
             return [self.words.optional] if marked else []
-        told = _is_tag(field) or _is_nullable(field.node)
+        told = _is_tag(field) or accepts_null(field.node, self.definitions)
         return [self.words.required] if self.required_marked and not told else []
 
     def describe(self, node: Node, *, many: bool = False) -> _Phrase:
@@ -318,18 +322,6 @@ def _has_form(node: Node) -> bool:
     if isinstance(node, StringNode):
         return node.format not in (None, "email", "uri", "uuid")
     return isinstance(node, IntegerNode | NumberNode | BooleanNode | LiteralNode) and not _is_fixed(node)
-
-
-def _is_nullable(node: Node) -> bool:
-    match node:
-        case NullNode():
-            return True
-        case LiteralNode():
-            return None in node.values
-        case UnionNode():
-            return any(map(_is_nullable, node.options))
-        case _:
-            return False
 
 
 def _is_tag(field: Field) -> bool:

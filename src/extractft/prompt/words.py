@@ -15,6 +15,10 @@ from extractft.schema import JsonScalar, StringFormat
 __all__ = ["WORDS", "Language", "Words", "spell", "spell_number"]
 
 Language = Literal["zh", "en"]
+MOST_VALUES, MOST_CHARACTERS = 100, 2_000
+"""A literal of no more values, spelled in no more characters, is listed whole."""
+SHOWN_VALUES, SHOWN_CHARACTERS = 20, 300
+"""Of a longer one so many are shown, as examples of their form; the grammar knows them all."""
 
 
 def spell(value: object) -> str:
@@ -59,6 +63,8 @@ class Words:
     """Joins the details of a field."""
     always: str
     one_of: Noun
+    and_more: str
+    """Behind the first values of a literal that is too long to list: how many there are."""
     list_of: Noun
     tuple_of: str
     rest: str
@@ -92,11 +98,23 @@ class Words:
     """Before a description."""
 
     def literal(self, values: Sequence[JsonScalar], *, many: bool = False) -> str:
-        """One of a few values."""
+        """One of a few values, or of many, of which only the first are shown."""
         spelled = [spell(value) for value in values]
         if len(spelled) == 1:
             return self.always.format(spelled[0])
-        return self.one_of.form(many).format(self.listed.join(spelled))
+        listed = self.listed.join(spelled)
+        if len(spelled) > MOST_VALUES or len(listed) > MOST_CHARACTERS:
+            listed = (self._first(spelled) + self.and_more.format(len(spelled))).lstrip()
+        return self.one_of.form(many).format(listed)
+
+    def _first(self, spelled: Sequence[str]) -> str:
+        listed = ""
+        for value in spelled[:SHOWN_VALUES]:
+            longer = listed + self.listed + value if listed else value
+            if len(longer) > SHOWN_CHARACTERS:
+                break
+            listed = longer
+        return listed
 
     def interval(self, low: float | None, high: float | None) -> str:
         """Inclusive bounds, either of which may be `None`; empty without bounds."""
@@ -137,6 +155,7 @@ ENGLISH: Final = Words(
     comma=", ",
     always="always {}",
     one_of=Noun("one of {}", "{}"),
+    and_more=" ... ({} values in all)",
     list_of=Noun("list of {}", "lists of {}"),
     tuple_of="list [{}]",
     rest="then any number of {}",
@@ -187,6 +206,7 @@ CHINESE: Final = Words(
     comma="，",
     always="固定为 {}",
     one_of=Noun("{} 之一", "{}"),
+    and_more="……（共 {} 个值）",
     list_of=Noun("{}列表", "{}列表"),
     tuple_of="列表 [{}]",
     rest="其后为任意个{}",

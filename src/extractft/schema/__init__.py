@@ -20,6 +20,7 @@ from extractft.schema.nodes import (
     StringFormat,
     StringNode,
     UnionNode,
+    accepts_null,
 )
 from extractft.schema.schema import Schema
 
@@ -45,5 +46,6 @@ __all__ = [
     "UnionNode",
     "Verbatim",
     "VerbatimKind",
+    "accepts_null",
     "verbatim_sources",
 ]

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 from pydantic_core import core_schema
@@ -35,7 +34,7 @@ from extractft.schema.core import (
     object_key,
 )
 from extractft.schema.grammar_schema import uncounted_keys, unenforced
-from extractft.schema.json_schema_nodes import node_of_json_schema, node_writer, tells_format, unexpressed
+from extractft.schema.json_schema_nodes import node_of_json_schema, node_writer, unexpressed
 from extractft.schema.leaves import LEAVES
 from extractft.schema.markers import MERGE, STORED, TAG
 from extractft.schema.nodes import (
@@ -162,10 +161,7 @@ class Builder:
         inner = core.get("json_schema_input_schema")
         plan = self.visit(inner if inner and inner["type"] != "any" else core["schema"], path)
         plan = self._told_by_json_schema(core, plan, path)
-        metadata = core.get("metadata") or {}
-        described = metadata.get("pydantic_js_functions") or metadata.get("pydantic_js_annotation_functions")
-        has_format = bool(described) and tells_format(self._places.json_schema(core))
-        self.note_all(path, notes_of_validator(core, tells_format=has_format))
+        self.note_all(path, notes_of_validator(core, tells_format=self._places.tells_format(core)))
         if isinstance(plan.write, ObjectWriter):
             return plan
         if inner or "serialization" in core:
@@ -235,17 +231,9 @@ class Builder:
 
     def _told_by_json_schema(self, core: Core, plan: Plan, path: str) -> Plan:
         """The plan of a free string with what only Pydantic's JSON schema says of it, such as its format."""
-        node, metadata = plan.node, core.get("metadata") or {}
-        own, added = metadata.get("pydantic_js_functions"), metadata.get("pydantic_js_annotation_functions")
-        if not isinstance(node, StringNode) or not (own or added):
-            return plan
-        said, told = self._places.json_schema(core), None
-        if own and node == StringNode(verbatim=node.verbatim):
-            told = node_of_json_schema(said)
-        if isinstance(told, StringNode):
-            told = replace(told, verbatim=node.verbatim)
-        self.note_all(path, unenforced(told) if told else (), unexpressed(said, told or node))
-        return Plan(told or node, plan.write)
+        node, sentences = self._places.told(core, plan.node)
+        self.note_all(path, sentences)
+        return Plan(node, plan.write)
 
     # -- containers
 

@@ -7,25 +7,16 @@ from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from pydantic import BaseModel, RootModel, SecretBytes, SecretStr
+from pydantic import BaseModel, RootModel
 from pydantic_core import SchemaValidator
 
 from extractft.errors import SchemaError
-from extractft.schema import writers as w
-from extractft.schema.formats import IPV4, Unwritable
 from extractft.schema.markers import KEPT, MERGE, MergeRule
 from extractft.schema.nodes import (
     MISSING,
     ArrayNode,
-    BooleanNode,
-    IntegerNode,
-    JsonScalar,
-    LiteralNode,
     Node,
     NullNode,
-    NumberNode,
-    StringFormat,
-    StringNode,
     UnionNode,
 )
 from extractft.schema.parts import Core

@@ -147,7 +147,7 @@ class _Emitter:
         schema: dict[str, Any] = {"type": "object", "additionalProperties": False}
         if not some or len(keys) > MOST_FIRST_KEYS:
             return {**schema, "properties": dict.fromkeys(keys, values)}
-        later = ({key: values for key in keys[first:]} for first in range(len(keys)))
+        later = (dict.fromkeys(keys[first:], values) for first in range(len(keys)))
         return {"anyOf": [{**schema, "properties": part, "required": [next(iter(part))]} for part in later]}
 
     def key_pattern(self, keys: StringNode | IntegerNode) -> str:
@@ -262,9 +262,12 @@ def uncounted_keys(node: MapNode) -> Iterator[str]:
         yield f"at least {node.min_items} different keys is checked after decoding, the grammar counts repeats"
     if isinstance(node.keys, IntegerNode) and node.keys != IntegerNode():
         yield "bounds of integer keys are checked after decoding"
-    if isinstance(node.keys, StringNode) and (node.keys.pattern or node.keys.format):
-        if node.keys.min_length or node.keys.max_length is not None:
-            yield "the length of keys that have a pattern is checked after decoding"
+    if isinstance(node.keys, StringNode) and (node.keys.pattern or node.keys.format) and _has_length(node.keys):
+        yield "the length of keys that have a pattern is checked after decoding"
+
+
+def _has_length(node: StringNode) -> bool:
+    return node.min_length > 0 or node.max_length is not None
 
 
 def unenforced(node: Node) -> Iterator[str]:

@@ -11,7 +11,18 @@ from pydantic_core import CoreSchema, core_schema
 
 from extractft.errors import SchemaError
 
-__all__ = ["KEPT", "MERGE", "STORED", "TAG", "VERBATIM", "Merge", "MergeRule", "Verbatim", "VerbatimKind", "verbatim_sources"]
+__all__ = [
+    "KEPT",
+    "MERGE",
+    "STORED",
+    "TAG",
+    "VERBATIM",
+    "Merge",
+    "MergeRule",
+    "Verbatim",
+    "VerbatimKind",
+    "verbatim_sources",
+]
 
 VerbatimKind = Literal["exact", "normalized"]
 MergeRule = Literal["first", "concatenate", "error"]

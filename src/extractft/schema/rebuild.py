@@ -11,9 +11,9 @@ import dataclasses
 import re
 import warnings
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Any, ForwardRef, Literal, Union, cast
 from uuid import UUID
 
@@ -122,9 +122,10 @@ class _TakesDefault:
 def _unconstrained(node: n.Node, value: Any) -> Any:
     """The Python value of a canonical JSON value, whatever bounds it breaks."""
     for option in node.options if isinstance(node, n.UnionNode) else (node,):
-        if isinstance(option, n.StringNode) and option.format in _TYPES:
+        type_ = _TYPES.get(str(option.format)) if isinstance(option, n.StringNode) else None
+        if type_ is not None:
             try:
-                return TypeAdapter(_TYPES[option.format]).validate_python(value)
+                return TypeAdapter(type_).validate_python(value)
             except ValidationError:
                 continue
     return value

@@ -314,7 +314,8 @@ class ForeignWriter:
             alike = type(again) is type(value)
             if again == value:
                 return Match.EXACT if alike else Match.CONVERTED
-            if alike and type(value).__eq__ is object.__eq__ and convert(again) == written:
+            identity: Any = object.__eq__
+            if alike and type(value).__eq__ is identity and convert(again) == written:
                 return Match.EXACT
         except Exception:  # a user's validator or comparison may raise anything
             return None

@@ -5,7 +5,6 @@ The only place where a Python type and the tree meet. Knows nothing of prompts, 
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -13,7 +12,7 @@ from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Annotated, Any, Generic, TypeVar, cast, get_args, get_origin
 
-from pydantic import BaseModel, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import BaseModel, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation
 from pydantic_core import PydanticSerializationError, to_json
 
@@ -23,6 +22,7 @@ from extractft.schema.build import Builder
 from extractft.schema.core import docstring
 from extractft.schema.formats import Unwritable
 from extractft.schema.grammar_schema import grammar_schema
+from extractft.schema.near_types import is_value, require_type
 from extractft.schema.nodes import LiteralNode, MapNode, Node, ObjectNode, RefNode, StringNode
 from extractft.schema.rebuild import rebuild, with_usable_names
 from extractft.schema.serialise import fingerprint, node_from_dict, node_to_dict
@@ -306,10 +306,7 @@ class Schema(Generic[T]):
 
 
 def _adapter(type_: Any) -> TypeAdapter[Any]:
-    if isinstance(type_, BaseModel) or (dataclasses.is_dataclass(type_) and not isinstance(type_, type)):
-        raise SchemaError(f"expected a type, found an instance of {type(type_).__name__}").hint(
-            f"Give the class itself: {type(type_).__name__}."
-        )
+    require_type(type_)
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(type_)
         adapter.rebuild(raise_errors=True)
@@ -318,12 +315,16 @@ def _adapter(type_: Any) -> TypeAdapter[Any]:
             "Call `model_rebuild()` once all its classes exist."
         ) from error
     except PydanticSchemaGenerationError as error:
+        if is_value(type_):
+            raise SchemaError(f"expected a type, found {_name(type_)}").hint("Give a Pydantic model.") from None
         raise SchemaError(f"{_name(type_)} holds a type that Pydantic has no schema for: {_headline(error)}") from error
     except ImportError as error:
         raise MissingDependencyError(f"A type in {_name(type_)} needs a package that is missing: {error}.").hint(
             "For e-mail addresses: pip install 'pydantic[email]'"
         ) from error
-    except PydanticUserError as error:
+    except ExtractFTError:
+        raise
+    except Exception as error:  # a class's own hooks may raise anything
         raise SchemaError(f"Pydantic cannot use {_name(type_)}: {_headline(error)}") from error
     return adapter
 
@@ -339,6 +340,8 @@ def _has_words(type_: type[Any]) -> bool:
 def _name(type_: Any) -> str:
     while get_origin(type_) is Annotated:
         type_ = get_args(type_)[0]
+    if is_value(type_):  # which may hold customers' text
+        return f"an instance of {type(type_).__name__}"
     if isinstance(type_, type) and not get_args(type_):
         return type_.__name__
     return re.sub(r"(?:[^\W\d]\w*(?:\.<locals>)?\.)+(\w)", r"\1", str(type_))

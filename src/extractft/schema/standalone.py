@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from pydantic import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import CoreConfig, PydanticOmit, SchemaSerializer, SchemaValidator, core_schema
 
+from extractft.schema.grammar_schema import unenforced
+from extractft.schema.json_schema_nodes import node_of_json_schema, tells_format, unexpressed
+from extractft.schema.nodes import Node, StringNode
 from extractft.schema.parts import Core
 
 __all__ = ["Standalone"]
@@ -58,3 +62,30 @@ class Standalone:
             return GenerateJsonSchema().generate(self.closed(core), mode="validation")
         except (PydanticUserError, PydanticOmit, KeyError):
             return {}
+
+    def told(self, core: Core, node: Node) -> tuple[Node, list[str]]:
+        """The node of a free string with what only the JSON schema says of it, and what the grammar does not enforce.
+
+        Args:
+            core: The place.
+            node: What its schema alone makes of it.
+        """
+        own, added = _describers(core)
+        if not isinstance(node, StringNode) or not (own or added):
+            return node, []
+        said, told = self.json_schema(core), None
+        if own and node == StringNode(verbatim=node.verbatim):
+            told = node_of_json_schema(said)
+        if isinstance(told, StringNode):
+            told = replace(told, verbatim=node.verbatim)
+        return told or node, [*(unenforced(told) if told else ()), *unexpressed(said, told or node)]
+
+    def tells_format(self, core: Core) -> bool:
+        """Whether the JSON schema of a place names a format that Pydantic checks."""
+        return any(_describers(core)) and tells_format(self.json_schema(core))
+
+
+def _describers(core: Core) -> tuple[Any, Any]:
+    """The functions that describe a place in JSON schemas: its class's own, and those of annotations."""
+    metadata = core.get("metadata") or {}
+    return metadata.get("pydantic_js_functions"), metadata.get("pydantic_js_annotation_functions")

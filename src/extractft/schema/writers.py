@@ -25,7 +25,7 @@ from extractft.schema.formats import (
     float_text,
     time_text,
 )
-from extractft.schema.nodes import MISSING, JsonScalar
+from extractft.schema.nodes import JsonScalar
 
 __all__ = [
     "LiteralWriter",
