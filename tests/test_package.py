@@ -6,6 +6,8 @@ import importlib
 import resource
 import subprocess
 import sys
+import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,3 +73,13 @@ def test_rooms_sort_what_they_export(room: str) -> None:
     module: Any = importlib.import_module(f"extractft.{room}")
     assert list(module.__all__) == sorted(module.__all__, key=lambda name: (not name.isupper(), name))
     assert all(hasattr(module, name) for name in module.__all__)
+
+
+@pytest.mark.parametrize("folder", ["src", "tests", "examples", "benchmarks"])
+def test_sources_compile_without_a_warning(folder: str) -> None:
+    """With `-W error` a SyntaxWarning, such as for an escape that is none, keeps the package from being imported."""
+    root = Path(extractft.__file__).parents[2] / folder
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for source in root.rglob("*.py"):
+            compile(source.read_text(encoding="utf-8"), str(source), "exec")

@@ -9,17 +9,19 @@ import shutil
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, HttpUrl
 
 from extractft import (
     Extractor,
     GenerationConfig,
     LoRAConfig,
     PromptConfig,
+    Schema,
     TrainingConfig,
+    Verbatim,
 )
 from extractft.artifact import load_manifest
 from extractft.errors import (
@@ -30,9 +32,10 @@ from extractft.errors import (
     DatasetError,
     ExtractionError,
     InputTooLongError,
+    SchemaError,
     TrainingError,
 )
-from extractft.testing import scripted_extractor
+from extractft.testing import assert_roundtrip, byte_tokenizer, grammar_accepts, scripted_extractor
 
 CONFIG = TrainingConfig(
     num_train_epochs=1, eval_fraction=0, per_device_train_batch_size=4, lora=LoRAConfig(r=2, lora_dropout=0)
@@ -274,3 +277,88 @@ def test_only_the_main_process_of_several_saves(
     monkeypatch.setenv("WORLD_SIZE", "1")
     fit(tiny_base, ROWS, config=CONFIG.replace(eval_fraction=0, num_train_epochs=1), output_dir=tmp_path / "run")
     assert not (tmp_path / "run" / "extractor").exists()
+
+
+# --------------------------------------------------------------------------------------------------------- schemas
+
+
+@pytest.fixture(scope="module")
+def saved_full(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An extractor of a Schema that writes every key."""
+    place = tmp_path_factory.mktemp("full") / "extractor"
+    extractor = Extractor.fit(Schema.of(Order, omit_defaults=False), ROWS, base_model=str(tiny_base), config=CONFIG)
+    assert extractor.schema.omit_defaults is False
+    assert extractor.config.prompt.omit_defaults is False
+    extractor.save_pretrained(place)
+    return place
+
+
+def test_a_schema_keeps_its_word_about_defaults(saved_full: Path, tiny_base: Path) -> None:
+    full = Schema.of(Order, omit_defaults=False)
+    assert Extractor.from_base(full, base_model=str(tiny_base)).schema.omit_defaults is False
+    for schema in (None, Order, full):
+        loaded = Extractor.from_pretrained(saved_full, schema=schema)
+        assert loaded.schema.canonical_json(loaded.schema.parse('{"item":"a"}')) == '{"item":"a","note":null}'
+    with pytest.raises(ArtifactMismatchError, match="omit_defaults"):
+        Extractor.from_pretrained(saved_full, schema=Schema.of(Order))
+
+
+def test_settings_that_contradict_a_schema_are_refused(tiny_base: Path) -> None:
+    full, told = Schema.of(Order, omit_defaults=False), PromptConfig(omit_defaults=True)
+    with pytest.raises(ConfigError, match="agree on omit_defaults"):
+        Extractor.fit(full, ROWS, base_model=str(tiny_base), config=CONFIG.replace(prompt=told))
+    with pytest.raises(ConfigError, match="agree on omit_defaults"):
+        Extractor.from_base(full, base_model=str(tiny_base), prompt=told)
+
+
+def test_with_the_class_nothing_is_rebuilt(saved_full: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def beyond(data: Any) -> Any:
+        raise SchemaError("cannot be rebuilt")
+
+    monkeypatch.setattr(Schema, "from_dict", beyond)
+    with pytest.raises(ArtifactError):
+        Extractor.from_pretrained(saved_full)
+    assert Extractor.from_pretrained(saved_full, schema=Order).schema.type is Order
+
+
+def test_what_could_not_be_loaded_again_is_refused_before_a_model_is_looked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def beyond(data: Any) -> Any:
+        raise SchemaError("cannot be rebuilt")
+
+    monkeypatch.setattr(Schema, "from_dict", beyond)
+    with pytest.raises(SchemaError, match="not be loaded again: cannot be rebuilt"):
+        Extractor.fit(Order, ROWS, base_model="no/such-model", config=CONFIG)
+
+
+class Odd(BaseModel):
+    site: HttpUrl | None = None
+    n: int | None = Field(default_factory=lambda: 1)
+    code: str = Field("", pattern="^[A-Z]+$")
+
+
+def test_what_was_fitted_can_be_loaded_with_its_class_and_without(tiny_base: Path, tmp_path: Path) -> None:
+    rows = [(f"{i}", {"n": i, "code": "A"}) for i in range(3)]
+    Extractor.fit(Odd, rows, base_model=str(tiny_base), config=CONFIG).save_pretrained(tmp_path / "x")
+    for schema in (None, Odd):
+        assert Extractor.from_pretrained(tmp_path / "x", schema=schema).schema.fingerprint == Schema.of(Odd).fingerprint
+
+
+def test_verbatim_values_are_looked_up_in_the_composed_text() -> None:
+    class Word(BaseModel):
+        s: Annotated[str, Verbatim()]
+
+    text, value = "e\u0301tude", "\u00e9tude"
+    assert scripted_extractor(Word, {text: Word(s=value)}).extract(text).s == value
+    assert grammar_accepts(Word, f'{{"s":"{value}"}}', byte_tokenizer(), text=text)
+    assert not grammar_accepts(Word, '{"s":"other"}', byte_tokenizer(), text=text)
+
+
+def test_the_doubles_keep_what_a_schema_says() -> None:
+    full = Schema.of(Order, omit_defaults=False)
+    tokenizer = byte_tokenizer()
+    assert grammar_accepts(full, full.canonical_json(Order(item="a")), tokenizer)
+    assert not grammar_accepts(full, '{"item":"a"}', tokenizer)
+    assert scripted_extractor(full, {"a": Order(item="a")}).schema is full
+    assert_roundtrip(Order(item="a"), tokenizer, schema=full)

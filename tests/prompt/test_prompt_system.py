@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
+from enum import Enum
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -398,3 +399,27 @@ def test_a_literal_that_may_be_absent_is_marked() -> None:
         version: Literal[1] = 1
 
     assert prompt(Flagged).endswith('- name\n- seal (always "stamped", optional)\n- version (always 1)')
+
+
+def test_long_enumerations_are_shown_in_part() -> None:
+    class Where(BaseModel):
+        city: Enum("City", {f"v{i}": f"city number {i}" for i in range(3000)}, type=str)  # type: ignore[valid-type]
+        codes: list[Literal[tuple(range(101))]] = []  # type: ignore[valid-type]
+        whole: Literal[tuple(range(100))] = 0  # type: ignore[valid-type]
+        endless: Literal["x" * 1500, "y" * 1500] | None = None
+        kept: str = "z" * 500
+
+    english, chinese = prompt(Where, language="en"), prompt(Where, language="zh")
+    assert 'city (one of "city number 0", "city number 1", ' in english
+    assert '"city number 16" ... (3000 values in all), required)' in english
+    assert '"city number 1"、' in chinese
+    assert "……（共 3000 个值） 之一" in chinese
+    assert (
+        "codes (list of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19 ... (101 values in all))"
+        in english
+    )
+    assert ", 98, 99" in english
+    assert "endless (one of ... (2 values in all))" in english
+    assert "zzz" not in english
+    assert len(english) < 2000
+    assert len(chinese) < 2000

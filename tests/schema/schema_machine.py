@@ -1,3 +1,4 @@
+# ruff: noqa: UP007, UP045  (these types are put together at run time)
 """Random types, made of everything that a schema may hold: leaves, containers, unions, classes, recursion."""
 
 import collections
@@ -5,17 +6,19 @@ import dataclasses
 import datetime as dt
 import enum
 import ipaddress
+import keyword
 import pathlib
 import re
 import uuid
+import warnings
 from decimal import Decimal
-from typing import Annotated, Any, Literal, NamedTuple, Optional, Union
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired, Optional, Required, Union
 
 import annotated_types as at
 import pydantic
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, create_model
-from typing_extensions import NotRequired, Required, TypedDict
+from typing_extensions import TypedDict
 
 
 class Hue(enum.Enum):
@@ -109,16 +112,21 @@ def _model(fields: dict[str, Any], rng: Any, name: str) -> Any:
         info = pydantic.fields.FieldInfo.merge_field_infos(field, **alias) if alias else field
         made[f"f{number}" if alias else key] = (Optional[type_] if rng.random() < 0.3 else type_, info)
     config = ConfigDict(extra=rng.choice(["ignore", "allow", "forbid"]), protected_namespaces=())
-    return create_model(name, __config__=config, **made)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a field may be called `json`
+        return create_model(name, __config__=config, **made)
 
 
 def _typed_dict(fields: dict[str, Any], rng: Any) -> Any:
-    wrap = {key: rng.choice([Required, NotRequired])[Optional[t] if rng.random() < 0.5 else t] for key, t in fields.items()}
+    marks = {key: rng.choice([Required, NotRequired]) for key in fields}
+    nulls = {key: rng.random() < 0.5 for key in fields}
+    wrap = {key: marks[key][Optional[type_] if nulls[key] else type_] for key, type_ in fields.items()}
     return TypedDict("Typed", wrap)  # type: ignore[operator]
 
 
 def _dataclass(fields: dict[str, Any], rng: Any) -> Any:
-    names = {key if key.isidentifier() and key not in ("class", "from") else f"f{i}": t for i, (key, t) in enumerate(fields.items())}
+    usable = [key if key.isidentifier() and not keyword.iskeyword(key) else f"f{i}" for i, key in enumerate(fields)]
+    names = dict(zip(usable, fields.values(), strict=True))
     return dataclasses.make_dataclass("Data", [(key, Optional[t], None) for key, t in names.items()])
 
 
@@ -151,7 +159,7 @@ def tagged() -> st.SearchStrategy[Any]:
 
     def make(number: int, declared: bool, shared: bool) -> Any:
         options = [
-            create_model(f"Option{i}", **{"id": (Literal[f"i{i}"], ...), "kind": (Literal[f"k{i}"], f"k{i}"), "v": (int, 0)})  # type: ignore[call-overload]
+            create_model(f"Option{i}", id=(Literal[f"i{i}"], ...), kind=(Literal[f"k{i}"], f"k{i}"), v=(int, 0))
             for i in range(number)
         ]
         union = Union[tuple(options)]
@@ -176,6 +184,8 @@ def recursive(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 TYPES: st.SearchStrategy[Any] = st.recursive(
     st.sampled_from(LEAVES) | tagged(),
-    lambda inner: containers(inner) | unions(inner) | classes(inner) | recursive(inner) | inner.map(lambda t: Optional[t]),
+    lambda inner: st.one_of(
+        containers(inner), unions(inner), classes(inner), recursive(inner), inner.map(lambda type_: Optional[type_])
+    ),
     max_leaves=5,
 )

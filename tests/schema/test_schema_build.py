@@ -1,5 +1,6 @@
 """What the tree says about a type, and what cannot be a schema."""
 
+import json
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from pydantic import (
     PlainValidator,
     RootModel,
     Tag,
+    TypeAdapter,
     create_model,
 )
 from schema_zoo import (
@@ -51,6 +53,7 @@ from extractft.schema import (
     LiteralNode,
     MapNode,
     NullNode,
+    NumberNode,
     ObjectNode,
     RefNode,
     Schema,
@@ -370,3 +373,81 @@ def test_messages_speak_of_types_as_people_write_them() -> None:
         SchemaError, match=r"^x\.\*: expected a type that JSON can spell, found one that takes anything"
     ):
         Schema.of(create_model("Bare", x=(list, ...)))
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        (Item.model_json_schema(), "JSON schema"),
+        ({"type": "int"}, "JSON schema"),
+        ({"name": str, "age": int}, "name=(str, ...), age=(int, ...)"),
+        ({"name": "secret"}, "Pydantic model"),
+        ([Item], "list[Model]"),
+        ((Item, Order), "Model | Other"),
+        ("Item", "not its name"),
+        (3, "Pydantic model"),
+        (TypeAdapter(Item), "made for"),
+        (json, "a class of it"),
+        (date(2024, 1, 1), "Pydantic model"),
+        (Decimal(1), "Pydantic model"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_no_type_is_told_so(value: Any, hint: str) -> None:
+    with pytest.raises(SchemaError, match="expected a type, found") as caught:
+        Schema.of(value)
+    assert any(hint in note for note in caught.value.__notes__)
+    assert "secret" not in str(caught.value) + "".join(caught.value.__notes__)
+
+
+def test_what_a_class_of_the_users_raises_is_a_schema_error() -> None:
+    class Broken:
+        @classmethod
+        def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+            raise KeyError("oh")
+
+    with pytest.raises(SchemaError, match="Broken"):
+        Schema.of(list[Broken])
+
+
+def test_defaults_that_the_class_itself_refuses_are_named() -> None:
+    class Strict(BaseModel):
+        model_config = ConfigDict(validate_default=True)
+
+        count: int = Field(-1, ge=0)
+
+    with pytest.raises(SchemaError, match="count: expected a default that the field takes") as caught:
+        Schema.of(Strict)
+    assert caught.value.path == "count"
+
+
+def test_bounds_without_end_are_no_bounds() -> None:
+    assert Schema.of(Annotated[float, Field(ge=float("-inf"), le=float("inf"))]).tree == NumberNode()
+    with pytest.raises(SchemaError, match="finite bound"):
+        Schema.of(Annotated[float, Field(ge=float("inf"))])
+
+
+def test_a_schema_keeps_its_word_about_defaults() -> None:
+    full = Schema.of(Defaults, omit_defaults=False)
+    assert Schema.of(full) is full
+    assert Schema.of(full, omit_defaults=True).omit_defaults is True
+    assert Schema.of(Schema.of(Defaults)).omit_defaults is True
+
+
+def test_further_keys_are_left_out_of_rows_and_refused_in_records() -> None:
+    class Deep(BaseModel):
+        model_config = ConfigDict(extra="allow")
+
+        name: str
+        inner: "Deep | None" = None
+
+    schema = Schema.of(Deep)
+    row = {"name": "a", "more": 1, "inner": {"name": "b", "more": 2}}
+    for value in (row, Deep(**row)):  # type: ignore[arg-type]
+        read = schema.parse_value(value)
+        assert schema.canonical_json(read) == '{"name":"a","inner":{"name":"b"}}'
+        assert read.model_extra == {}
+    with pytest.raises(SchemaError, match="extra keys"):
+        schema.canonical_json(Deep(**row))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="extra_forbidden"):
+        Schema.of(create_model("Closed", __config__=ConfigDict(extra="forbid"), name=(str, ...))).parse_value(row)

@@ -15,8 +15,8 @@ from schema_grammar import accepts, accepts_text, matcher
 from schema_zoo import Cat, Color, Dog, Home, Mood, Numbers, Tree
 
 from extractft.schema import Schema, StringNode
-from extractft.schema.json_schema_nodes import node_of_json_schema
 from extractft.schema.grammar_schema import grammar_schema
+from extractft.schema.json_schema_nodes import node_of_json_schema
 
 Word = Annotated[str, Field(pattern=r"^\w{2,4}$")]
 

@@ -26,6 +26,8 @@ QUOTING = {"value_error", "assertion_error", "get_attribute_error", "iteration_e
 KNOWN = frozenset(get_args(core_schema.ErrorType)) - QUOTING
 MOST_PROBLEMS = 20
 """Most problems that are told of one row."""
+MOST_CHARACTERS = 300
+"""Most characters of one problem."""
 REFUSED = "refused by a validator of the schema (its words are not repeated here, since they may quote the record)"
 
 
@@ -63,6 +65,8 @@ class ErrorDescriber:
         message = OWN_WORDS.get(detail["type"], detail["msg"])
         if detail["type"] not in KNOWN and not self._show_values:
             message = REFUSED
+        if len(message) > MOST_CHARACTERS:  # an enumeration of thousands of values lists them all
+            message = message[:MOST_CHARACTERS].rpartition(",")[0] + ", ... (one of many values)"
         if detail["type"] == "missing" and detail["loc"]:
             *place, key = detail["loc"]
             return Problem("invalid_output", message, _join(self._path(place, raw), self._shown(key)))

@@ -65,13 +65,7 @@ from extractft.schema.union_options import indistinct, join_plans
 
 __all__ = ["Builder"]
 
-_COLLECTIONS: Mapping[str, type[Any]] = {
-    "list": list,
-    "set": set,
-    "frozenset": frozenset,
-    "deque": deque,
-    "tuple": tuple,
-}
+_COLLECTIONS: Mapping[str, type[Any]] = {kind.__name__: kind for kind in (list, set, frozenset, deque, tuple)}
 
 
 class Builder:
@@ -176,7 +170,7 @@ class Builder:
         inner = core.get("json_schema_input_schema")
         if inner and inner["type"] != "any":
             plan = self.visit(inner, path)
-            return Plan(plan.node, self._foreign_writer(core, plan.write))
+            return Plan(plan.node, self._foreign_writer(core, plan.write, str))
         said = self._places.json_schema(core)
         node = node_of_json_schema(said)
         if node is None:
