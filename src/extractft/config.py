@@ -9,8 +9,8 @@ import difflib
 from collections.abc import Iterator
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from extractft.errors import ConfigError
 
@@ -28,15 +28,24 @@ class Config(BaseModel):
         frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
     )
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _known_names(cls, values: Any) -> Any:
-        unknown = [name for name in values if name not in cls.model_fields] if isinstance(values, dict) else []
-        if unknown:
-            raise PydanticCustomError(
-                "unknown_setting", "{unknown}", {"unknown": "; ".join(cls._proposal(str(name)) for name in unknown)}
-            )
-        return values
+    def _propose_names(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Say of an unknown name what it may have meant."""
+        try:
+            return handler(values)
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+            if not any(item["type"] == "extra_forbidden" and len(item["loc"]) == 1 for item in details):
+                raise
+            lines = [InitErrorDetails(type=cls._told(item), loc=item["loc"], input=item["input"]) for item in details]
+            raise ValidationError.from_exception_data(error.title, lines) from None
+
+    @classmethod
+    def _told(cls, error: ErrorDetails) -> PydanticCustomError:
+        unknown = error["type"] == "extra_forbidden" and len(error["loc"]) == 1
+        message = cls._proposal(str(error["loc"][0])) if unknown else error["msg"]
+        return PydanticCustomError(error["type"], "{message}", {"message": message})
 
     @classmethod
     def _proposal(cls, unknown: str) -> str:
@@ -85,6 +94,8 @@ class Config(BaseModel):
 
 def _in_words(error: ErrorDetails) -> str:
     path, value = ".".join(map(str, error["loc"])), error["input"]
+    if error["type"] == "extra_forbidden":  # whose message names it
+        return error["msg"]
     shown = f", found {value!r}" if isinstance(value, str | int | float | None) else ""
     return f"{path}: {error['msg']}{shown}" if path else error["msg"]
 

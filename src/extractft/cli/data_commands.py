@@ -76,7 +76,7 @@ def prompt(
 ) -> None:
     """Show what the model sees: the system prompt, or with --text the whole rendered prompt."""
     settings = extractft.PromptConfig(language=language)
-    spec: extractft.Schema[object] = extractft.Schema.of(load_schema(schema), omit_defaults=settings.omit_defaults)
+    spec: extractft.Schema[object] = extractft.Schema.of(load_schema(schema))
     system_prompt = extractft.prompt.render_system_prompt(spec, settings)
     if text is not None:
         _require_text(text)
