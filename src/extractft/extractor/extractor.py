@@ -154,8 +154,7 @@ class Extractor(BoundToProcess, Generic[T]):
         spec, config = start.settled_schema(schema, config)
         system_prompt = render_system_prompt(spec, config.prompt)
         base = Base.load(resolve_base_model(base_model), device=device, dtype=dtype)
-        chat = ChatRenderer(base.tokenizer, system_prompt)
-        extractor = cls._assemble(spec, base, chat, config.generation)
+        extractor = cls._assemble(spec, base, ChatRenderer(base.tokenizer, system_prompt), config.generation)
         extractor.config = config
         return extractor
 
