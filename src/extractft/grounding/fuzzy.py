@@ -120,32 +120,33 @@ def _edits(pattern: str, text: str) -> list[int]:
 def _whole_words(text: str, value: str, start: int, end: int) -> tuple[int, int]:
     """Move edges that cut a word to the nearer end of it that costs less; keep them where that costs too much."""
     for move in (_move_start, _move_end):
-        options = move(text, start, end)
+        options = move(text, start, end, len(value))
         if options:
             start, end = max(options, key=lambda piece: _similarity(value, text[piece[0] : piece[1]]))
     return start, end
 
 
-def _move_start(text: str, start: int, end: int) -> list[tuple[int, int]]:
+def _move_start(text: str, start: int, end: int, most: int) -> list[tuple[int, int]]:
     if not cuts_word(text, start):
         return []
-    left, right = start - 1, start + 1
-    while cuts_word(text, left):
-        left -= 1
-    while right < end and cuts_word(text, right):
-        right += 1
+    left, right = _word_edge(text, start, -1, most), _word_edge(text, start, 1, end - start)
     return [(left, end), (right, end)] if right < end else [(left, end)]
 
 
-def _move_end(text: str, start: int, end: int) -> list[tuple[int, int]]:
+def _move_end(text: str, start: int, end: int, most: int) -> list[tuple[int, int]]:
     if not cuts_word(text, end):
         return []
-    left, right = end - 1, end + 1
-    while left > start and cuts_word(text, left):
-        left -= 1
-    while cuts_word(text, right):
-        right += 1
+    left, right = _word_edge(text, end, -1, end - start), _word_edge(text, end, 1, most)
     return [(start, right), (start, left)] if left > start else [(start, right)]
+
+
+def _word_edge(text: str, at: int, step: int, most: int) -> int:
+    """The next position to one side that cuts no word, at most so many characters away: farther is unlike anyway."""
+    for _ in range(most):
+        at += step
+        if not cuts_word(text, at):
+            break
+    return at
 
 
 def _trimmed(text: str, value: str, start: int, end: int) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from extractft.grounding.leaves import Route
@@ -35,10 +35,11 @@ class Piece:
 
 @dataclass(slots=True)
 class _Entry:
-    """An item of the joined list, and the pieces that say it."""
+    """An item of the joined list, the pieces that say it, and the key that equal items share."""
 
     value: Any
-    pieces: list[Piece]
+    key: str
+    pieces: list[Piece] = field(default_factory=list)
 
 
 def same(a: Any, b: Any) -> bool:
@@ -62,33 +63,38 @@ def join_items(windows: Sequence[Sequence[Piece]], *, unique: bool = False) -> l
     entries: list[_Entry] = []
     before: list[_Entry] = []
     for items in windows:
-        matches = _matches(entries, items, unique=unique)
-        _match_cut_off(before, items, matches)
-        before = _add(entries, items, matches)
+        keys = [_key(item.value) for item in items]
+        matches = _matches(entries, items, keys, unique=unique)
+        _match_cut_off(before, items, keys, matches)
+        before = _add(entries, items, keys, matches)
     if unique:
         entries.sort(key=lambda entry: sort_key(entry.value))
     return [(entry.value, entry.pieces) for entry in entries]
 
 
-def _matches(entries: Sequence[_Entry], items: Sequence[Piece], *, unique: bool) -> list[_Entry | None]:
+def _matches(
+    entries: Sequence[_Entry], items: Sequence[Piece], keys: Sequence[str], *, unique: bool
+) -> list[_Entry | None]:
     """For each item the entry that is equal; of several the last ones, which is where an overlap would be."""
-    known: defaultdict[str, list[_Entry]] = defaultdict(list)
+    counts = Counter(keys)
+    known: dict[str, list[_Entry]] = {key: [] for key in counts}
     for entry in entries:
-        known[_key(entry.value)].append(entry)
-    counts = Counter(_key(item.value) for item in items)
+        if entry.key in known:
+            known[entry.key].append(entry)
     free = {key: iter(known[key][-count:]) for key, count in counts.items()}
     made: dict[str, _Entry] = {}
     matches: list[_Entry | None] = []
-    for item in items:
-        key = _key(item.value)
+    for item, key in zip(items, keys, strict=True):
         match = next(free[key], None)
         if unique:
-            match = made.setdefault(key, match or _Entry(item.value, []))
+            match = made.setdefault(key, match or _Entry(item.value, key))
         matches.append(match)
     return matches
 
 
-def _match_cut_off(before: Sequence[_Entry], items: Sequence[Piece], matches: list[_Entry | None]) -> None:
+def _match_cut_off(
+    before: Sequence[_Entry], items: Sequence[Piece], keys: Sequence[str], matches: list[_Entry | None]
+) -> None:
     """An object that was cut off at the end of the last window or at the beginning of this one finds its whole."""
     taken = {id(match) for match in matches if match is not None}
     if before and items and matches[0] is None:
@@ -103,16 +109,18 @@ def _match_cut_off(before: Sequence[_Entry], items: Sequence[Piece], matches: li
     for index, item in enumerate(items):
         if matches[index] is None and _holds(item.value, before[-1].value):
             matches[index] = before[-1]
-            before[-1].value = item.value
+            before[-1].value, before[-1].key = item.value, keys[index]
             return
 
 
-def _add(entries: list[_Entry], items: Sequence[Piece], matches: Sequence[_Entry | None]) -> list[_Entry]:
+def _add(
+    entries: list[_Entry], items: Sequence[Piece], keys: Sequence[str], matches: Sequence[_Entry | None]
+) -> list[_Entry]:
     """Take the items in: what is new stands before the next item that was known already, else at the end."""
     known = {id(entry) for entry in entries}
     end = 0
     before: defaultdict[int, list[_Entry]] = defaultdict(list)
-    having = [match or _Entry(item.value, []) for item, match in zip(items, matches, strict=True)]
+    having = [match or _Entry(item.value, key) for item, key, match in zip(items, keys, matches, strict=True)]
     for item, entry in zip(items, having, strict=True):
         entry.pieces.append(item)
     anchor, added = end, set()

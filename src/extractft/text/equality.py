@@ -126,6 +126,8 @@ def folded_places(
             continue
         start, end = place
         piece = text.text[start:end]
+        if piece == value:  # found as it is written
+            continue
         cut = _word_cut(text.text, start, end)
         if verbatim or not (cut == "wrong" or (cased and piece.islower())):
             same = Rung.BLANKS if squeeze(piece) == squeezed else Rung.LOOSE if loose else Rung.FOLDED

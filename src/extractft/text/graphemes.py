@@ -6,6 +6,7 @@ those of the `regex` library. Knows code points; knows no words.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -39,25 +40,28 @@ class Clusters:
 
     def splits(self, at: int) -> bool:
         """Tell if a position is inside of a cluster."""
-        return at in self._inside
+        return self._around(at) is not None
 
     def start(self, at: int) -> int:
         """The position itself, or the start of the cluster that it is inside of."""
-        inside = self._inside
-        while at in inside:
-            at -= 1
-        return at
+        around = self._around(at)
+        return at if around is None else around[0]
 
     def end(self, at: int) -> int:
         """The position itself, or the end of the cluster that it is inside of."""
-        inside = self._inside
-        while at in inside:
-            at += 1
-        return at
+        around = self._around(at)
+        return at if around is None else around[1]
+
+    def _around(self, at: int) -> tuple[int, int] | None:
+        """The cluster that a position is inside of."""
+        starts, ends = self._longer
+        index = bisect_left(starts, at) - 1
+        return (starts[index], ends[index]) if index >= 0 and at < ends[index] else None
 
     @cached_property
-    def _inside(self) -> frozenset[int]:
+    def _longer(self) -> tuple[list[int], list[int]]:
+        """Starts and ends of the clusters of more than one code point."""
         if _JOINABLE.search(self._text) is None:
-            return frozenset()
-        longer = ((start, end) for start, end in self if end - start > 1)
-        return frozenset(at for start, end in longer for at in range(start + 1, end))
+            return [], []
+        longer = [(start, end) for start, end in self if end - start > 1]
+        return [start for start, _ in longer], [end for _, end in longer]

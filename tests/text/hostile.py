@@ -1,0 +1,56 @@
+"""Texts made to take long: each is one part said over and over. And what a test asserts of the time they take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+LENGTH = 20_000
+MOST = 0.3
+"""Seconds of processor time for 20,000 characters: 100 ms on a quiet machine, three times as much on a busy one."""
+GROWTH, NOISE = 2.8, 0.03
+"""Growth allowed for twice the length; below so many seconds it is not measured."""
+
+PARTS = [
+    # digits and figures
+    "1", "1 ", "1,", "1.", "1-", "1/", "1:", "-1", "1%", "1e9 ", "1.000.000,00 ", "1,00,00,", "138 0000 ", "+(1)", "１，", "𝟏",
+    # numbers in words
+    "万", "1万", "十", "一", "一十", "一点", "1块五", "负1", "1个", "半", "one ", "one hundred ", "one and ", "a hundred ", "a  ", "minus 1 ",
+    # dates, times, durations
+    "1/2/2024 ", "20240501 ", "2024年5月1日", "5月", "二月", "年月日", "may ", "may,,,,,,,,", "1st of may, ", "jan-", "1:15 ", "1 am ", "三点",
+    "下午三点半", "时", "1h ", "1天", "1小时 ",
+    # characters
+    "\u0315\u0300", "\u0301", "e\u0301", "\u0344\u0323", "\u0f75", "\u1100\u1161\u11a8", "\u11a8", "क\u094d", "ก\u0e33", "🇩", "👩\u200d", "1\ufe0f\u20e3",
+    "❤\ufe0f", "\u0600", "\u200b", "ß", "İ", "…", "½",
+    # white space, signs, words
+    " ", "\n", "\n ", "\r\n", "\r", "(((", ")](", ".", ".)", "!?", '"', ". ", "a", "ab", "wordword", "Main Street 12 ", "12 Main Streat, ",
+    "a@b.c ", "http://",
+]  # fmt: skip
+
+
+def hostile_text(part: str, length: int = LENGTH) -> str:
+    """A text of so many characters; the first ones make it more than one part."""
+    return ("龙 " + part * (length // len(part) + 1))[:length]
+
+
+def seconds(work: Callable[[str], Any], text: str, tries: int = 1) -> float:
+    """Processor time, the best of some tries."""
+    best = float("inf")
+    for _ in range(tries):
+        start = time.process_time()
+        work(text)
+        best = min(best, time.process_time() - start)
+    return best
+
+
+def too_slow(work: Callable[[str], Any], part: str, tries: int = 1) -> tuple[float, float] | None:
+    """Seconds on a hostile text and on one of twice the length, if that is too long or grows too fast."""
+    took, twice = (seconds(work, hostile_text(part, length), tries) for length in (LENGTH, 2 * LENGTH))
+    return (took, twice) if took > MOST or twice > GROWTH * max(took, NOISE) else None
+
+
+def assert_bounded(work: Callable[[str], Any]) -> None:
+    """Assert that work is quick on every hostile text, and takes hardly more than twice as long on twice the text."""
+    suspects = [part for part in PARTS if too_slow(work, part)]
+    assert not {part: slow for part in suspects if (slow := too_slow(work, part, tries=3))}
