@@ -70,7 +70,7 @@ def test_windows() -> None:
     assert_bounded(split)
 
 
-@pytest.mark.parametrize("size", [20, 64, 200, 500, 2000])
+@pytest.mark.parametrize("size", [20, 200, 500])
 def test_similar_places(size: int) -> None:
     assert_bounded(lambda text: similar(size, text))
 

@@ -116,7 +116,7 @@ def cell_value(cell: str, field: Field, schema: Schema[Any]) -> Any:
     except JsonProblem as problem:
         if texts or not nested or len(options) > 1:
             return cell  # not JSON, so text: pydantic may still make a number of it
-        raise RowProblem.one("invalid_json", str(problem), field.key) from problem
+        raise RowProblem.one("invalid_json", str(problem), field.name) from problem
 
 
 def drop_padding(value: Any, schema: Schema[Any]) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache, partial
 from typing import Any, get_args
 
 from pydantic_core import ErrorDetails, core_schema
 
 from extractft.data.column_names import closest_name, shown_name
+from extractft.data.field_paths import field_path
 from extractft.data.row import Problem, RowProblem
 from extractft.schema import ArrayNode, Field, MapNode, Node, ObjectNode, Schema, UnionNode
 
@@ -41,7 +42,8 @@ class ErrorDescriber:
 
     def __init__(self, schema: Schema[Any], *, show_values: bool = False) -> None:
         fields = [field for node in (schema.tree, *schema.definitions.values()) for field in _fields(node)]
-        self._names = {field.key for field in fields} | {field.name for field in fields}
+        self._schema = schema
+        self._names = {field.name: field.name for field in fields} | {field.key: field.name for field in fields}
         self._show_values = show_values
 
     def problem(self, details: Sequence[ErrorDetails], raw: Any) -> RowProblem:
@@ -68,8 +70,7 @@ class ErrorDescriber:
         if len(message) > MOST_CHARACTERS:  # an enumeration of thousands of values lists them all
             message = message[:MOST_CHARACTERS].rpartition(",")[0] + ", ... (one of many values)"
         if detail["type"] == "missing" and detail["loc"]:
-            *place, key = detail["loc"]
-            return Problem("invalid_output", message, _join(self._path(place, raw), self._shown(key)))
+            return Problem("invalid_output", message, field_path(detail["loc"], raw, self._schema, missing=True))
         return Problem("invalid_output", message, self._path(detail["loc"], raw), detail["input"])
 
     def common(self, details: Sequence[ErrorDetails], raw: Any) -> list[ErrorDetails]:
@@ -94,20 +95,10 @@ class ErrorDescriber:
         return ".".join(step if step.isdigit() else self._shown(step) for step in path.split(".") if step)
 
     def _path(self, loc: Sequence[int | str], raw: Any) -> str:
-        """Where a place is, in the record's own keys; keys that are data, as in `dict[str, int]`, become `*`.
+        return field_path(loc, raw, self._schema)
 
-        Steps that are not in the record are pydantic's names of union options, and left out.
-        """
-        path, value = "", raw
-        for step in loc:
-            if isinstance(value, list) and isinstance(step, int) and step < len(value):
-                path, value = _join(path, str(step)), value[step]
-            elif isinstance(value, Mapping) and step in value:
-                path, value = _join(path, self._shown(step)), value[step]
-        return path
-
-    def _shown(self, key: int | str) -> str:
-        return str(key) if key in self._names else "*"
+    def _shown(self, key: str) -> str:
+        return self._names.get(key, "*")
 
 
 def _join(path: str, step: str) -> str:

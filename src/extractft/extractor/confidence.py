@@ -8,8 +8,8 @@ canonical JSON and completions; knows no model and no text.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,15 +55,24 @@ def raw_confidence(schema: Schema[Any], completion: Completion, spelling: Callab
     fields = {path: decisions.spelled(start, end) for path, (start, end) in layout.values.items()}
     for path, turns in layout.turns.items():
         fields[path] = math.prod(decisions.turned(turn) for turn in turns)
+    ordered = sorted(fields)
     for gap in layout.gaps:
         for path, chance in decisions.presence(gap).items():
-            beneath = [known for known in fields if known == path or known.startswith(path + ".")]
+            beneath = _beneath(path, ordered)
             for known in beneath:
                 fields[known] *= chance
             if not beneath:
                 fields[path] = chance
     total = sum(step.constrained_logprob for step in completion.steps)
     return Confidence(record=min(1.0, math.exp(total)), fields={path: min(1.0, p) for path, p in fields.items()})
+
+
+def _beneath(path: str, ordered: Sequence[str]) -> list[str]:
+    """The paths of a value that is there and of all that is in it."""
+    at = bisect_left(ordered, path)
+    own = [path] if ordered[at : at + 1] == [path] else []
+    first, after = bisect_left(ordered, f"{path}."), bisect_left(ordered, f"{path}/")  # the slash follows the point
+    return [*own, *ordered[first:after]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,17 @@ Knows prompts, grammars and budgets by their interfaces; knows no model, no trai
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
 from extractft.config import GenerationConfig
 from extractft.data import Example
+from extractft.data.field_paths import field_path
 from extractft.decoding import Completion, Engine, GenerationRequest, GrammarCompiler, RecordSize, TransformersEngine
 from extractft.errors import (
     ExtractionError,
@@ -41,6 +43,9 @@ MIN_ROOM = 64
 """New tokens that must fit into the window behind the prompt, or the text is too long."""
 MIN_STRING = 64
 """Characters that a free string may have at least, however short the text: not every value is copied."""
+HEAD, HOPELESS = 16, 2
+"""A text of more characters for each token that fits is measured by so many of them first: if these alone take twice
+what fits, the rest is not even read."""
 CHARACTERS_PER_TOKEN = 6
 """More than any tokenizer averages; turns a budget into a cap on strings that does not bind before the budget."""
 
@@ -159,18 +164,23 @@ class Runner(BoundToProcess, Generic[T]):
         try:
             longest = longest_window(self.max_window - len(self.chat.prompt_ids("")), self._budget)
             limit = min(most or longest, longest)
-            tokens = len(self.chat.text_ids(normalize_text(text).text))
+            if not self.generation.split_long_texts:
+                self._refuse_hopeless(text, limit, f"Expected at most max_text_tokens={most}")
+            tokens = self._text_tokens(text)
         except PromptError:
             return whole  # the request for it says what is wrong
         if tokens <= limit:
             return whole
         if not self.generation.split_long_texts:
-            raise InputTooLongError(f"Expected at most max_text_tokens={most}, found {tokens}.", text=text).hint(
-                "Set GenerationConfig.split_long_texts to read the text piece by piece, or split it yourself."
-            )
+            raise _too_long(f"Expected at most max_text_tokens={most}, found {tokens}.", text)
         overlap = min(self.generation.overlap_tokens, limit // 2)
         windows = split_text(text, size=self._text_tokens, limit=limit, overlap=overlap)
         return [window for window in windows if not is_blank(text[window.start : window.end])]
+
+    def _refuse_hopeless(self, text: str, limit: int, expected: str) -> None:
+        """Refuse a text of which the beginning alone is far too long, before all of it is composed and encoded."""
+        if len(text) > HEAD * limit and (found := self._text_tokens(text[: HEAD * limit])) > HOPELESS * limit:
+            raise _too_long(f"{expected}, found more than {found} in a text of {len(text)} characters.", text)
 
     def _text_tokens(self, piece: str) -> int:
         return len(self.chat.text_ids(normalize_text(piece).text))
@@ -183,8 +193,13 @@ class Runner(BoundToProcess, Generic[T]):
             InputTooLongError: The prompt leaves no room for a record.
             ExtractionError: The text cannot be put into a prompt.
         """
+        most = (
+            f"Expected at most {self.max_window - MIN_ROOM} prompt tokens (window {self.max_window}, {MIN_ROOM} kept "
+            "for the record)"
+        )
         try:
-            normalized = normalize_text(require_text(text)).text
+            self._refuse_hopeless(require_text(text), self.max_window, most)
+            normalized = normalize_text(text).text
             prompt_ids = self.chat.prompt_ids(normalized)
         except PromptError as error:
             problem = ExtractionError(f"The text cannot be put into the prompt: {error}", text=text)
@@ -194,14 +209,7 @@ class Runner(BoundToProcess, Generic[T]):
         budget = self._budget(len(prompt_ids) - len(self.chat.prefix_ids))
         room = self.max_window - len(prompt_ids)
         if room < min(budget, MIN_ROOM):
-            raise InputTooLongError(
-                f"Expected at most {self.max_window - MIN_ROOM} prompt tokens (window {self.max_window}, "
-                f"{MIN_ROOM} kept for the record), found {len(prompt_ids)}.",
-                text=text,
-            ).hint(
-                "Set GenerationConfig.split_long_texts to read it piece by piece, or take a base model with a longer "
-                "window."
-            )
+            raise _too_long(f"{most}, found {len(prompt_ids)}.", text)
         longest = max(len(normalized), MIN_STRING, CHARACTERS_PER_TOKEN * self.generation.min_budget)
         try:
             grammar = self.grammar.compile(self.schema, max_string_length=longest, text=normalized)
@@ -278,7 +286,7 @@ class Runner(BoundToProcess, Generic[T]):
         try:
             record = self.schema.parse(raw)
         except ValidationError as error:
-            return _refused(_places(error), text, raw)
+            return _refused(_places(error, raw, self.schema), text, raw)
         except Exception as error:  # a validator of the user's may raise anything, and spoils only this text
             if raised_by_signal(error):
                 raise
@@ -286,9 +294,20 @@ class Runner(BoundToProcess, Generic[T]):
         return Extraction(record, text, raw, completion, truncated)
 
 
-def _places(error: ValidationError) -> str:
+def _places(error: ValidationError, raw: str, schema: Schema[Any]) -> str:
     details = error.errors(include_url=False, include_input=False, include_context=False)
-    return ", ".join(f"{'.'.join(map(str, d['loc'])) or 'the record'} ({d['type']})" for d in details)
+    try:
+        value = json.loads(raw)
+    except ValueError:
+        value = None
+    return ", ".join(f"{field_path(d['loc'], value, schema) or 'the record'} ({d['type']})" for d in details)
+
+
+def _too_long(message: str, text: str) -> InputTooLongError:
+    return InputTooLongError(message, text=text).hint(
+        "Set GenerationConfig.split_long_texts to read it piece by piece, split it yourself, or take a base model with "
+        "a longer window."
+    )
 
 
 def _refused(where: str, text: str, raw: str) -> OutputInvalidError:
