@@ -91,7 +91,9 @@ PHRASES = st.lists(WORDS, min_size=1, max_size=5).map("".join)
 @settings(max_examples=400)
 @given(st.lists(WORDS, max_size=14).map("".join), st.data())
 def test_check_evaluation_and_spans_agree(text: str, data: st.DataObject) -> None:
-    phrase = st.one_of(PHRASES, st.sampled_from([text[:8], text[3:9], text])).map(lambda value: "x" if is_blank(value) else value)
+    phrase = st.one_of(PHRASES, st.sampled_from([text[:8], text[3:9], text])).map(
+        lambda value: "x" if is_blank(value) else value
+    )
     record = Record(
         who=data.draw(phrase),
         copied=data.draw(st.none() | phrase),
