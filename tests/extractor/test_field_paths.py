@@ -174,6 +174,16 @@ def test_schema_errors() -> None:
     assert caught.value.path == "bad.*.thing"
 
 
+def test_records_that_cannot_be_written() -> None:
+    wrong = RECORD.model_copy(update={"lines": [Line.model_construct(item="tea", total="five")]})
+    with pytest.raises(SchemaError) as caught:
+        SCHEMA.canonical_json(wrong)
+    assert caught.value.path == "lines.0.total"
+    with pytest.raises(SchemaError) as caught:
+        SCHEMA.canonical_json(RECORD.model_copy(update={"buyer": "nobody"}))
+    assert caught.value.path == "buyer"
+
+
 def test_paths_of_a_record_that_is_a_scalar() -> None:
     schema: Schema[Any] = Schema.of(str)
     assert set(ground(schema, "Ann", TEXT)) == set(evaluate_records(schema, ["Ann"], ["Ann"]).fields) == {""}

@@ -152,7 +152,7 @@ class ObjectWriter:
         values = self._values(value, writing)
         written: dict[str, Any] = {}
         for item in self.fields:
-            result = _at(item.key, item, values.get(item.name, MISSING), writing)
+            result = _at(item.name, item, values.get(item.name, MISSING), writing)
             if result is not MISSING:
                 written[item.key] = result
         return written

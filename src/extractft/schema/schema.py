@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Annotated, Any, Generic, TypeVar, cast, get_args, get_origin
@@ -176,7 +176,7 @@ class Schema(Generic[T]):
             value_again = self._written(again, read)
         except ValidationError as error:
             first = error.errors(include_input=False, include_context=False, include_url=False)[0]
-            path = ".".join(map(self._step, first["loc"]))
+            path = self._path(first["loc"], value)
             raise SchemaError(f"the record is not valid ({first['type']})", path=path) from None
         if value_again != value:
             raise SchemaError(f"a record of {self.name} changes when it is written and parsed back").hint(
@@ -278,15 +278,27 @@ class Schema(Generic[T]):
             yield node
 
     @cached_property
-    def _known_steps(self) -> frozenset[str]:
-        objects = (node for node in self._nodes() if isinstance(node, ObjectNode))
-        return frozenset(step for node in objects for field in node.fields for step in (field.name, field.key))
+    def _names(self) -> dict[str, str]:
+        """The Python names of all fields, by these and by their keys."""
+        fields = [field for node in self._nodes() if isinstance(node, ObjectNode) for field in node.fields]
+        return {field.name: field.name for field in fields} | {field.key: field.name for field in fields}
 
-    def _step(self, step: str | int) -> str:
-        """One step of Pydantic's path to an error; keys of mappings are the customer's and are not shown."""
-        return (
-            step if isinstance(step, str) and step in self._known_steps else str(step) if isinstance(step, int) else "*"
-        )
+    def _path(self, loc: Sequence[int | str], value: Any) -> str:
+        """Pydantic's path to an error in our words; keys of mappings are the customer's and are not shown.
+
+        Args:
+            loc: The steps; those that are not in the value name options of unions, and are left out.
+            value: The JSON value.
+        """
+        steps: list[str] = []
+        for step in loc:
+            if isinstance(value, list) and isinstance(step, int) and step < len(value):
+                steps.append(str(step))
+                value = value[step]
+            elif isinstance(value, dict) and step in value:
+                steps.append(self._names.get(str(step), "*"))
+                value = value[step]
+        return ".".join(steps)
 
     @cached_property
     def _swaps_names(self) -> bool:
