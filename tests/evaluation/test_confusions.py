@@ -16,11 +16,12 @@ from pydantic import BaseModel
 from extractft.data import load_numbered_examples
 from extractft.errors import DatasetError, ExtractionError
 from extractft.evaluation import Confusion, EvaluationReport, Failure, evaluate_records
-from extractft.evaluation.causes import Cause, explain
-from extractft.evaluation.confusions import MOST_PAIRS, choice_text
-from extractft.evaluation.findings import find
-from extractft.evaluation.page import MOST_PAIRS_SHOWN, render_page
-from extractft.evaluation.wrong import wrong_records
+from extractft.evaluation.html.error_causes import ErrorCause, explain
+from extractft.evaluation.html.findings import summarize
+from extractft.evaluation.html.page import render_page
+from extractft.evaluation.html.page_model import MOST_PAIRS_SHOWN
+from extractft.evaluation.html.wrong_records import wrong_records
+from extractft.evaluation.metrics import MOST_PAIRS, choice_text
 from extractft.extractor.outcomes import report_of
 from extractft.grounding import ground
 from extractft.schema import Schema
@@ -68,7 +69,7 @@ def page(found: EvaluationReport) -> str:
 def test_a_wrong_choice_is_confused_and_never_made_up(gold: Parcel, prediction: Parcel) -> None:
     found = evaluate([gold], [prediction])
     assert found.errors is not None
-    assert {item.cause for item in explain(found.errors)} == {Cause.CONFUSED}
+    assert {item.cause for item in explain(found.errors)} == {ErrorCause.CONFUSED}
     assert found.ungrounded == 0
     assert not any(error.ungrounded for error in found.errors)
     assert "made up" not in page(found)
@@ -77,7 +78,7 @@ def test_a_wrong_choice_is_confused_and_never_made_up(gold: Parcel, prediction: 
 
 def test_absent_choices_are_missed_and_invented() -> None:
     found = evaluate([Parcel(size=Size.SMALL), Parcel()], [Parcel(), Parcel(size=Size.LARGE)])
-    assert [item.cause for item in explain(found.errors or ())] == [Cause.MISSED, Cause.INVENTED]
+    assert [item.cause for item in explain(found.errors or ())] == [ErrorCause.MISSED, ErrorCause.INVENTED]
     assert found.confusions["size"].wrong == (
         Confusion(gold="small", prediction=None, count=1),
         Confusion(gold=None, prediction="large", count=1),
@@ -86,7 +87,7 @@ def test_absent_choices_are_missed_and_invented() -> None:
 
 def test_a_field_that_takes_any_text_is_no_choice() -> None:
     found = evaluate([Parcel(note="none")], [Parcel(note="gone")])
-    assert [item.cause for item in explain(found.errors or ())] != [Cause.CONFUSED]
+    assert [item.cause for item in explain(found.errors or ())] != [ErrorCause.CONFUSED]
     assert found.confusions == {}
 
 
@@ -148,7 +149,7 @@ def test_it_is_shown_in_the_terminal_and_on_the_page() -> None:
 
 def test_the_same_is_said_without_records() -> None:
     found = evaluate_records(Schema.of(Parcel), [Parcel(fragile=True)] * 2, [Parcel(fragile=False)] * 2)
-    assert find(found, []).about_worst == (
+    assert summarize(found, []).about_worst == (
         "F1 0.000, 2 errors on 2 values. It is always confused with another choice (2 of 2). "
         "The two that are confused most: false came out where true is right, 2 times."
     )
@@ -159,7 +160,7 @@ def test_no_two_choices_are_named_if_none_are_confused_most(counts: tuple[int, .
     pairs = [(Size.SMALL, Size.LARGE), (Size.LARGE, Size.HUGE)]
     rows = [pair for pair, count in zip(pairs, counts, strict=False) for _ in range(count)]
     found = evaluate([Parcel(size=right) for right, _ in rows], [Parcel(size=came) for _, came in rows])
-    assert "confused most" not in find(found, wrong_records(found.errors or (), None)).about_worst
+    assert "confused most" not in summarize(found, wrong_records(found.errors or (), None)).about_worst
 
 
 def test_enums_of_thousands_stay_small() -> None:
@@ -198,12 +199,12 @@ def test_ungrounded_is_what_no_span_shows(text: str, word: str) -> None:
 )
 def test_what_is_the_same_but_for_its_writing_is_not_cut_short(gold: str, prediction: str) -> None:
     found = evaluate([Note(word=gold)], [Note(word=prediction)])
-    assert [item.cause for item in explain(found.errors or ())] == [Cause.SPELLING]
+    assert [item.cause for item in explain(found.errors or ())] == [ErrorCause.SPELLING]
 
 
 def test_half_of_a_long_value_is_more_than_a_few_characters() -> None:
     found = evaluate([Note(word="x" * 50 + "a" * 50)], [Note(word="x" * 50 + "b" * 50)])
-    assert [item.cause for item in explain(found.errors or ())] == [Cause.MADE_UP]
+    assert [item.cause for item in explain(found.errors or ())] == [ErrorCause.MADE_UP]
 
 
 # ------------------------------------------------------------------------------------------------- row numbers

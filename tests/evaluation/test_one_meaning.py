@@ -11,8 +11,8 @@ from pydantic import AnyUrl, BaseModel, Field
 
 from extractft.data import Example, check_examples
 from extractft.evaluation import evaluate_records
-from extractft.evaluation.causes import Cause, explain
-from extractft.evaluation.places import nearest
+from extractft.evaluation.html.error_causes import ErrorCause, explain
+from extractft.evaluation.value_spans import overlapping_spans
 from extractft.grounding import ground
 from extractft.schema import Schema, Verbatim
 from extractft.text import is_blank
@@ -118,15 +118,15 @@ def differences(gold: Any, prediction: Any, text: str) -> Any:
 def test_made_up_is_what_the_report_counts_as_ungrounded() -> None:
     text = "Ann, call 138 0000 0000, urgent."
     (phone,) = explain(differences(Record(who="Ann"), Record(who="13800000000"), text))
-    assert phone.cause is Cause.OTHER
+    assert phone.cause is ErrorCause.OTHER
     (made_up,) = explain(differences(Record(who="Ann"), Record(who="Zed Zebedee"), text))
-    assert made_up.cause is Cause.MADE_UP
+    assert made_up.cause is ErrorCause.MADE_UP
     (choice,) = explain(differences(Record(kind="urgent"), Record(kind="later"), text))
-    assert choice.cause is not Cause.MADE_UP
+    assert choice.cause is not ErrorCause.MADE_UP
     assert not choice.difference.ungrounded
     item = [Item(Name="Ann", size="large")]
     (choice,) = explain(differences(Record(items=[Item(Name="Ann", size="small")]), Record(items=item), text))
-    assert choice.cause is not Cause.MADE_UP, "a choice in a union with free text is a choice"
+    assert choice.cause is not ErrorCause.MADE_UP, "a choice in a union with free text is a choice"
 
 
 PLACES = st.lists(st.tuples(st.integers(0, 20), st.integers(1, 5)).map(lambda p: (p[0], p[0] + p[1])), max_size=6)
@@ -135,6 +135,6 @@ PLACES = st.lists(st.tuples(st.integers(0, 20), st.integers(1, 5)).map(lambda p:
 @given(PLACES, PLACES)
 def test_the_nearest_places_are_those_of_trying_all(gold: list[tuple[int, int]], found: list[tuple[int, int]]) -> None:
     overlapping = [(a, b) for a in gold for b in found if a[0] < b[1] and b[0] < a[1]]
-    assert nearest(gold, found) == (
+    assert overlapping_spans(gold, found) == (
         overlapping[0] if overlapping else (next(iter(gold), None), next(iter(found), None))
     )

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from extractft.errors import DatasetError
 from extractft.evaluation import EvaluationReport, Failure, LearningPoint, evaluate_records, measure_calibration
-from extractft.evaluation.page import render_page, visible
+from extractft.evaluation.html.page import render_page, visible
 from extractft.schema import Schema
 
 

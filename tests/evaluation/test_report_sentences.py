@@ -22,10 +22,10 @@ from extractft.evaluation import (
     evaluate_records,
     measure_calibration,
 )
-from extractft.evaluation.findings import Findings, find
-from extractft.evaluation.page import render_page
-from extractft.evaluation.tables import floored, interval, number, plural
-from extractft.evaluation.wrong import wrong_records
+from extractft.evaluation.console_tables import floored, interval, number, plural
+from extractft.evaluation.html.findings import Findings, summarize
+from extractft.evaluation.html.page import render_page
+from extractft.evaluation.html.wrong_records import wrong_records
 from extractft.schema import Schema
 
 
@@ -49,7 +49,7 @@ def kept(gold: list[Any], predictions: list[Any], texts: list[str] | None = None
 
 
 def findings(found: EvaluationReport, baseline: EvaluationReport | None = None) -> Findings:
-    return find(found, wrong_records(found.errors or (), found.texts, found.numbers), baseline)
+    return summarize(found, wrong_records(found.errors or (), found.texts, found.numbers), baseline)
 
 
 def page(found: EvaluationReport, **more: Any) -> str:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from extractft.evaluation.shape import shape_of
-from extractft.evaluation.tree import Place, grow, leaves
+from extractft.evaluation.merged_schema import merged_schema
+from extractft.evaluation.values import ValuePath, iter_scalars, to_tree
 from extractft.grounding import ground, merge
 from extractft.schema import Schema
 
@@ -29,8 +29,8 @@ def test_every_record_has_places_and_merges_with_itself(type_: Any, data: st.Dat
     schema: Schema[Any] = Schema.of(type_)
     value = data.draw(zoo.values(schema, schema.tree))
     text = json.dumps(value, ensure_ascii=False)
-    tree = grow(value, shape_of(schema))
-    expected = [] if tree is None else [".".join(place.path) for place, _ in leaves(tree, Place())]
+    tree = to_tree(value, merged_schema(schema))
+    expected = [] if tree is None else [".".join(place.path) for place, _ in iter_scalars(tree, ValuePath())]
     spans = ground(schema, value, text)
     assert sorted(spans) == sorted(set(expected))
     for found in spans.values():

@@ -1,6 +1,7 @@
-"""How good predictions are: scores field by field, how far confidences can be believed, and the report of it all.
+"""The evaluation of predictions: scores field by field, calibration of confidences, and the report of it all.
 
-Compares validated instances with gold instances; knows no model, no tokens and no torch.
+Compares validated instances with gold instances; knows no model, no tokens and no torch. Names are loaded when they
+are asked for: scikit-learn, which calibration is measured and fitted with, takes longer to import than all the rest.
 """
 
 from __future__ import annotations
@@ -8,27 +9,48 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from extractft.evaluation.belief import about_confidence
-from extractft.evaluation.calibration import (
-    CalibrationReport,
-    CoveragePoint,
-    ReliabilityBin,
-    expected_calibration_error,
-    measure_calibration,
-)
-from extractft.evaluation.calibrators import Calibrator
-from extractft.evaluation.confusions import Confusion, Confusions
-from extractft.evaluation.counting import Failure
-from extractft.evaluation.evaluate import evaluate_records, score_records
-from extractft.evaluation.judging import judge_record
-from extractft.evaluation.learning import LearningPoint, advice
-from extractft.evaluation.matching import normalize_string
-from extractft.evaluation.report import Comparison, EvaluationReport
-from extractft.evaluation.results import Difference
-from extractft.evaluation.scores import FieldScores
-
 if TYPE_CHECKING:
+    from extractft.evaluation.calibration_metrics import expected_calibration_error, measure_calibration
+    from extractft.evaluation.calibration_report import (
+        CalibrationReport,
+        CoveragePoint,
+        ReliabilityBin,
+        about_confidence,
+    )
+    from extractft.evaluation.calibrators import Calibrator
+    from extractft.evaluation.evaluate import evaluate_records, judge_record, score_records
+    from extractft.evaluation.evaluation_report import Comparison, EvaluationReport
     from extractft.evaluation.fitting import cross_fitted, fit_calibrator
+    from extractft.evaluation.learning_curve import LearningPoint, advice
+    from extractft.evaluation.metrics import Confusion, Confusions, FieldScores
+    from extractft.evaluation.results import Difference, Failure
+    from extractft.evaluation.values import normalize_string
+
+_MODULES = {
+    "CalibrationReport": "calibration_report",
+    "Calibrator": "calibrators",
+    "Comparison": "evaluation_report",
+    "Confusion": "metrics",
+    "Confusions": "metrics",
+    "CoveragePoint": "calibration_report",
+    "Difference": "results",
+    "EvaluationReport": "evaluation_report",
+    "Failure": "results",
+    "FieldScores": "metrics",
+    "LearningPoint": "learning_curve",
+    "ReliabilityBin": "calibration_report",
+    "about_confidence": "calibration_report",
+    "advice": "learning_curve",
+    "cross_fitted": "fitting",
+    "evaluate_records": "evaluate",
+    "expected_calibration_error": "calibration_metrics",
+    "fit_calibrator": "fitting",
+    "judge_record": "evaluate",
+    "measure_calibration": "calibration_metrics",
+    "normalize_string": "values",
+    "score_records": "evaluate",
+}
+"""The module of each public name."""
 
 __all__ = [
     "CalibrationReport",
@@ -57,7 +79,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Fitting alone needs scikit-learn, which takes longer to import than all the rest."""
-    if name in ("cross_fitted", "fit_calibrator"):
-        return getattr(importlib.import_module("extractft.evaluation.fitting"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

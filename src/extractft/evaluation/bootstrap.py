@@ -1,4 +1,4 @@
-"""How far a score would move with other records of the same kind. Knows numbers only."""
+"""Confidence intervals: of scores from a bootstrap over records, of shares by Wilson's score. Knows numbers only."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 
-from extractft.evaluation.scores import Tally
-
-__all__ = ["CONFIDENCE", "Floats", "Interval", "bootstrap_intervals", "percentiles", "resampled_sums"]
+__all__ = ["CONFIDENCE", "Floats", "Interval", "f1_interval", "percentiles", "resampled_sums", "wilson_interval"]
 
 CONFIDENCE = 0.95
 Interval = tuple[float, float]
@@ -17,24 +16,29 @@ Floats = npt.NDArray[np.float64]
 _CHUNK = 1 << 20
 
 
-def bootstrap_intervals(
-    tallies: Sequence[Tally], exact: Sequence[bool], *, resamples: int, seed: int
-) -> tuple[Interval, Interval]:
-    """Percentile bootstrap intervals of field F1 and exact rate, records drawn with replacement (Efron, 1979).
+def f1_interval(tp: Sequence[int], values: Sequence[int], *, resamples: int, seed: int) -> Interval:
+    """Percentile bootstrap interval of field F1, records drawn with replacement (Efron, 1979).
 
     Records are drawn, not values: values of one record are right or wrong together.
 
     Args:
-        tallies: Counts of each record.
-        exact: Whether each record is exactly right.
-        resamples: How many sets of records are drawn.
+        tp: Of each record, the predicted values that are exactly right.
+        values: Of each record, the values on both sides: support and predicted ones together.
+        resamples: Number of sets of records that are drawn.
         seed: Seed of the draws.
     """
-    columns = [(tally.tp, tally.support + tally.predicted, hit) for tally, hit in zip(tallies, exact, strict=True)]
-    sums = resampled_sums(np.asarray(columns, dtype=np.float64), resamples=resamples, seed=seed)
+    sums = resampled_sums(np.column_stack([tp, values]).astype(np.float64), resamples=resamples, seed=seed)
     empty = sums[:, 1] == 0
-    f1 = np.where(empty, 1.0, 2 * sums[:, 0] / np.where(empty, 1.0, sums[:, 1]))
-    return percentiles(f1), percentiles(sums[:, 2] / len(columns))
+    return percentiles(np.where(empty, 1.0, 2 * sums[:, 0] / np.where(empty, 1.0, sums[:, 1])))
+
+
+def wilson_interval(hits: int, count: int) -> Interval:
+    """Wilson's score interval of a share (Wilson, 1927): sensible for few answers, and for none or all right.
+
+    A bootstrap would draw from answers that are all right nothing but right ones, and call the share certain.
+    """
+    bounds = scipy.stats.binomtest(hits, count).proportion_ci(CONFIDENCE, method="wilson")
+    return float(bounds.low), float(bounds.high)
 
 
 def resampled_sums(table: Floats, *, resamples: int, seed: int) -> Floats:
@@ -55,7 +59,7 @@ def resampled_sums(table: Floats, *, resamples: int, seed: int) -> Floats:
 
 
 def percentiles(values: Floats) -> Interval:
-    """What holds the middle `CONFIDENCE` of the values."""
+    """The bounds of the middle `CONFIDENCE` of the values."""
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)

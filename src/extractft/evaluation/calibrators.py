@@ -15,7 +15,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from extractft.evaluation.frozen import Frozen
+from extractft.evaluation.frozen_model import FrozenModel
 
 __all__ = ["Calibrator", "Method", "logit", "sigmoid"]
 
@@ -25,7 +25,7 @@ EPSILON = 1e-6
 """Confidences nearer than this to 0 or 1 are not told apart: summed float32 log-probabilities carry no more."""
 
 
-class Calibrator(Frozen):
+class Calibrator(FrozenModel):
     """Maps a raw confidence to one that can be believed. Plain numbers, to be stored with the model.
 
     What comes out is never exactly 0 or 1.

@@ -1,24 +1,23 @@
-"""From gold records and predictions to scores. Knows instances and their schema; knows no model and no tokens."""
+"""Gold records and predictions in, scores out. Knows instances and their schema; knows no model and no tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from typing import Any, TypeVar, cast
 
-from extractft.data.grounded import ungrounded_paths
 from extractft.errors import DatasetError
-from extractft.evaluation.bootstrap import bootstrap_intervals
-from extractft.evaluation.counting import Count, Failure
-from extractft.evaluation.places import Places
-from extractft.evaluation.report import EvaluationReport
-from extractft.evaluation.results import FailureKind
-from extractft.evaluation.scores import FieldScores, mean_score, precision_recall_f1
-from extractft.evaluation.shape import shape_of, takes_null
-from extractft.grounding import ground
+from extractft.evaluation.accumulator import MetricsAccumulator
+from extractft.evaluation.alignment import align
+from extractft.evaluation.bootstrap import f1_interval, wilson_interval
+from extractft.evaluation.evaluation_report import EvaluationReport
+from extractft.evaluation.merged_schema import accepts_null, merged_schema
+from extractft.evaluation.metrics import FieldScores, MatchCounts, macro_f1, precision_recall_f1
+from extractft.evaluation.results import Failure, FailureKind
+from extractft.evaluation.value_spans import ValueLocator
+from extractft.evaluation.values import MatchLevel, to_tree
 from extractft.schema import Schema
-from extractft.text import IndexedText, cuts_word
 
-__all__ = ["evaluate_records", "score_records"]
+__all__ = ["evaluate_records", "judge_record", "score_records"]
 
 T = TypeVar("T")
 
@@ -41,14 +40,11 @@ def evaluate_records(
     Args:
         schema: The schema of both.
         gold: Instances that should have come out.
-        predictions: What came out, in the same order: an instance, or why there is none (a `Failure`, its value as
-            a string, or `None` for an error). If the schema itself takes strings or `null`, these are instances, and
-            only a `Failure` is a failure.
+        predictions: In the same order, an instance or the reason why there is none: a `Failure`, its value as a
+            string, or `None` for an error. In a schema of strings or `null`, only a `Failure` is a failure.
         texts: Source texts, in the same order, to count predicted free text that stands nowhere in them.
-        closed_early: Positions of predictions that the budget cut but that were kept: scored, and also counted as
-            truncated.
-        keep_records: Keep every difference in `EvaluationReport.errors`, with its places in the text if there are
-            texts. They are private data.
+        closed_early: Positions of predictions that the budget cut but that were kept: also counted as truncated.
+        keep_records: Keep every difference in `EvaluationReport.errors`, with its spans. They are private data.
         keep_texts: Keep the texts in the report. They are private data.
         resamples: Draws of the bootstrap intervals.
         seed: Seed of these draws.
@@ -57,37 +53,28 @@ def evaluate_records(
     Raises:
         DatasetError: There are no records, the sequences differ in length, or two records have one number.
     """
-    if numbers is not None and len({*numbers}) != len(gold):
-        raise DatasetError(f"expected a number of its own for each of {len(gold)} records, found {len({*numbers})}")
-    if keep_texts and texts is None:
-        raise DatasetError("expected texts to keep, found none").hint("Pass `texts=...`, or leave `keep_texts` out.")
-    count = _count(schema, gold, predictions, texts, keep_differences=keep_records, numbers=numbers)
-    fields = count.scores(grounded=texts is not None)
-    totals = FieldScores.of(count.total(), grounded=texts is not None)
-    f1_interval, exact_interval = bootstrap_intervals(count.rows, count.exact, resamples=resamples, seed=seed)
+    _check_kept(len(gold), numbers=numbers, texts=texts, keep_texts=keep_texts)
+    counted = _accumulate(schema, gold, predictions, texts, keep_differences=keep_records, numbers=numbers)
     return EvaluationReport(
-        schema_name=schema.name,
-        schema_fingerprint=schema.fingerprint,
-        rows=len(gold),
-        valid=sum(count.valid),
-        invalid=count.failures[Failure.INVALID],
-        truncated=count.failures[Failure.TRUNCATED] + sum(count.valid[index] for index in {*closed_early}),
-        failed=count.failures[Failure.ERROR],
-        field_f1_interval=f1_interval,
-        exact_rate_interval=exact_interval,
-        support=totals.support,
-        predicted=totals.predicted,
-        wrong=totals.wrong,
-        missed=totals.missed,
-        invented=totals.invented,
-        ungrounded=totals.ungrounded,
-        fields=fields,
-        confusions=count.confusions(),
-        errors=tuple(count.differences) if keep_records else None,
+        **_results(schema, counted, grounded=texts is not None, kept=sum(counted.valid[i] for i in {*closed_early})),
+        field_f1_interval=_f1_interval(counted.records, resamples=resamples, seed=seed),
+        errors=tuple(counted.differences) if keep_records else None,
         texts=tuple(texts) if keep_texts and texts is not None else None,
         numbers=_numbers(numbers) if keep_records or keep_texts else None,
-        **_headline(count, fields),
     )
+
+
+def _f1_interval(records: Sequence[MatchCounts], *, resamples: int, seed: int) -> tuple[float, float]:
+    tp = [counts.tp for counts in records]
+    values = [counts.support + counts.predicted for counts in records]
+    return f1_interval(tp, values, resamples=resamples, seed=seed)
+
+
+def _check_kept(count: int, *, numbers: Sequence[int] | None, texts: Sequence[str] | None, keep_texts: bool) -> None:
+    if numbers is not None and len({*numbers}) != count:
+        raise DatasetError(f"expected a number of its own for each of {count} records, found {len({*numbers})}")
+    if keep_texts and texts is None:
+        raise DatasetError("expected texts to keep, found none").hint("Pass `texts=...`, or leave `keep_texts` out.")
 
 
 def _numbers(numbers: Sequence[int] | None) -> tuple[int, ...] | None:
@@ -97,16 +84,29 @@ def _numbers(numbers: Sequence[int] | None) -> tuple[int, ...] | None:
 def score_records(
     schema: Schema[T], gold: Sequence[T], predictions: Sequence[T | Failure | FailureKind | None]
 ) -> dict[str, float]:
-    """What `EvaluationReport.metrics()` gives, without the rest of the report: for the training loop.
+    """The scores of `EvaluationReport.metrics()` without the rest of the report: for the training loop.
 
     Raises:
         DatasetError: There are no records, or the sequences differ in length.
     """
-    count = _count(schema, gold, predictions, None)
-    return _headline(count, count.scores())
+    counted = _accumulate(schema, gold, predictions, None)
+    return _headline(counted, counted.scores())
 
 
-def _count(
+def judge_record(schema: Schema[T], gold: T, prediction: T) -> tuple[dict[str, bool], bool]:
+    """Judge one prediction: for each present value, by its path, if it is exactly right; and if the record is.
+
+    List items are paired as the scores pair them, so that an item may be right at another position than in the gold
+    record. Values that are missing from the prediction do not appear; the record is wrong for lack of them.
+    """
+    merged = merged_schema(schema)
+    pairs = list(align(to_tree(schema.full_value(gold), merged), to_tree(schema.full_value(prediction), merged)))
+    predicted = [pair for pair in pairs if pair.prediction is not None]
+    values = {".".join(pair.prediction_path.path): pair.match is MatchLevel.EXACT for pair in predicted}
+    return values, all(pair.match is MatchLevel.EXACT for pair in pairs)
+
+
+def _accumulate(
     schema: Schema[T],
     gold: Sequence[T],
     predictions: Sequence[T | Failure | FailureKind | None],
@@ -114,41 +114,26 @@ def _count(
     *,
     keep_differences: bool = False,
     numbers: Sequence[int] | None = None,
-) -> Count:
+) -> MetricsAccumulator:
+    _check_lengths(gold, {"predictions": predictions, "texts": texts, "numbers": numbers})
+    merged, nullable = merged_schema(schema), accepts_null(schema)
+    accumulator = MetricsAccumulator(
+        merged, keep_differences=keep_differences, locator=ValueLocator(schema), numbers=numbers
+    )
+    for index, (right, prediction) in enumerate(zip(gold, predictions, strict=True)):
+        answer: Any = _failure(prediction, strings=merged.strings, nullable=nullable)
+        if answer is None:
+            answer = schema.full_value(cast("T", prediction))
+        accumulator.add(schema.full_value(right), answer, None if texts is None else texts[index])
+    return accumulator
+
+
+def _check_lengths(gold: Sequence[Any], others: dict[str, Sequence[Any] | None]) -> None:
     if not gold:
         raise DatasetError("expected at least one record to score, found none")
-    for what, sequence in (("predictions", predictions), ("texts", texts), ("numbers", numbers)):
+    for name, sequence in others.items():
         if sequence is not None and len(sequence) != len(gold):
-            raise DatasetError(f"expected as many {what} as gold records ({len(gold)}), found {len(sequence)}")
-    shape, nullable = shape_of(schema), takes_null(schema)
-
-    lookup = _Lookup(schema)
-    count = Count(shape, keep_differences=keep_differences, lookup=lookup, numbers=numbers)
-    for index, (right, prediction) in enumerate(zip(gold, predictions, strict=True)):
-        answer = _failure(prediction, strings=shape.strings, nullable=nullable) or schema.full_value(
-            cast("T", prediction)
-        )
-        count.add(schema.full_value(right), answer, texts[index] if texts is not None else None)
-    return count
-
-
-class _Lookup:
-    """Looks values up in texts by what a schema says about them."""
-
-    def __init__(self, schema: Schema[Any]) -> None:
-        self._schema = schema
-
-    def places(self, value: Any, text: IndexedText, *, words: bool) -> Places:
-        places = {}
-        for path, spans in ground(self._schema, value, text).items():
-            # what is merely similar does not stand in the text
-            found = [(span.start, span.end) for span in spans if span.method != "fuzzy"]
-            whole = [place for place in found if not any(cuts_word(text.original, at) for at in place)] if words else []
-            places[path] = whole or found
-        return places
-
-    def ungrounded(self, value: Any, text: IndexedText) -> set[str]:
-        return ungrounded_paths(value, self._schema, text)
+            raise DatasetError(f"expected as many {name} as gold records ({len(gold)}), found {len(sequence)}")
 
 
 def _failure(prediction: Any, *, strings: bool, nullable: bool) -> Failure | None:
@@ -162,23 +147,49 @@ def _failure(prediction: Any, *, strings: bool, nullable: bool) -> Failure | Non
     return None
 
 
-def _headline(count: Count, fields: dict[str, FieldScores]) -> dict[str, float]:
+def _headline(counted: MetricsAccumulator, fields: dict[str, FieldScores]) -> dict[str, float]:
     """The scores over all fields, by the names of `EvaluationReport`.
 
     Where no record has a value on either side, only failures can be wrong: the scores are the share of valid rows.
     """
-    total, rows = count.total(), len(count.rows)
+    total, rows = counted.total(), len(counted.records)
     precision, recall, field_f1 = precision_recall_f1(total.tp, total.support, total.predicted)
     *_, normalized_f1 = precision_recall_f1(total.tp_normalized, total.support, total.predicted)
     if total.support + total.predicted == 0:
-        precision = recall = field_f1 = normalized_f1 = sum(count.valid) / rows
+        precision = recall = field_f1 = normalized_f1 = sum(counted.valid) / rows
     return {
         "field_f1": field_f1,
         "field_f1_normalized": normalized_f1,
         "precision": precision,
         "recall": recall,
-        "macro_f1": mean_score(fields.values(), otherwise=field_f1),
-        "exact_rate": sum(count.exact) / rows,
-        "exact_rate_normalized": sum(count.exact_normalized) / rows,
-        "valid_rate": sum(count.valid) / rows,
+        "macro_f1": macro_f1(fields.values(), otherwise=field_f1),
+        "exact_rate": sum(counted.exact) / rows,
+        "exact_rate_normalized": sum(counted.exact_normalized) / rows,
+        "valid_rate": sum(counted.valid) / rows,
+    }
+
+
+def _results(schema: Schema[Any], counted: MetricsAccumulator, *, grounded: bool, kept: int) -> dict[str, Any]:
+    """The numbers of the report; `kept` predictions of those that the budget cut are valid."""
+    rows = len(counted.records)
+    fields = counted.scores(grounded=grounded)
+    totals = FieldScores.of(counted.total(), grounded=grounded)
+    return {
+        "schema_name": schema.name,
+        "schema_fingerprint": schema.fingerprint,
+        "rows": rows,
+        "valid": sum(counted.valid),
+        "invalid": counted.failures[Failure.INVALID],
+        "truncated": counted.failures[Failure.TRUNCATED] + kept,
+        "failed": counted.failures[Failure.ERROR],
+        "exact_rate_interval": wilson_interval(sum(counted.exact), rows),
+        "support": totals.support,
+        "predicted": totals.predicted,
+        "wrong": totals.wrong,
+        "missed": totals.missed,
+        "invented": totals.invented,
+        "ungrounded": totals.ungrounded,
+        "fields": fields,
+        "confusions": counted.confusions(),
+        **_headline(counted, fields),
     }

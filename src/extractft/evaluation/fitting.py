@@ -1,4 +1,4 @@
-"""Fits calibrators to held-out answers. Knows numbers only. The one module that loads scikit-learn.
+"""Fits calibrators to held-out answers. Knows numbers only; loads scikit-learn.
 
 Rows that a calibrator is fitted on look better calibrated than others. Whatever is reported therefore comes from
 `cross_fitted`: every row's value is made by a calibrator that saw neither the row nor its record.
@@ -12,17 +12,18 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 from sklearn.isotonic import IsotonicRegression
 
 from extractft.errors import DatasetError
 from extractft.evaluation.bootstrap import Floats
-from extractft.evaluation.calibration import Indices, check_answers, group_numbers
+from extractft.evaluation.calibration_metrics import Indices, check_answers, group_numbers
 from extractft.evaluation.calibrators import EPSILON, Calibrator, Method, logit, sigmoid
 
 __all__ = ["cross_fitted", "fit_calibrator"]
 
 FOLDS = 10
-STEPS = 50
+TOLERANCE = 1e-8
 PRIOR_SLOPE = 1.0
 """Platt's slope is drawn to 1, raw confidences as they are, with the weight of one unit of information."""
 EDGE = 0.01
@@ -35,7 +36,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
+class _HeldOut:
     """Answers to fit on: raw confidences, further features of shape (rows, features), 0 or 1, record numbers."""
 
     raw: Floats
@@ -43,8 +44,8 @@ class _Rows:
     right: Floats
     groups: Indices
 
-    def part(self, chosen: Mask) -> _Rows:
-        return _Rows(self.raw[chosen], self.features[chosen], self.right[chosen], self.groups[chosen])
+    def part(self, chosen: Mask) -> _HeldOut:
+        return _HeldOut(self.raw[chosen], self.features[chosen], self.right[chosen], self.groups[chosen])
 
 
 def fit_calibrator(
@@ -66,7 +67,7 @@ def fit_calibrator(
 
     Args:
         raw: Raw confidences, probabilities.
-        correct: Whether each answer is right.
+        correct: True for each answer that is right.
         groups: The record of each answer; `None` if every answer is a record of its own.
         features: Further numbers of each answer that its confidence may depend on.
         method: `platt`, `isotonic`, `identity`, or `auto`.
@@ -107,25 +108,25 @@ def _rows(
     correct: Sequence[bool],
     groups: Sequence[Hashable] | None,
     features: Features | None,
-) -> _Rows:
+) -> _HeldOut:
     values, right = check_answers(raw, correct)
     further = np.asarray(features if features is not None else np.empty((len(values), 0)), dtype=np.float64)
     if further.ndim != 2 or len(further) != len(values) or not np.isfinite(further).all():
         raise DatasetError(f"expected finite features of shape ({len(values)}, any), found {further.shape}")
-    return _Rows(values, further, right, group_numbers(groups, len(values)))
+    return _HeldOut(values, further, right, group_numbers(groups, len(values)))
 
 
-def _fit(rows: _Rows, method: Method | Literal["auto"]) -> Calibrator:
+def _fit(rows: _HeldOut, method: Method | Literal["auto"]) -> Calibrator:
     if method == "auto":
         return _best(rows)
     return {"identity": _identity, "platt": _platt, "isotonic": _isotonic}[method](rows)
 
 
-def _identity(rows: _Rows) -> Calibrator:
+def _identity(rows: _HeldOut) -> Calibrator:
     return Calibrator(method="identity", weights=(0.0,) * rows.features.shape[1], rows=len(rows.raw))
 
 
-def _best(rows: _Rows) -> Calibrator:
+def _best(rows: _HeldOut) -> Calibrator:
     """The method with the lowest cross-fitted log-loss."""
     if len(np.unique(rows.groups)) < 2:
         return _platt(rows)
@@ -137,7 +138,7 @@ def _best(rows: _Rows) -> Calibrator:
     return _fit(rows, method).model_copy(update={"log_loss": float(losses[method].mean())})
 
 
-def _losses(rows: _Rows, method: Method) -> Floats:
+def _losses(rows: _HeldOut, method: Method) -> Floats:
     """Cross-fitted log-loss of each record: the mean over its answers."""
     losses = np.empty(len(rows.raw))
     for held_out in _folds(rows):
@@ -148,11 +149,11 @@ def _losses(rows: _Rows, method: Method) -> Floats:
     return np.asarray(np.bincount(members, weights=losses) / np.bincount(members))
 
 
-def _applied(calibrator: Calibrator, rows: _Rows) -> list[float]:
+def _applied(calibrator: Calibrator, rows: _HeldOut) -> list[float]:
     return calibrator.apply_all(rows.raw.tolist(), rows.features.tolist())
 
 
-def _folds(rows: _Rows) -> list[Mask]:
+def _folds(rows: _HeldOut) -> list[Mask]:
     """Masks of held-out rows: whole records, each in one fold, wrong answers spread evenly; the same every time."""
     _, members = np.unique(rows.groups, return_inverse=True)
     wrong = np.bincount(members, weights=1 - rows.right)
@@ -174,7 +175,7 @@ def _targets(right: Floats) -> Floats:
     return np.asarray(np.where(right == 1, (hits + 1) / (hits + 2), 1 / (len(right) - hits + 2)))
 
 
-def _platt(rows: _Rows) -> Calibrator:
+def _platt(rows: _HeldOut) -> Calibrator:
     """Logistic regression on the logit (Platt, 1999).
 
     Two things keep it sensible on few rows: smoothed targets, and a prior on the coefficients, the slope around 1 and
@@ -187,9 +188,9 @@ def _platt(rows: _Rows) -> Calibrator:
     scores = _logits(rows.raw)
     design = np.column_stack([scores, np.ones(len(scores)), (rows.features - centre) / spread])
     targets = _targets(rows.right)
-    found = _newton(design, targets)
+    found = _penalised_logistic(design, targets)
     if found[0] < 0:  # raw confidences point the wrong way: say nothing rather than turn them round
-        found = np.concatenate([[0.0], _newton(design[:, 1:], targets, slope=False)])
+        found = np.concatenate([[0.0], _penalised_logistic(design[:, 1:], targets, slope=False)])
     weights = found[2:] / spread
     return Calibrator(
         method="platt",
@@ -200,33 +201,34 @@ def _platt(rows: _Rows) -> Calibrator:
     )
 
 
-def _newton(design: Floats, targets: Floats, *, slope: bool = True) -> Floats:
+def _penalised_logistic(design: Floats, targets: Floats, *, slope: bool = True) -> Floats:
     """Coefficients with the highest posterior: columns are (slope), intercept (no prior), features."""
-    prior = np.ones(design.shape[1])
+    precision = np.ones(design.shape[1])
+    precision[1 if slope else 0] = 0.0
     centre = np.zeros(design.shape[1])
-    centre[0] = PRIOR_SLOPE if slope else 0.0
-    prior[1 if slope else 0] = 0.0
+    if slope:
+        centre[0] = PRIOR_SLOPE
 
     def cost(at: Floats) -> float:
         scores = design @ at
-        return float((np.logaddexp(0, scores) - targets * scores).sum() + (prior * (at - centre) ** 2).sum() / 2)
+        likelihood = np.logaddexp(0, scores) - targets * scores
+        return float(likelihood.sum() + (precision * (at - centre) ** 2).sum() / 2)
 
-    found = centre.copy()
-    for _ in range(STEPS):
-        probability = 1 / (1 + np.exp(-np.clip(design @ found, -500, 500)))
-        gradient = design.T @ (probability - targets) + prior * (found - centre)
-        curvature = (design.T * (probability * (1 - probability) + 1e-12)) @ design + np.diag(prior)
-        step = np.linalg.solve(curvature, gradient)
-        before, size = cost(found), 1.0
-        while cost(found - size * step) > before and size > 1e-6:
-            size /= 2
-        found = found - size * step
-        if np.abs(size * step).max() < 1e-9:
-            break
-    return found
+    def gradient(at: Floats) -> Floats:
+        return np.asarray(design.T @ (scipy.special.expit(design @ at) - targets) + precision * (at - centre))
+
+    def hessian(at: Floats) -> Floats:
+        probability = scipy.special.expit(design @ at)
+        return np.asarray((design.T * (probability * (1 - probability))) @ design + np.diag(precision))
+
+    return np.asarray(
+        scipy.optimize.minimize(
+            cost, centre, jac=gradient, hess=hessian, method="trust-exact", options={"gtol": TOLERANCE}
+        ).x
+    )
 
 
-def _isotonic(rows: _Rows) -> Calibrator:
+def _isotonic(rows: _HeldOut) -> Calibrator:
     """Isotonic regression on Platt's score, smoothed, with corners at the middle of its steps.
 
     Plain steps make everything on one step equally sure, and a step of two wrong answers impossible. Corners at the

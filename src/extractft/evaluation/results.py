@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any, Literal
 
 from pydantic import Field
 
-from extractft.evaluation.calibration import CalibrationReport
-from extractft.evaluation.confusions import Confusions
-from extractft.evaluation.frozen import Frozen
-from extractft.evaluation.scores import FieldScores
+from extractft.evaluation.calibration_report import CalibrationReport
+from extractft.evaluation.frozen_model import FrozenModel
+from extractft.evaluation.metrics import Confusions, FieldScores
 
-__all__ = ["METRICS", "Difference", "FailureKind", "Results"]
+__all__ = ["METRICS", "Difference", "Failure", "FailureKind", "Results"]
 
 FailureKind = Literal["invalid", "truncated", "error"]
 
@@ -27,7 +27,18 @@ METRICS = (
 )
 
 
-class Difference(Frozen):
+class Failure(Enum):
+    """The reason why there is no prediction for a record."""
+
+    INVALID = "invalid"
+    """A validator of the schema refused the output."""
+    TRUNCATED = "truncated"
+    """The budget of new tokens was spent before the record was complete."""
+    ERROR = "error"
+    """Anything else, such as a text that is too long."""
+
+
+class Difference(FrozenModel):
     """One value in which a prediction differs from its gold record, or one record that could not be made at all.
 
     `gold` and `prediction` are private data.
@@ -36,29 +47,29 @@ class Difference(Frozen):
     row: int
     """Row number in the user's file, if it is known; else as a person counts: the first is 1."""
     path: str
-    """Where it stands, such as `lines.2.total`; empty for a record that failed as a whole."""
+    """Its path, such as `lines.2.total`; empty for a record that failed as a whole."""
     field: str
     """The field that it counts for in `EvaluationReport.fields`, such as `lines.*.total`."""
     kind: Literal["wrong", "missed", "invented"] | FailureKind
-    """What is the matter. A record that failed has one entry, with the kind of its failure."""
+    """The kind of error. A record that failed has one entry, with the kind of its failure."""
     gold: Any = Field(default=None, repr=False)
     """The JSON value that should be there, `None` where there is none."""
     prediction: Any = Field(default=None, repr=False)
     """The JSON value that was predicted, `None` where there is none."""
     normalized: bool = False
-    """Whether the two are equal after normalisation."""
+    """True if the two are equal after normalisation."""
     choice: bool = False
-    """Whether it is a choice: of a `Literal` or an `Enum`, or a truth value. Then it need not stand in the text."""
+    """True if it is a choice: of a `Literal` or an `Enum`, or a truth value. Then it need not stand in the text."""
     gold_span: tuple[int, int] | None = None
-    """Where the gold value stands in the text (characters, end exclusive), if it was found there."""
+    """The span of the gold value in the text (characters, end exclusive), if it was found there."""
     span: tuple[int, int] | None = None
-    """Where the predicted value stands in the text, if it was found there."""
+    """The span of the predicted value in the text, if it was found there."""
     ungrounded: bool = False
-    """Whether the predicted value is free text that stands nowhere in the text."""
+    """True if the predicted value is free text that stands nowhere in the text."""
 
 
-class Results(Frozen):
-    """What an `EvaluationReport` holds."""
+class Results(FrozenModel):
+    """The numbers that an `EvaluationReport` holds."""
 
     schema_name: str
     """Name of the schema."""
@@ -89,7 +100,7 @@ class Results(Frozen):
     exact_rate: float
     """Share of records in which every value is exactly right and nothing was invented."""
     exact_rate_interval: tuple[float, float]
-    """Bootstrap 95 % confidence interval of `exact_rate`."""
+    """Wilson 95 % confidence interval of `exact_rate`."""
     exact_rate_normalized: float
     """The same as `exact_rate` after normalisation."""
     valid_rate: float
@@ -111,9 +122,9 @@ class Results(Frozen):
     fields: dict[str, FieldScores]
     """Scores by path, in the order of the schema; `*` stands for list positions and map keys."""
     confusions: dict[str, Confusions] = Field(default_factory=dict)
-    """Which choices were taken for which, by path of the fields that hold choices: `Literal`, `Enum`, truth values."""
+    """Confusion tables by path, of the fields that hold choices: `Literal`, `Enum`, truth values."""
     calibration: dict[str, CalibrationReport] | None = None
-    """How far confidences can be believed: of `values` and of `records`, if they were measured."""
+    """Calibration of the confidences of `values` and of `records`, if it was measured."""
     errors: tuple[Difference, ...] | None = Field(default=None, repr=False)
     """Every difference, if `keep_records` was asked for. Private data, never printed."""
     texts: tuple[str, ...] | None = Field(default=None, repr=False)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 from pydantic import ValidationError
 
+import extractft.evaluation
 from extractft.errors import ArtifactError, DatasetError
-from extractft.evaluation import CalibrationReport, Calibrator, judge_record, measure_calibration
+from extractft.evaluation import CalibrationReport, Calibrator, judge_record
 from extractft.extractor.confidence import Confidence
 from extractft.schema import Schema
 
 __all__ = ["Answers", "Calibration"]
 
 T = TypeVar("T")
-FITTING = "extractft.evaluation.fitting"
-"""Loads scikit-learn, which takes its time: imported where it is needed."""
 
 
 @dataclass(slots=True)
@@ -58,7 +56,7 @@ class Answers:
             raise DatasetError("expected records with values from at least two examples, found fewer").hint(
                 "Confidence is calibrated on right and wrong answers; give more examples."
             )
-        cross_fitted = importlib.import_module(FITTING).cross_fitted
+        cross_fitted = extractft.evaluation.cross_fitted  # loads scikit-learn
         confidences, right, groups = zip(*self.values, strict=True)
         records, exact = zip(*self.records, strict=True)
         values = zip(cross_fitted(confidences, right, groups), right, groups, strict=True)
@@ -67,6 +65,7 @@ class Answers:
     def report(self) -> dict[str, CalibrationReport]:
         """How far the confidences can be believed; nothing on what there is none of."""
         found = {}
+        measure_calibration = extractft.evaluation.measure_calibration  # loads scikit-learn
         if self.values:
             confidences, right, groups = zip(*self.values, strict=True)
             found["values"] = measure_calibration(confidences, right, groups=groups)
@@ -92,7 +91,7 @@ class Calibration:
         """Fit both curves; `None` if there are no values or no records to fit them on."""
         if not answers.values or not answers.records:
             return None
-        fit_calibrator = importlib.import_module(FITTING).fit_calibrator
+        fit_calibrator = extractft.evaluation.fit_calibrator  # loads scikit-learn
         confidences, right, groups = zip(*answers.values, strict=True)
         records, exact = zip(*answers.records, strict=True)
         return cls(fit_calibrator(confidences, right, groups=groups), fit_calibrator(records, exact))

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pydantic import Field, field_validator
 
 from extractft.errors import DatasetError
-from extractft.evaluation.frozen import Frozen
-from extractft.evaluation.tables import number
+from extractft.evaluation.console_tables import number
+from extractft.evaluation.frozen_model import FrozenModel
 
 __all__ = ["LearningPoint", "advice"]
 
@@ -22,7 +22,7 @@ VAGUE = 0.05
 """If chance gives more than this, a score that stays where it is says nothing."""
 
 
-class LearningPoint(Frozen):
+class LearningPoint(FrozenModel):
     """The score after training on some of the rows. All points are scored on the same held-out rows."""
 
     fraction: float = Field(gt=0, le=1)

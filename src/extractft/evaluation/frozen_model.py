@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["Frozen"]
+__all__ = ["FrozenModel"]
 
 
-class Frozen(BaseModel):
+class FrozenModel(BaseModel):
     """Unknown names are refused; the docstrings below the fields describe them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)

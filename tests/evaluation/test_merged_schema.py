@@ -1,4 +1,4 @@
-"""What a place in a record may hold, over all options of a union."""
+"""Everything that a place in a record may hold, over all options of a union."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing_extensions import TypeAliasType
 from extractft.errors import SchemaError
 from extractft.evaluation import evaluate_records
 from extractft.evaluation.alignment import align
-from extractft.evaluation.shape import Shape, shape_of, takes_null
-from extractft.evaluation.tree import grow
+from extractft.evaluation.merged_schema import MergedField, MergedSchema, accepts_null, merged_schema
+from extractft.evaluation.values import to_tree
 from extractft.schema import Schema
 
 
@@ -34,7 +34,7 @@ class Right(BaseModel):
 
 
 def paths(type_: Any) -> list[str]:
-    return [".".join(path) for path in shape_of(Schema.of(type_)).paths()]
+    return [".".join(path) for path in merged_schema(Schema.of(type_)).paths()]
 
 
 @pytest.mark.parametrize(
@@ -56,17 +56,17 @@ def test_paths(type_: Any, expected: list[str]) -> None:
     assert paths(type_) == expected
 
 
-def test_recursive_shapes_are_cyclic() -> None:
-    shape = shape_of(Schema.of(Leafy))
-    _, child = shape.member("child")
-    assert child.member("child")[1] is child
-    assert child.member("label") == ("label", shape.member("label")[1])
+def test_a_recursive_schema_is_cyclic() -> None:
+    merged = merged_schema(Schema.of(Leafy))
+    child = merged.member("child").schema
+    assert child.member("child").schema is child
+    assert child.member("label") == MergedField("label", merged.member("label").schema)
 
 
 def test_merged_options_keep_what_each_allows() -> None:
-    _, value = shape_of(Schema.of(Left | Right)).member("value")
+    value = merged_schema(Schema.of(Left | Right)).member("value").schema
     assert value.free_text
-    _, kind = shape_of(Schema.of(Left | Right)).member("kind")
+    kind = merged_schema(Schema.of(Left | Right)).member("kind").schema
     assert kind.scalar
     assert kind.strings
     assert not kind.free_text
@@ -74,29 +74,29 @@ def test_merged_options_keep_what_each_allows() -> None:
 
 def test_null_alone_is_no_field() -> None:
     assert paths(None) == []
-    assert takes_null(Schema.of(Literal["a", None]))
-    assert takes_null(Schema.of(int | None))
-    assert not takes_null(Schema.of(Leafy))
+    assert accepts_null(Schema.of(Literal["a", None]))
+    assert accepts_null(Schema.of(int | None))
+    assert not accepts_null(Schema.of(Leafy))
 
 
 def test_an_unknown_key_is_refused_without_naming_it() -> None:
     with pytest.raises(SchemaError) as caught:
-        shape_of(Schema.of(Left)).member("secret")
+        merged_schema(Schema.of(Left)).member("secret")
     assert "secret" not in str(caught.value)
 
 
 def test_what_follows_the_positions_of_a_tuple_is_a_list() -> None:
-    text = Shape(scalar=True, strings=True, free_text=True)
-    shape = Shape(positions=(Shape(scalar=True),), items=text)
-    pairs = list(align(grow([1, "a", "b"], shape), grow([1, "b", "c", "a"], shape)))
-    found = [(pair.place.field, pair.place.path, pair.match.name) for pair in pairs]
+    text = MergedSchema(scalar=True, strings=True, free_text=True)
+    merged = MergedSchema(positions=(MergedSchema(scalar=True),), items=text)
+    pairs = list(align(to_tree([1, "a", "b"], merged), to_tree([1, "b", "c", "a"], merged)))
+    found = [(pair.path.field, pair.path.path, pair.match.name) for pair in pairs]
     assert found == [
         (("0",), ("0",), "EXACT"),
         (("*",), ("1",), "EXACT"),
         (("*",), ("2",), "EXACT"),
         (("*",), ("2",), "DIFFERENT"),
     ]
-    assert [".".join(path) for path in shape.paths()] == ["0", "*"]
+    assert [".".join(path) for path in merged.paths()] == ["0", "*"]
 
 
 Json = TypeAliasType("Json", "list[Json] | dict[str, Json] | str | int")

@@ -1,4 +1,4 @@
-"""What an evaluation found: the numbers, ready to be printed, stored and compared. Knows no schema and no model."""
+"""The report of an evaluation: the numbers, ready to be printed, stored and compared. Knows no schema and no model."""
 
 from __future__ import annotations
 
@@ -9,12 +9,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from extractft.errors import DatasetError
-from extractft.evaluation.calibration import CalibrationReport
-from extractft.evaluation.frozen import Frozen
-from extractft.evaluation.learning import LearningPoint
-from extractft.evaluation.page import render_page
-from extractft.evaluation.results import METRICS, Results
-from extractft.evaluation.tables import (
+from extractft.evaluation.calibration_report import CalibrationReport
+from extractft.evaluation.console_tables import (
     comparison_table,
     confusion_table,
     field_table,
@@ -24,15 +20,19 @@ from extractft.evaluation.tables import (
     records,
     summary,
 )
+from extractft.evaluation.frozen_model import FrozenModel
+from extractft.evaluation.html.page import render_page
+from extractft.evaluation.learning_curve import LearningPoint
+from extractft.evaluation.results import METRICS, Results
 
 __all__ = ["Comparison", "EvaluationReport"]
 
 
-class Comparison(Frozen):
+class Comparison(FrozenModel):
     """Two evaluations of the same records side by side: the baseline first."""
 
     names: tuple[str, str]
-    """What the two are called."""
+    """The names of the two."""
     rows: int
     """Records compared."""
     metrics: dict[str, tuple[float, float]]
@@ -70,7 +70,7 @@ class EvaluationReport(Results):
 
         Args:
             baseline: Another evaluation of the same gold records.
-            names: What the baseline and this report are called.
+            names: The names of the baseline and of this report.
 
         Raises:
             DatasetError: The two did not score the same gold records.
@@ -166,7 +166,7 @@ class EvaluationReport(Results):
 
 
 def _kept(report: Results) -> str:
-    """How many of the truncated records were kept all the same."""
+    """The number of truncated records that were kept all the same."""
     kept = report.valid + report.invalid + report.truncated + report.failed - report.rows
     return f" ({kept} kept)" if kept > 0 else ""
 

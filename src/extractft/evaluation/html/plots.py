@@ -1,4 +1,4 @@
-"""Where the marks of a plot go. Knows numbers and coordinates; knows no markup and no colours."""
+"""The coordinates of a plot's marks. Knows numbers and coordinates; knows no markup and no colours."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from extractft.evaluation.calibration import CalibrationReport
-from extractft.evaluation.learning import LearningPoint
-from extractft.evaluation.tables import number, plural
+from extractft.evaluation.calibration_report import CalibrationReport
+from extractft.evaluation.console_tables import number, plural
+from extractft.evaluation.learning_curve import LearningPoint
 
 __all__ = ["Plot", "counted", "coverage_plot", "learning_plot", "reliability_plot"]
 
@@ -42,7 +42,7 @@ class Plot:
     """A plot in pixels of a `width` x `height` picture, y downwards.
 
     Attributes:
-        title: What it shows.
+        title: Its title.
         description: The same for those who cannot see it, with the main numbers.
         x_label: Name of the horizontal axis.
         y_label: Name of the vertical axis.
@@ -106,7 +106,7 @@ def _points(x: _Axis, y: _Axis, points: Iterable[tuple[float, float]]) -> str:
 
 
 def counted(count: int, what: str) -> str:
-    """How many there are of something that is named in the plural, as a person says it."""
+    """A count of something that is named in the plural, as a person says it."""
     return plural(count, what.removesuffix("s"))
 
 

@@ -7,7 +7,7 @@ from itertools import permutations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extractft.evaluation.assignment import assign
+from extractft.evaluation.alignment import assign
 
 
 @st.composite

@@ -9,14 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extractft.evaluation.alignment import WEIGHTS, align, pair_items, similarity
-from extractft.evaluation.matching import Match
-from extractft.evaluation.shape import Shape
-from extractft.evaluation.tree import Bag, Branch, Leaf, Tree, grow
+from extractft.evaluation.merged_schema import MergedField, MergedSchema
+from extractft.evaluation.values import ListNode, MappingNode, MatchLevel, ScalarNode, ValueTree, to_tree
 
-TEXT = Shape(scalar=True, strings=True, free_text=True)
-TAGS = Shape(items=TEXT)
-LINE = Shape(fields={"a": ("a", TEXT), "b": ("b", TEXT), "tags": ("tags", TAGS)})
-LINES = Shape(items=LINE)
+TEXT = MergedSchema(scalar=True, strings=True, free_text=True)
+TAGS = MergedSchema(items=TEXT)
+LINE = MergedSchema(
+    fields={"a": MergedField("a", TEXT), "b": MergedField("b", TEXT), "tags": MergedField("tags", TAGS)}
+)
+LINES = MergedSchema(items=LINE)
 
 words = st.sampled_from(["x", "X", "y", "z"])
 tags = st.lists(words, max_size=2)
@@ -25,15 +26,15 @@ lines = st.lists(
 )
 
 
-def brute(gold: Tree, prediction: Tree) -> int:
+def brute(gold: ValueTree, prediction: ValueTree) -> int:
     """The same sum, lists paired by trying every pairing."""
-    if isinstance(gold, Leaf) and isinstance(prediction, Leaf):
+    if isinstance(gold, ScalarNode) and isinstance(prediction, ScalarNode):
         return WEIGHTS[gold.match(prediction)]
-    if isinstance(gold, Branch) and isinstance(prediction, Branch):
+    if isinstance(gold, MappingNode) and isinstance(prediction, MappingNode):
         shared = gold.members.keys() & prediction.members.keys()
-        return sum(brute(gold.members[key][1], prediction.members[key][1]) for key in shared)
-    if isinstance(gold, Bag) and isinstance(prediction, Bag):
-        fewer, more = sorted(([tree for _, tree in bag.items] for bag in (gold, prediction)), key=len)
+        return sum(brute(gold.members[key].node, prediction.members[key].node) for key in shared)
+    if isinstance(gold, ListNode) and isinstance(prediction, ListNode):
+        fewer, more = sorted(([item.node for item in node.items] for node in (gold, prediction)), key=len)
         return max(
             sum(brute(one, other) for one, other in zip(fewer, order, strict=True))
             for order in permutations(more, len(fewer))
@@ -44,7 +45,7 @@ def brute(gold: Tree, prediction: Tree) -> int:
 @given(lines, lines)
 @settings(max_examples=300, deadline=None)
 def test_lists_are_paired_as_well_as_possible(gold: list[Any], prediction: list[Any]) -> None:
-    left, right = grow(gold, LINES), grow(prediction, LINES)
+    left, right = to_tree(gold, LINES), to_tree(prediction, LINES)
     if left is not None and right is not None:
         assert similarity(left, right) == brute(left, right)
 
@@ -52,7 +53,7 @@ def test_lists_are_paired_as_well_as_possible(gold: list[Any], prediction: list[
 @given(lines, lines)
 @settings(max_examples=200, deadline=None)
 def test_pairs_add_up_to_the_similarity_and_cover_everything(gold: list[Any], prediction: list[Any]) -> None:
-    left, right = grow(gold, LINES), grow(prediction, LINES)
+    left, right = to_tree(gold, LINES), to_tree(prediction, LINES)
     pairs = list(align(left, right))
     if left is not None and right is not None:
         assert sum(WEIGHTS[pair.match] for pair in pairs if pair.gold and pair.prediction) == similarity(left, right)
@@ -66,8 +67,8 @@ def test_pairs_add_up_to_the_similarity_and_cover_everything(gold: list[Any], pr
 @settings(max_examples=200, deadline=None)
 def test_order_does_not_matter_and_swapping_swaps(gold: list[Any], prediction: list[Any], random: Any) -> None:
     def outcome(one: list[Any], other: list[Any]) -> list[tuple[Any, Any, Any]]:
-        pairs = align(grow(one, LINES), grow(other, LINES))
-        values = ((p.place.field, p.gold and p.gold.value, p.prediction and p.prediction.value) for p in pairs)
+        pairs = align(to_tree(one, LINES), to_tree(other, LINES))
+        values = ((p.path.field, p.gold and p.gold.value, p.prediction and p.prediction.value) for p in pairs)
         return sorted(values, key=str)
 
     shuffled = [{**line, "tags": random.sample(line["tags"], len(line["tags"]))} for line in prediction]
@@ -78,30 +79,33 @@ def test_order_does_not_matter_and_swapping_swaps(gold: list[Any], prediction: l
 
 
 def test_identical_items_are_paired_first_and_positions_are_kept() -> None:
-    gold, prediction = grow(["x", "y"], TAGS), grow(["y", "z", "x"], TAGS)
-    assert isinstance(gold, Bag)
-    assert isinstance(prediction, Bag)
-    pairs = [(left and left[0], right and right[0]) for left, right in pair_items(gold.items, prediction.items)]
+    gold, prediction = to_tree(["x", "y"], TAGS), to_tree(["y", "z", "x"], TAGS)
+    assert isinstance(gold, ListNode)
+    assert isinstance(prediction, ListNode)
+    pairs = [
+        (pair.gold and pair.gold.index, pair.prediction and pair.prediction.index)
+        for pair in pair_items(gold.items, prediction.items)
+    ]
     assert pairs == [(0, 2), (1, 0), (None, 1)]
 
 
 def test_exact_matches_weigh_more_than_normalised_ones() -> None:
-    gold, prediction = grow(["x"], TAGS), grow(["X", "x"], TAGS)
+    gold, prediction = to_tree(["x"], TAGS), to_tree(["X", "x"], TAGS)
     pairs = list(align(gold, prediction))
-    assert [pair.match for pair in pairs] == [Match.EXACT, Match.DIFFERENT]
+    assert [pair.match for pair in pairs] == [MatchLevel.EXACT, MatchLevel.DIFFERENT]
 
 
 def test_different_kinds_of_value_do_not_answer_each_other() -> None:
-    either = Shape(scalar=True, strings=True, free_text=True, fields={"a": ("a", TEXT)})
-    pairs = list(align(grow("x", either), grow({"a": "x"}, either)))
-    assert [(pair.place.field, pair.gold is None, pair.prediction is None) for pair in pairs] == [
+    either = MergedSchema(scalar=True, strings=True, free_text=True, fields={"a": MergedField("a", TEXT)})
+    pairs = list(align(to_tree("x", either), to_tree({"a": "x"}, either)))
+    assert [(pair.path.field, pair.gold is None, pair.prediction is None) for pair in pairs] == [
         ((), False, True),
         (("a",), True, False),
     ]
 
 
 def test_absent_is_null_missing_or_empty_but_not_an_empty_string() -> None:
-    assert grow({"a": None, "tags": []}, LINE) is None
-    assert grow([{"a": None}, {}], LINES) is None
-    assert grow([None, []], Shape(items=TAGS)) is None
-    assert isinstance(grow({"a": ""}, LINE), Branch)
+    assert to_tree({"a": None, "tags": []}, LINE) is None
+    assert to_tree([{"a": None}, {}], LINES) is None
+    assert to_tree([None, []], MergedSchema(items=TAGS)) is None
+    assert isinstance(to_tree({"a": ""}, LINE), MappingNode)

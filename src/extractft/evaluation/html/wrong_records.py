@@ -1,4 +1,4 @@
-"""Wrong records, made ready to be looked at: values side by side, their places marked in the text.
+"""Wrong records, made ready to be looked at: values side by side, their spans marked in the text.
 
 Knows differences and texts; knows no markup. Nothing here is escaped: that is the template's part.
 """
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from itertools import count, groupby, pairwise
 from typing import Any
 
-from extractft.evaluation.causes import Cause, Explained, common_start, explain
+from extractft.evaluation.html.error_causes import ErrorCause, ExplainedDifference, common_start, explain
 from extractft.evaluation.results import Difference
 
-__all__ = ["Piece", "Row", "WrongRecord", "wrong_records"]
+__all__ = ["DifferenceRow", "TextSegment", "WrongRecord", "wrong_records"]
 
 WHOLE_TEXT = 4000
 """Longer texts are shown around the marked places only."""
@@ -23,7 +23,7 @@ LONGEST_VALUE = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TextSegment:
     """A stretch of the text.
 
     Attributes:
@@ -31,7 +31,7 @@ class Piece:
         gold: Numbers of the rows whose gold value it belongs to.
         prediction: Numbers of the rows whose prediction it belongs to.
         ends: Numbers of the rows of which a value ends here.
-        left_out: If not 0, the piece stands for so many characters that are not shown.
+        left_out: If not 0, the segment stands for so many characters that are not shown.
     """
 
     text: str
@@ -42,15 +42,15 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A stretch of a value, and whether the other value has none like it."""
+class DiffPart:
+    """A stretch of a value; `differs` is true if the other value has none like it."""
 
     text: str
     differs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DifferenceRow:
     """One difference. `gold` and `prediction` are `None` where there is no value; an empty string has no parts."""
 
     number: int
@@ -58,8 +58,8 @@ class Row:
     field: str
     kind: str
     cause: str
-    gold: tuple[Part, ...] | None
-    prediction: tuple[Part, ...] | None
+    gold: tuple[DiffPart, ...] | None
+    prediction: tuple[DiffPart, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +68,17 @@ class WrongRecord:
 
     Attributes:
         row: Its number, as in `Difference.row`.
-        failure: Why there is no prediction; empty if there is one.
+        failure: The reason why there is no prediction; empty if there is one.
         rows: Its differences.
-        pieces: Its text; `None` if it was not kept.
+        segments: Its text; `None` if it was not kept.
         explained: The differences with their causes.
     """
 
     row: int
     failure: str
-    rows: tuple[Row, ...]
-    pieces: tuple[Piece, ...] | None
-    explained: tuple[Explained, ...]
+    rows: tuple[DifferenceRow, ...]
+    segments: tuple[TextSegment, ...] | None
+    explained: tuple[ExplainedDifference, ...]
 
 
 def wrong_records(
@@ -101,16 +101,16 @@ def wrong_records(
 
 def _record(row: int, differences: list[Difference], text: str | None) -> WrongRecord:
     explained = explain(differences)
-    failed = next((item.difference.kind for item in explained if item.cause is Cause.FAILED), "")
-    rows = [_row(number, item) for number, item in enumerate(explained, 1) if item.cause is not Cause.FAILED]
-    pieces = None if text is None else tuple(_pieces(text, differences))
-    return WrongRecord(row, failed, tuple(rows), pieces, tuple(explained))
+    failed = next((item.difference.kind for item in explained if item.cause is ErrorCause.FAILED), "")
+    rows = [_row(number, item) for number, item in enumerate(explained, 1) if item.cause is not ErrorCause.FAILED]
+    segments = None if text is None else tuple(_segments(text, differences))
+    return WrongRecord(row, failed, tuple(rows), segments, tuple(explained))
 
 
-def _row(number: int, item: Explained) -> Row:
+def _row(number: int, item: ExplainedDifference) -> DifferenceRow:
     difference = item.difference
     gold, prediction = _side_by_side(difference)
-    return Row(
+    return DifferenceRow(
         number=number,
         path=difference.path,
         field=difference.field,
@@ -121,29 +121,29 @@ def _row(number: int, item: Explained) -> Row:
     )
 
 
-def _phrase(item: Explained) -> str:
-    if item.cause is Cause.OTHER_FIELD:
+def _phrase(item: ExplainedDifference) -> str:
+    if item.cause is ErrorCause.OTHER_FIELD:
         missed = item.difference.kind == "missed"
         return f"it stands in {item.other}" if missed else f"it is the value of {item.other}"
-    return "" if item.cause in (Cause.MISSED, Cause.INVENTED, Cause.OTHER) else str(item.cause)
+    return "" if item.cause in (ErrorCause.MISSED, ErrorCause.INVENTED, ErrorCause.OTHER) else str(item.cause)
 
 
-def _side_by_side(difference: Difference) -> tuple[tuple[Part, ...] | None, tuple[Part, ...] | None]:
+def _side_by_side(difference: Difference) -> tuple[tuple[DiffPart, ...] | None, tuple[DiffPart, ...] | None]:
     gold, prediction = difference.gold, difference.prediction
     if isinstance(gold, str) and isinstance(prediction, str) and max(len(gold), len(prediction)) <= LONGEST_VALUE:
-        return _parts(gold, prediction), _parts(prediction, gold)
+        return _diff_parts(gold, prediction), _diff_parts(prediction, gold)
     has_gold, has_prediction = difference.kind != "invented", difference.kind != "missed"
     return (_value(gold) if has_gold else None), (_value(prediction) if has_prediction else None)
 
 
-def _value(value: Any) -> tuple[Part, ...]:
+def _value(value: Any) -> tuple[DiffPart, ...]:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if len(text) > LONGEST_VALUE:
         text = f"{text[:LONGEST_VALUE]} … ({len(text) - LONGEST_VALUE} more characters)"
-    return (Part(text),) if text else ()
+    return (DiffPart(text),) if text else ()
 
 
-def _parts(value: str, other: str) -> tuple[Part, ...]:
+def _diff_parts(value: str, other: str) -> tuple[DiffPart, ...]:
     """A value cut where it departs from the other one; whole if the two have little in common."""
     if value in other:
         cuts = [(value, False)]
@@ -158,22 +158,24 @@ def _parts(value: str, other: str) -> tuple[Part, ...]:
         else:
             end = len(value) - tail
             cuts = [(value[:head], False), (value[head:end], True), (value[end:], False)]
-    return tuple(Part(text, differs) for text, differs in cuts if text)
+    return tuple(DiffPart(text, differs) for text, differs in cuts if text)
 
 
-def _pieces(text: str, differences: Sequence[Difference]) -> list[Piece]:
+def _segments(text: str, differences: Sequence[Difference]) -> list[TextSegment]:
     """Cut the text at the borders of all marked places."""
-    gold = _Marks([(n, d.gold_span) for n, d in enumerate(differences, 1) if d.gold_span], len(text))
-    prediction = _Marks([(n, d.span) for n, d in enumerate(differences, 1) if d.span], len(text))
+    gold = _SpanSweep([(n, d.gold_span) for n, d in enumerate(differences, 1) if d.gold_span], len(text))
+    prediction = _SpanSweep([(n, d.span) for n, d in enumerate(differences, 1) if d.span], len(text))
     borders = sorted({0, len(text), *gold.borders, *prediction.borders})
-    pieces = []
+    segments = []
     for start, end in pairwise(borders):
         inside = gold.at(start), prediction.at(start)
-        pieces.append(Piece(text[start:end], *inside, tuple(sorted({*gold.ending(end), *prediction.ending(end)}))))
-    return _shortened(pieces) if len(text) > WHOLE_TEXT else pieces
+        segments.append(
+            TextSegment(text[start:end], *inside, tuple(sorted({*gold.ending(end), *prediction.ending(end)})))
+        )
+    return _shortened(segments) if len(text) > WHOLE_TEXT else segments
 
 
-class _Marks:
+class _SpanSweep:
     """Numbered places in a text, asked for from left to right."""
 
     def __init__(self, places: Sequence[tuple[int, tuple[int, int]]], length: int) -> None:
@@ -187,7 +189,7 @@ class _Marks:
 
     @property
     def borders(self) -> set[int]:
-        """Where places begin and end."""
+        """The positions at which spans begin and end."""
         return {*self._begins, *self._ends}
 
     def at(self, border: int) -> tuple[int, ...]:
@@ -201,19 +203,23 @@ class _Marks:
         return self._ends.get(border, [])
 
 
-def _shortened(pieces: Sequence[Piece]) -> list[Piece]:
+def _shortened(segments: Sequence[TextSegment]) -> list[TextSegment]:
     """Leave out what is far from every marked place."""
-    if len(pieces) == 1:
-        text = pieces[0].text
-        return [Piece(text[:WHOLE_TEXT]), Piece("", left_out=len(text) - WHOLE_TEXT)]
-    shown: list[Piece] = []
-    for index, piece in enumerate(pieces):
+    if len(segments) == 1:
+        text = segments[0].text
+        return [TextSegment(text[:WHOLE_TEXT]), TextSegment("", left_out=len(text) - WHOLE_TEXT)]
+    shown: list[TextSegment] = []
+    for index, segment in enumerate(segments):
         before = 0 if index == 0 else CONTEXT
-        after = 0 if index == len(pieces) - 1 else CONTEXT
-        left_out = len(piece.text) - before - after
-        if piece.gold or piece.prediction or left_out <= CONTEXT:
-            shown.append(piece)
+        after = 0 if index == len(segments) - 1 else CONTEXT
+        left_out = len(segment.text) - before - after
+        if segment.gold or segment.prediction or left_out <= CONTEXT:
+            shown.append(segment)
             continue
-        end = len(piece.text) - after
-        shown += [Piece(piece.text[:before]), Piece("", left_out=left_out), Piece(piece.text[end:])]
-    return [piece for piece in shown if piece.text or piece.left_out]
+        end = len(segment.text) - after
+        shown += [
+            TextSegment(segment.text[:before]),
+            TextSegment("", left_out=left_out),
+            TextSegment(segment.text[end:]),
+        ]
+    return [segment for segment in shown if segment.text or segment.left_out]

@@ -12,8 +12,7 @@ from rich.console import Console
 
 from extractft.errors import DatasetError
 from extractft.evaluation import EvaluationReport, evaluate_records, measure_calibration, score_records
-from extractft.evaluation.bootstrap import bootstrap_intervals
-from extractft.evaluation.scores import Tally
+from extractft.evaluation.bootstrap import f1_interval, wilson_interval
 from extractft.schema import Schema
 
 
@@ -116,21 +115,40 @@ def test_intervals_are_seeded_and_hold_the_score() -> None:
     low, high = one.field_f1_interval
     assert 0 <= low <= one.field_f1 <= high <= 1
     perfect = evaluate_records(Schema.of(Person), GOLD, GOLD)
-    assert perfect.field_f1_interval == perfect.exact_rate_interval == (1.0, 1.0)
+    assert perfect.field_f1_interval == (1.0, 1.0)
 
 
 def test_the_interval_of_a_rate_is_near_the_known_one() -> None:
-    tallies = [Tally(support=1, predicted=1, tp=int(i < 320), both=1) for i in range(400)]
-    f1, exact = bootstrap_intervals(tallies, [t.tp == 1 for t in tallies], resamples=4000, seed=1)
+    tp = [int(i < 320) for i in range(400)]
     half = 1.96 * np.sqrt(0.8 * 0.2 / 400)
-    assert f1 == exact
-    assert exact == (pytest.approx(0.8 - half, abs=0.006), pytest.approx(0.8 + half, abs=0.006))
+    for low, high in (f1_interval(tp, [2] * 400, resamples=4000, seed=1), wilson_interval(320, 400)):
+        assert (low, high) == (pytest.approx(0.8 - half, abs=0.006), pytest.approx(0.8 + half, abs=0.006))
+
+
+@pytest.mark.parametrize(
+    ("hits", "count", "expected"),
+    [(10, 10, (0.7225, 1.0)), (0, 10, (0.0, 0.2775)), (29, 30, (0.8333, 0.9941)), (1, 1, (0.2065, 1.0))],
+)
+def test_records_that_are_almost_all_right_leave_room_for_errors(
+    hits: int, count: int, expected: tuple[float, float]
+) -> None:
+    assert wilson_interval(hits, count) == pytest.approx(expected, abs=1e-4)
+    right, wrong = Person(name="Ann"), Person(name="Bob")
+    found = evaluate_records(Schema.of(Person), [right] * count, [right] * hits + [wrong] * (count - hits))
+    assert found.exact_rate_interval == wilson_interval(hits, count)
+
+
+def test_a_wilson_interval_holds_the_true_rate_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    for rate in (0.9, 0.97):
+        drawn = rng.binomial(40, rate, size=2000)
+        bounds = {hits: wilson_interval(int(hits), 40) for hits in {*drawn.tolist()}}
+        held = np.mean([bounds[hits][0] <= rate <= bounds[hits][1] for hits in drawn.tolist()])
+        assert held > 0.92
 
 
 def test_a_draw_without_values_scores_one() -> None:
-    tallies = [Tally(), Tally(support=2, predicted=2, tp=0, both=2)]
-    f1, _ = bootstrap_intervals(tallies, [True, False], resamples=500, seed=0)
-    assert f1 == (0.0, 1.0)
+    assert f1_interval([0, 0], [0, 4], resamples=500, seed=0) == (0.0, 1.0)
 
 
 def test_a_thousand_records_of_twenty_fields_take_less_than_a_second() -> None:

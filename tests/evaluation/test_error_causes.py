@@ -11,10 +11,10 @@ from pydantic import BaseModel
 
 from extractft.errors import DatasetError
 from extractft.evaluation import Difference, EvaluationReport, Failure, LearningPoint, advice, evaluate_records
-from extractft.evaluation.causes import Cause, explain
-from extractft.evaluation.findings import find
-from extractft.evaluation.places import nearest
-from extractft.evaluation.wrong import CONTEXT, WHOLE_TEXT, wrong_records
+from extractft.evaluation.html.error_causes import ErrorCause, explain
+from extractft.evaluation.html.findings import summarize
+from extractft.evaluation.html.wrong_records import CONTEXT, WHOLE_TEXT, wrong_records
+from extractft.evaluation.value_spans import overlapping_spans
 from extractft.grounding import ground
 from extractft.schema import Schema
 
@@ -43,20 +43,20 @@ def differences(gold: Any, prediction: Any, text: str = TEXT) -> tuple[Differenc
 @pytest.mark.parametrize(
     ("gold", "prediction", "cause"),
     [
-        ("Main Street 12", "Main Street", Cause.CUT_SHORT),
-        ("Main Street", "Main Street 12 in", Cause.TOO_LONG),
-        ("Main Street 12", "main street  12.", Cause.SPELLING),
-        ("Main Street 12", "Street 12 in Oslo", Cause.SHIFTED),
-        ("Main Street 12", "Main Strxxt 12", Cause.ALTERED),
-        ("Main Street 12", "Elm Avenue", Cause.MADE_UP),
-        ("Main Street 12", "Ring Road 7", Cause.OTHER),
-        ("Main Street 12", None, Cause.MISSED),
-        (None, "Ring Road", Cause.INVENTED),
-        ("Main Street 12", "", Cause.OTHER),
-        ("", "Main Street", Cause.OTHER),
+        ("Main Street 12", "Main Street", ErrorCause.CUT_SHORT),
+        ("Main Street", "Main Street 12 in", ErrorCause.TOO_LONG),
+        ("Main Street 12", "main street  12.", ErrorCause.SPELLING),
+        ("Main Street 12", "Street 12 in Oslo", ErrorCause.SHIFTED),
+        ("Main Street 12", "Main Strxxt 12", ErrorCause.ALTERED),
+        ("Main Street 12", "Elm Avenue", ErrorCause.MADE_UP),
+        ("Main Street 12", "Ring Road 7", ErrorCause.OTHER),
+        ("Main Street 12", None, ErrorCause.MISSED),
+        (None, "Ring Road", ErrorCause.INVENTED),
+        ("Main Street 12", "", ErrorCause.OTHER),
+        ("", "Main Street", ErrorCause.OTHER),
     ],
 )
-def test_causes(gold: str | None, prediction: str | None, cause: Cause) -> None:
+def test_causes(gold: str | None, prediction: str | None, cause: ErrorCause) -> None:
     found = explain(differences(Place(street=gold), Place(street=prediction)))
     assert [item.cause for item in found] == [cause]
 
@@ -64,19 +64,19 @@ def test_causes(gold: str | None, prediction: str | None, cause: Cause) -> None:
 def test_values_of_another_field_are_told_apart() -> None:
     swapped = explain(differences(Place(city="Oslo", street="Ring Road"), Place(city="Ring Road", street="Oslo")))
     assert [(item.cause, item.other) for item in swapped] == [
-        (Cause.OTHER_FIELD, "street"),
-        (Cause.OTHER_FIELD, "city"),
+        (ErrorCause.OTHER_FIELD, "street"),
+        (ErrorCause.OTHER_FIELD, "city"),
     ]
     moved = explain(differences(Place(city="Oslo"), Place(street="Oslo")))
     assert [(item.cause, item.other) for item in moved] == [
-        (Cause.OTHER_FIELD, "street"),
-        (Cause.OTHER_FIELD, "city"),
+        (ErrorCause.OTHER_FIELD, "street"),
+        (ErrorCause.OTHER_FIELD, "city"),
     ]
 
 
 def test_other_scalars_and_failures() -> None:
-    assert [item.cause for item in explain(differences(Place(number=1), Place(number=12)))] == [Cause.OTHER]
-    assert [item.cause for item in explain(differences(Place(number=1), Failure.INVALID))] == [Cause.FAILED]
+    assert [item.cause for item in explain(differences(Place(number=1), Place(number=12)))] == [ErrorCause.OTHER]
+    assert [item.cause for item in explain(differences(Place(number=1), Failure.INVALID))] == [ErrorCause.FAILED]
 
 
 def test_places_are_those_of_the_values() -> None:
@@ -117,10 +117,10 @@ def test_a_span_is_always_the_value(text: str, gold: str, prediction: str) -> No
             assert span is not None or value not in text.split()
 
 
-def test_nearest_prefers_places_that_overlap() -> None:
-    assert nearest([(0, 4), (10, 14)], [(20, 22), (11, 13)]) == ((10, 14), (11, 13))
-    assert nearest([(0, 4)], [(20, 22)]) == ((0, 4), (20, 22))
-    assert nearest([], [(1, 2)]) == (None, (1, 2))
+def test_spans_that_overlap_are_preferred() -> None:
+    assert overlapping_spans([(0, 4), (10, 14)], [(20, 22), (11, 13)]) == ((10, 14), (11, 13))
+    assert overlapping_spans([(0, 4)], [(20, 22)]) == ((0, 4), (20, 22))
+    assert overlapping_spans([], [(1, 2)]) == (None, (1, 2))
 
 
 def kept(gold: list[Any], predictions: list[Any], texts: list[str]) -> EvaluationReport:
@@ -140,12 +140,12 @@ def test_findings_name_the_worst_field_its_usual_cause_and_an_example_of_it() ->
         Failure.TRUNCATED,
     ]
     report = kept(gold, predictions, [TEXT] * 6)
-    found = find(report, wrong_records(report.errors or (), report.texts))
+    found = summarize(report, wrong_records(report.errors or (), report.texts))
     assert found.worst == "street"
     assert found.about_worst == "F1 0.182, 5 errors on 6 values. It is mostly cut short (3 of 5)."
     assert found.example == 3
     assert found.first == {"street": 2, "city": 5}
-    assert found.causes["street"] == {Cause.OTHER: 1, Cause.CUT_SHORT: 3, Cause.FAILED: 1}
+    assert found.causes["street"] == {ErrorCause.OTHER: 1, ErrorCause.CUT_SHORT: 3, ErrorCause.FAILED: 1}
     assert [sentence.text for sentence in found.others] == ["1 of 6 texts gave no record at all."]
 
 
@@ -153,7 +153,7 @@ def test_a_rare_field_is_worst_but_the_one_with_most_errors_is_named_too() -> No
     gold = [Place(city="Oslo", street="Main Street 12")] * 5 + [Place(number=1)]
     predictions = [gold[0], gold[0], *[Place(city="Oslo", street="Main Street")] * 3, Place(number=2)]
     report = kept(gold, predictions, [TEXT] * 6)
-    found = find(report, wrong_records(report.errors or (), report.texts))
+    found = summarize(report, wrong_records(report.errors or (), report.texts))
     assert (found.worst, found.example) == ("number", 6)
     (most,) = found.others
     assert most.text == (
@@ -164,16 +164,16 @@ def test_a_rare_field_is_worst_but_the_one_with_most_errors_is_named_too() -> No
 
 def test_findings_without_records_use_the_counts() -> None:
     report = evaluate_records(Schema.of(Place), [Place(city="Oslo")] * 2, [Place(), Place()])
-    found = find(report, [])
+    found = summarize(report, [])
     assert found.about_worst == "F1 0.000, 2 errors on 2 values. It is always missed (2 of 2)."
     assert found.example is None
     perfect = evaluate_records(Schema.of(Place), [Place(city="Oslo")], [Place(city="Oslo")])
-    assert find(perfect, []).worst is None
+    assert summarize(perfect, []).worst is None
 
 
 def test_the_worst_field_may_be_one_that_only_failures_cost() -> None:
     report = kept([Place(city="Oslo")], [Failure.ERROR], [TEXT])
-    found = find(report, wrong_records(report.errors or (), report.texts))
+    found = summarize(report, wrong_records(report.errors or (), report.texts))
     assert found.about_worst.endswith("It is lost with a record that failed.")
     assert found.example == 1
 
@@ -182,9 +182,9 @@ def test_pieces_put_together_are_the_text() -> None:
     gold = Place(city="Oslo", street="Main Street 12")
     report = kept([gold], [Place(city="Main", street="Street 12 in Oslo")], [TEXT])
     (record,) = wrong_records(report.errors or (), report.texts)
-    assert record.pieces is not None
-    assert "".join(piece.text for piece in record.pieces) == TEXT
-    marked = {(piece.text, piece.gold, piece.prediction) for piece in record.pieces if piece.gold or piece.prediction}
+    assert record.segments is not None
+    assert "".join(piece.text for piece in record.segments) == TEXT
+    marked = {(piece.text, piece.gold, piece.prediction) for piece in record.segments if piece.gold or piece.prediction}
     assert ("Main", (2,), (1,)) in marked
     assert ("Street 12", (2,), (2,)) in marked
     assert ("Oslo", (1,), (2,)) in marked
@@ -194,14 +194,14 @@ def test_long_texts_are_shown_around_the_marks() -> None:
     text = "x" * 50_000 + " Oslo " + "y" * 50_000
     report = kept([Place(city="Oslo")], [Place()], [text])
     (record,) = wrong_records(report.errors or (), report.texts)
-    assert record.pieces is not None
-    assert [piece.text for piece in record.pieces if piece.gold] == ["Oslo"]
-    shown = sum(len(piece.text) for piece in record.pieces)
+    assert record.segments is not None
+    assert [piece.text for piece in record.segments if piece.gold] == ["Oslo"]
+    shown = sum(len(piece.text) for piece in record.segments)
     assert shown == 2 * CONTEXT + 4
-    assert shown + sum(piece.left_out for piece in record.pieces) == len(text)
+    assert shown + sum(piece.left_out for piece in record.segments) == len(text)
     report = kept([Place(city="Rome")], [Place()], [text])
     (record,) = wrong_records(report.errors or (), report.texts)
-    assert [(len(piece.text), piece.left_out) for piece in record.pieces or ()] == [
+    assert [(len(piece.text), piece.left_out) for piece in record.segments or ()] == [
         (WHOLE_TEXT, 0),
         (0, len(text) - WHOLE_TEXT),
     ]

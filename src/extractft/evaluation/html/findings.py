@@ -1,4 +1,4 @@
-"""What a report comes to, in sentences: the worst field and what is mostly the matter with it.
+"""The sentences that a report comes to: the worst field and what is mostly the matter with it.
 
 Every sentence depends on the numbers that could make it false. Knows numbers and causes; knows no layout.
 """
@@ -9,23 +9,22 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from extractft.evaluation.belief import about_confidence
-from extractft.evaluation.causes import Cause
-from extractft.evaluation.confusions import choice_text
+from extractft.evaluation.calibration_report import about_confidence
+from extractft.evaluation.console_tables import ROOT, number, plural, worst_fields
+from extractft.evaluation.html.error_causes import ErrorCause
+from extractft.evaluation.html.wrong_records import WrongRecord
+from extractft.evaluation.metrics import FieldScores, choice_text
 from extractft.evaluation.results import Results
-from extractft.evaluation.scores import FieldScores
-from extractft.evaluation.tables import ROOT, number, plural, worst_fields
-from extractft.evaluation.wrong import WrongRecord
 
-__all__ = ["Findings", "Sentence", "find", "usual_causes"]
+__all__ = ["Finding", "Findings", "summarize", "usual_causes"]
 
 WORTH_SAYING = 0.01
 FEW_RECORDS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Sentence:
-    """Something to say, and where it can be seen: the number of a record and the field that is wrong in it."""
+class Finding:
+    """A finding and an example: the number of a record and the field that is wrong in it."""
 
     text: str
     record: int | None = None
@@ -39,11 +38,11 @@ class Findings:
     Attributes:
         worst: Path of the field with the lowest F1; `None` if no value is wrong.
         ties: Fields that are exactly as bad as the worst one.
-        about_worst: What is the matter with it.
-        nothing_wrong: What can be said if no value is wrong.
+        about_worst: A sentence on what is the matter with it.
+        nothing_wrong: A sentence for a report in which no value is wrong.
         example: Number of the first record in which it is wrong for the usual cause, if records were kept.
         others: Further sentences.
-        causes: How often each cause stands behind the errors of each field, if records were kept.
+        causes: The number of errors of each field by cause, if records were kept.
         first: The first record in which each field is wrong.
     """
 
@@ -52,18 +51,18 @@ class Findings:
     about_worst: str
     nothing_wrong: str
     example: int | None
-    others: tuple[Sentence, ...]
-    causes: Mapping[str, Mapping[Cause, int]]
+    others: tuple[Finding, ...]
+    causes: Mapping[str, Mapping[ErrorCause, int]]
     first: Mapping[str, int]
 
 
 @dataclass(slots=True)
-class _Count:
-    """How often each cause stands behind the errors of each field, and where it is seen first."""
+class _CauseCounts:
+    """The number of errors of each field by cause, and the records in which each is seen first."""
 
-    causes: dict[str, Counter[Cause]] = field(default_factory=lambda: defaultdict(Counter))
+    causes: dict[str, Counter[ErrorCause]] = field(default_factory=lambda: defaultdict(Counter))
     first: dict[str, int] = field(default_factory=dict)
-    examples: dict[tuple[str, Cause], int] = field(default_factory=dict)
+    examples: dict[tuple[str, ErrorCause], int] = field(default_factory=dict)
     failure: int | None = None
 
     def add(self, record: WrongRecord) -> None:
@@ -71,7 +70,7 @@ class _Count:
         if record.failure and self.failure is None:
             self.failure = record.row
         for item in record.explained:
-            if item.cause is not Cause.FAILED:
+            if item.cause is not ErrorCause.FAILED:
                 path = item.difference.field
                 self.causes[path][item.cause] += 1
                 self.first.setdefault(path, record.row)
@@ -83,8 +82,8 @@ class _Count:
         return None if usual is None else self.examples.get((path, usual[0]), self.failure)
 
 
-def find(results: Results, records: Sequence[WrongRecord], baseline: Results | None = None) -> Findings:
-    """Look through a report.
+def summarize(results: Results, records: Sequence[WrongRecord], baseline: Results | None = None) -> Findings:
+    """Sum a report up in sentences.
 
     Args:
         results: The report.
@@ -99,20 +98,20 @@ def find(results: Results, records: Sequence[WrongRecord], baseline: Results | N
         about_worst=_about(results, worst[0], count.causes.get(worst[0])) if worst else "",
         nothing_wrong="" if worst else _nothing_wrong(results),
         example=count.example(worst[0]) if worst else None,
-        others=(*_most(results, worst, count), *map(Sentence, _others(results, baseline))),
+        others=(*_most(results, worst, count), *map(Finding, _others(results, baseline))),
         causes=dict(count.causes),
         first=count.first,
     )
 
 
-def usual_causes(causes: Mapping[Cause, int]) -> list[Cause]:
+def usual_causes(causes: Mapping[ErrorCause, int]) -> list[ErrorCause]:
     """The most frequent cause, or several that are equally frequent."""
     most = max(causes.values(), default=0)
     return [cause for cause, count in causes.items() if count == most]
 
 
-def _counted(results: Results, records: Sequence[WrongRecord]) -> _Count:
-    count = _Count()
+def _counted(results: Results, records: Sequence[WrongRecord]) -> _CauseCounts:
+    count = _CauseCounts()
     if results.errors is None:
         return count
     for record in records:
@@ -121,12 +120,12 @@ def _counted(results: Results, records: Sequence[WrongRecord]) -> _Count:
     for path, scores in results.fields.items():
         lost = scores.missed - missed[path]
         if lost > 0:
-            count.causes[path][Cause.FAILED] = lost
+            count.causes[path][ErrorCause.FAILED] = lost
     return count
 
 
 def _nothing_wrong(results: Results) -> str:
-    """What is true of a report in which no field has an error."""
+    """A sentence for a report in which no field has an error."""
     if not results.valid:
         return "No text gave a record, so there is nothing to judge."
     if results.support + results.predicted == 0:
@@ -136,7 +135,7 @@ def _nothing_wrong(results: Results) -> str:
     return "Every value of every record is right." if results.rows > 1 else "Every value of the one record is right."
 
 
-def _most(results: Results, worst: Sequence[str], count: _Count) -> list[Sentence]:
+def _most(results: Results, worst: Sequence[str], count: _CauseCounts) -> list[Finding]:
     """The field with the most errors, if it is not the worst one: a rare field can be worst by a single error."""
     errors = {path: _errors(scores) for path, scores in results.fields.items()}
     most = max(errors.values(), default=0)
@@ -150,27 +149,27 @@ def _most(results: Results, worst: Sequence[str], count: _Count) -> list[Sentenc
         head = f"{path or ROOT} has more errors than any other field, {most} of {total}: "
     else:
         head = f"No field has more errors than {path or ROOT}, {most} of {total}: "
-    return [Sentence(head + _about(results, path, count.causes.get(path)), count.example(path), path)]
+    return [Finding(head + _about(results, path, count.causes.get(path)), count.example(path), path)]
 
 
 def _errors(scores: FieldScores) -> int:
     return scores.wrong + scores.missed + scores.invented
 
 
-def _about(results: Results, path: str, causes: Mapping[Cause, int] | None) -> str:
+def _about(results: Results, path: str, causes: Mapping[ErrorCause, int] | None) -> str:
     """F1, how many errors there are, and the cause of most of them."""
     scores = results.fields[path]
     errors = _errors(scores)
     if not scores.support:
         came = plural(scores.predicted, "value")
         return f"{came} came out where the gold {'record has' if results.rows == 1 else 'records have'} none."
-    wrong = Cause.CONFUSED if path in results.confusions else Cause.OTHER
-    kinds = {wrong: scores.wrong, Cause.MISSED: scores.missed, Cause.INVENTED: scores.invented}
+    wrong = ErrorCause.CONFUSED if path in results.confusions else ErrorCause.OTHER
+    kinds = {wrong: scores.wrong, ErrorCause.MISSED: scores.missed, ErrorCause.INVENTED: scores.invented}
     said = f"F1 {number(scores.f1)}, {plural(errors, 'error')} on {plural(scores.support, 'value')}."
     return f"{said} {_usual(causes or kinds, errors)}{_confused(results, path)}"
 
 
-def _usual(causes: Mapping[Cause, int], errors: int) -> str:
+def _usual(causes: Mapping[ErrorCause, int], errors: int) -> str:
     first, *others = usual_causes(causes)
     count = causes[first]
     if errors == 1:
@@ -193,7 +192,7 @@ def _confused(results: Results, path: str) -> str:
 
 
 def _others(results: Results, baseline: Results | None) -> list[str]:
-    """What else a reader should know before the tables."""
+    """Further sentences that a reader should know before the tables."""
     found = []
     if baseline is not None:
         found += _against(results, baseline)
@@ -218,7 +217,7 @@ def _lost(lost: int, rows: int) -> str:
 
 
 def _against(results: Results, baseline: Results) -> list[str]:
-    """Whether the baseline is as good or better; that it is worse is to be expected, and seen at the scores."""
+    """A sentence if the baseline is as good or better; that it is worse is to be expected, and seen at the scores."""
     mine, theirs = results.field_f1, baseline.field_f1
     if not theirs >= mine:
         return []

@@ -1,36 +1,21 @@
-"""The report as one page of HTML. Knows what stands where on it; knows no schema and no model.
-
-Everything is put in by a template that escapes it: names, texts and values are data of strangers. The page asks
-browsers to load nothing and to run nothing but its own few lines, which are named by their hashes.
-"""
+"""The parts of the page as data: headline numbers, rows of its tables, plots and wrong records. Knows no markup."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
-from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from extractft.evaluation.belief import about_confidence
-from extractft.evaluation.calibration import CalibrationReport
-from extractft.evaluation.causes import Cause
-from extractft.evaluation.confusions import Confusions, choice_text
-from extractft.evaluation.findings import Findings, find, usual_causes
-from extractft.evaluation.learning import LearningPoint, advice
-from extractft.evaluation.plots import Plot, counted, coverage_plot, learning_plot, reliability_plot
+from extractft.evaluation.calibration_report import CalibrationReport
+from extractft.evaluation.console_tables import interval, number
+from extractft.evaluation.html.error_causes import ErrorCause
+from extractft.evaluation.html.findings import Findings, summarize, usual_causes
+from extractft.evaluation.html.plots import Plot, coverage_plot, learning_plot, reliability_plot
+from extractft.evaluation.html.wrong_records import WrongRecord, wrong_records
+from extractft.evaluation.learning_curve import LearningPoint, advice
+from extractft.evaluation.metrics import Confusions, FieldScores, choice_text
 from extractft.evaluation.results import Results
-from extractft.evaluation.scores import FieldScores
-from extractft.evaluation.tables import ROOT, floored, interval, number, records
-from extractft.evaluation.wrong import WrongRecord, wrong_records
 
-__all__ = ["render_page"]
+__all__ = ["KINDS", "MOST_PAIRS_SHOWN", "PageModel", "build_page"]
 
 MOST_CAUSES, MOST_LABELS, MOST_PAIRS_SHOWN = 2, 12, 20
 """Causes named of one field; choices in a table of all against all; pairs of choices that are listed."""
@@ -42,14 +27,10 @@ KINDS = {
     "truncated": "cut by the budget",
     "error": "failed otherwise",
 }
-PICTURES = {code: chr(0x2400 + code) for code in range(0x20) if code not in (0x09, 0x0A)} | {0x7F: "␡"}
-PICTURES |= {code: f"⟨U+{code:04X}⟩" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
-"""What is shown for control characters, and for those that would turn the text after them round."""
-UNFIT = re.compile("[\x80-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class ScoreCard:
     """A headline number."""
 
     name: str
@@ -74,8 +55,8 @@ class FieldRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Confused:
-    """Which choices of a field were taken for which.
+class ConfusedField:
+    """The confusion table of one field.
 
     Attributes:
         index: Number of the field.
@@ -97,8 +78,8 @@ class Confused:
 
 
 @dataclass(frozen=True, slots=True)
-class Confidence:
-    """What was measured of one kind of confidence."""
+class ConfidenceSection:
+    """The calibration of one kind of confidence, with its plots."""
 
     what: str
     report: CalibrationReport
@@ -106,28 +87,61 @@ class Confidence:
     coverage: Plot
 
 
-def render_page(
-    results: Results,
-    *,
-    baseline: Results | None = None,
-    learning_curve: Sequence[LearningPoint] = (),
-    max_records: int = 1000,
-) -> str:
-    """The page. The same results give the same text.
+@dataclass(frozen=True)
+class PageModel:
+    """All that the template is given of an evaluation.
+
+    Attributes:
+        results: The results that the page is about.
+        baseline: Other results on the same records.
+        findings: The sentences that it opens with.
+        cards: The headline numbers.
+        fields: The rows of the table of fields.
+        numbers: The number of each field by its path.
+        confused: The confusion tables.
+        confidences: The calibration of each kind of confidence.
+        learning: The learning curve, if there is one.
+        advice: A sentence on more examples, if there is a learning curve.
+        wrong: The wrong records that are listed.
+        shown: Their numbers.
+        wrong_count: The number of all wrong records.
+        used_kinds: The kinds of errors that occur.
+    """
+
+    results: Results
+    baseline: Results | None
+    findings: Findings
+    cards: list[ScoreCard]
+    fields: list[FieldRow]
+    numbers: dict[str, int]
+    confused: list[ConfusedField]
+    confidences: list[ConfidenceSection]
+    learning: Plot | None
+    advice: str
+    wrong: list[WrongRecord]
+    shown: set[int]
+    wrong_count: int
+    used_kinds: list[str]
+
+
+def build_page(
+    results: Results, *, baseline: Results | None, learning_curve: Sequence[LearningPoint], max_records: int
+) -> PageModel:
+    """Gather all that the page shows.
 
     Args:
-        results: What the page is about.
+        results: The results that the page is about.
         baseline: Other results on the same records.
         learning_curve: Scores after training on more and more rows.
         max_records: Wrong records that are listed at most.
     """
     wrong = wrong_records(results.errors or (), results.texts, results.numbers)
-    findings = find(results, wrong, baseline)
+    findings = summarize(results, wrong, baseline)
     listed = _listed(wrong, findings, max_records)
     shown = {record.row for record in listed}
     fields = _field_rows(results, baseline, findings, shown)
-    template = _environment().get_template("report.html.jinja")
-    page = template.render(
+    kinds = {error.kind for error in results.errors or ()}
+    return PageModel(
         results=results,
         baseline=baseline,
         findings=findings,
@@ -141,19 +155,11 @@ def render_page(
         wrong=listed,
         shown=shown,
         wrong_count=len(wrong),
-        kinds=KINDS,
-        used_kinds=[kind for kind in KINDS if any(error.kind == kind for error in results.errors or ())],
-        root=ROOT,
-        records=records,
-        counted=counted,
-        about_confidence=about_confidence,
-        interval=interval,
-        **_sources(),
+        used_kinds=[kind for kind in KINDS if kind in kinds],
     )
-    return page.strip() + "\n"
 
 
-def _cards(results: Results, baseline: Results | None) -> list[Card]:
+def _cards(results: Results, baseline: Results | None) -> list[ScoreCard]:
     low_high, exact_low_high = results.field_f1_interval, results.exact_rate_interval
     said = "of what it says, this much is right" if results.predicted else "it says nothing"
     there = "of what there is, this much is found" if results.support else "there is nothing to find"
@@ -164,7 +170,7 @@ def _cards(results: Results, baseline: Results | None) -> list[Card]:
         _ratio_card("precision", results, baseline, "precision", said),
         _ratio_card("recall", results, baseline, "recall", there),
         _ratio_card("valid records", results, baseline, "valid_rate", _failures(results)),
-        Card(
+        ScoreCard(
             "invented values",
             str(results.invented),
             "where the gold record has none",
@@ -173,7 +179,7 @@ def _cards(results: Results, baseline: Results | None) -> list[Card]:
         ),
     ]
     if results.ungrounded is not None:
-        cards.append(Card("ungrounded", str(results.ungrounded), "free text that stands nowhere in its text"))
+        cards.append(ScoreCard("ungrounded", str(results.ungrounded), "free text that stands nowhere in its text"))
     return cards
 
 
@@ -189,13 +195,13 @@ def _failures(results: Results) -> str:
     return found or f"all {results.rows}"
 
 
-def _ratio_card(name: str, results: Results, baseline: Results | None, attribute: str, note: str) -> Card:
+def _ratio_card(name: str, results: Results, baseline: Results | None, attribute: str, note: str) -> ScoreCard:
     value = getattr(results, attribute)
     if baseline is None:
-        return Card(name, number(value), note)
+        return ScoreCard(name, number(value), note)
     before = getattr(baseline, attribute)
     same = number(value) == number(before)
-    return Card(name, number(value), note, f"was {number(before)}", None if same else value > before)
+    return ScoreCard(name, number(value), note, f"was {number(before)}", None if same else value > before)
 
 
 def _field_rows(results: Results, baseline: Results | None, findings: Findings, listed: set[int]) -> list[FieldRow]:
@@ -220,13 +226,13 @@ def _field_rows(results: Results, baseline: Results | None, findings: Findings, 
     return sorted(rows, key=lambda row: (row.scores.f1 is None, row.scores.f1 or 0.0, -row.scores.fn, row.index))
 
 
-def _cause(causes: Mapping[Cause, int]) -> str:
+def _cause(causes: Mapping[ErrorCause, int]) -> str:
     """The usual cause, or two that are equally frequent."""
     usual = usual_causes(causes)
     return "various" if len(usual) > MOST_CAUSES else ", ".join(cause.brief for cause in usual)
 
 
-def _confused(results: Results, fields: Sequence[FieldRow]) -> list[Confused]:
+def _confused(results: Results, fields: Sequence[FieldRow]) -> list[ConfusedField]:
     """The fields of choices that have errors, in the order of the table."""
     return [
         _confused_field(row, results.confusions[row.path])
@@ -235,13 +241,13 @@ def _confused(results: Results, fields: Sequence[FieldRow]) -> list[Confused]:
     ]
 
 
-def _confused_field(row: FieldRow, table: Confusions) -> Confused:
+def _confused_field(row: FieldRow, table: Confusions) -> ConfusedField:
     labels, matrix = table.matrix()
     counts: list[list[int | None]] = [[*line] for line in matrix]
     counts[-1][-1] = row.silent
     small = len(labels) <= MOST_LABELS + 1
     pairs = [(choice_text(p.gold), choice_text(p.prediction), p.count) for p in table.wrong[:MOST_PAIRS_SHOWN]]
-    return Confused(
+    return ConfusedField(
         index=row.index,
         path=row.path,
         errors=table.errors,
@@ -252,9 +258,9 @@ def _confused_field(row: FieldRow, table: Confusions) -> Confused:
     )
 
 
-def _confidences(results: Results) -> list[Confidence]:
+def _confidences(results: Results) -> list[ConfidenceSection]:
     return [
-        Confidence(what, report, reliability_plot(report, what), coverage_plot(report, what))
+        ConfidenceSection(what, report, reliability_plot(report, what), coverage_plot(report, what))
         for what, report in (results.calibration or {}).items()
     ]
 
@@ -266,38 +272,3 @@ def _listed(wrong: Sequence[WrongRecord], findings: Findings, limit: int) -> lis
     needed = {*findings.first.values(), findings.example, *(sentence.record for sentence in findings.others)}
     chosen = {record.row for record in sorted(wrong, key=lambda record: (record.row not in needed, record.row))[:limit]}
     return [record for record in wrong if record.row in chosen]
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("extractft.evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "floored": floored, "visible": visible}
-    environment.finalize = _finalize
-    return environment
-
-
-def _finalize(value: Any) -> Any:
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def visible(text: str) -> str:
-    """The text with pictures for control characters, and without what cannot be written as UTF-8."""
-    return UNFIT.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n").translate(PICTURES))
-
-
-@cache
-def _sources() -> dict[str, Markup]:
-    """Style and script as they are, each with the hash by which the page allows it."""
-    found = {}
-    for name in ("style.css", "script.js"):
-        source = files("extractft.evaluation").joinpath("templates", name).read_text("utf-8").strip()
-        digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
-        kind = name.partition(".")[0]
-        found[kind], found[f"{kind}_hash"] = Markup(source), Markup(f"sha256-{digest}")
-    return found

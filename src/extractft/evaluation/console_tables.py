@@ -11,8 +11,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from extractft.evaluation.confusions import Confusions, choice_text
-from extractft.evaluation.scores import FieldScores
+from extractft.evaluation.metrics import Confusions, FieldScores, choice_text
 
 __all__ = [
     "ROOT",

@@ -1,4 +1,4 @@
-"""Why a value is wrong, in words. Knows differences and their text; knows no scores and no layout."""
+"""The causes of wrong values, in words. Knows differences and their text; knows no scores and no layout."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from extractft.evaluation.matching import normalize_string, squash
 from extractft.evaluation.results import Difference
+from extractft.evaluation.values import normalize_string, squash
 from extractft.text import rung
 
-__all__ = ["Cause", "Explained", "common_start", "explain"]
+__all__ = ["ErrorCause", "ExplainedDifference", "common_start", "explain"]
 
 
 FEW = 3
 """Characters that may differ in any case in a value that is merely altered."""
 
 
-class Cause(StrEnum):
-    """What is the matter with a value: each reads on from "it is mostly ..."."""
+class ErrorCause(StrEnum):
+    """The cause of an error: each reads on from "it is mostly ..."."""
 
     CUT_SHORT = "cut short"
     TOO_LONG = "taken with too much around it"
@@ -40,31 +40,31 @@ class Cause(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class ExplainedDifference:
     """A difference and its cause.
 
     Attributes:
         difference: The difference.
-        cause: What is the matter.
-        other: The field that the value was mixed up with, for `Cause.OTHER_FIELD`.
+        cause: Its cause.
+        other: The field that the value was mixed up with, for `ErrorCause.OTHER_FIELD`.
     """
 
     difference: Difference
-    cause: Cause
+    cause: ErrorCause
     other: str = ""
 
 
-def explain(record: Sequence[Difference]) -> list[Explained]:
+def explain(record: Sequence[Difference]) -> list[ExplainedDifference]:
     """Name the cause of each difference of one record.
 
     Args:
         record: All differences of the record.
     """
-    holders = _Holders(record)
-    return [_explain(difference, holders) for difference in record]
+    index = _ErrorIndex(record)
+    return [_explain(difference, index) for difference in record]
 
 
-class _Holders:
+class _ErrorIndex:
     """The paths at which each string of a record is the gold value or the prediction of a difference."""
 
     def __init__(self, record: Sequence[Difference]) -> None:
@@ -93,43 +93,43 @@ class _Holders:
         return None
 
 
-def _explain(difference: Difference, holders: _Holders) -> Explained:
+def _explain(difference: Difference, index: _ErrorIndex) -> ExplainedDifference:
     if difference.kind not in ("wrong", "missed", "invented"):
-        return Explained(difference, Cause.FAILED)
+        return ExplainedDifference(difference, ErrorCause.FAILED)
     if difference.normalized:
-        return Explained(difference, Cause.SPELLING)
-    other = holders.other_field(difference)
+        return ExplainedDifference(difference, ErrorCause.SPELLING)
+    other = index.other_field(difference)
     if other is not None:
-        return Explained(difference, Cause.OTHER_FIELD, other)
+        return ExplainedDifference(difference, ErrorCause.OTHER_FIELD, other)
     if difference.kind == "missed":
-        return Explained(difference, Cause.MISSED)
+        return ExplainedDifference(difference, ErrorCause.MISSED)
     if difference.kind == "invented":
-        return Explained(difference, Cause.INVENTED)
-    return Explained(difference, _of_wrong(difference))
+        return ExplainedDifference(difference, ErrorCause.INVENTED)
+    return ExplainedDifference(difference, _of_wrong(difference))
 
 
-def _of_wrong(difference: Difference) -> Cause:
+def _of_wrong(difference: Difference) -> ErrorCause:
     gold, prediction = difference.gold, difference.prediction
     if difference.choice:
-        return Cause.CONFUSED
+        return ErrorCause.CONFUSED
     if not isinstance(gold, str) or not isinstance(prediction, str):
-        return Cause.OTHER
+        return ErrorCause.OTHER
     right, found = squash(gold), squash(normalize_string(prediction))
     if right and (right in (found, squash(prediction)) or rung(gold, prediction) is not None):
-        return Cause.SPELLING
+        return ErrorCause.SPELLING
     if found and found in right:
-        return Cause.CUT_SHORT
+        return ErrorCause.CUT_SHORT
     if right and right in squash(prediction):
-        return Cause.TOO_LONG
+        return ErrorCause.TOO_LONG
     if _overlap(difference.gold_span, difference.span):
-        return Cause.SPELLING if difference.gold_span == difference.span else Cause.SHIFTED
+        return ErrorCause.SPELLING if difference.gold_span == difference.span else ErrorCause.SHIFTED
     if _nearly(right, found):
-        return Cause.ALTERED
-    return Cause.MADE_UP if difference.ungrounded else Cause.OTHER
+        return ErrorCause.ALTERED
+    return ErrorCause.MADE_UP if difference.ungrounded else ErrorCause.OTHER
 
 
 def _nearly(one: str, other: str) -> bool:
-    """Tell if two strings begin and end alike, with only a few characters between that differ."""
+    """True if two strings begin and end alike, with only a few characters between that differ."""
     head = common_start(one, other)
     alike = head + common_start(one[head:][::-1], other[head:][::-1])
     longest = max(len(one), len(other))
@@ -137,7 +137,7 @@ def _nearly(one: str, other: str) -> bool:
 
 
 def common_start(one: str, other: str) -> int:
-    """How many characters two strings begin with alike."""
+    """The number of characters that two strings begin with alike."""
     count = 0
     for left, right in zip(one, other, strict=False):
         if left != right:
