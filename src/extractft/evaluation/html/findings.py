@@ -16,14 +16,14 @@ from extractft.evaluation.html.wrong_records import WrongRecord
 from extractft.evaluation.metrics import FieldScores, choice_text
 from extractft.evaluation.results import Results
 
-__all__ = ["Finding", "Findings", "summarize", "usual_causes"]
+__all__ = ["FindingSentence", "Findings", "summarize", "usual_causes"]
 
 WORTH_SAYING = 0.01
 FEW_RECORDS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class FindingSentence:
     """A finding and an example: the number of a record and the field that is wrong in it."""
 
     text: str
@@ -51,7 +51,7 @@ class Findings:
     about_worst: str
     nothing_wrong: str
     example: int | None
-    others: tuple[Finding, ...]
+    others: tuple[FindingSentence, ...]
     causes: Mapping[str, Mapping[ErrorCause, int]]
     first: Mapping[str, int]
 
@@ -98,7 +98,7 @@ def summarize(results: Results, records: Sequence[WrongRecord], baseline: Result
         about_worst=_about(results, worst[0], count.causes.get(worst[0])) if worst else "",
         nothing_wrong="" if worst else _nothing_wrong(results),
         example=count.example(worst[0]) if worst else None,
-        others=(*_most(results, worst, count), *map(Finding, _others(results, baseline))),
+        others=(*_most(results, worst, count), *map(FindingSentence, _others(results, baseline))),
         causes=dict(count.causes),
         first=count.first,
     )
@@ -135,7 +135,7 @@ def _nothing_wrong(results: Results) -> str:
     return "Every value of every record is right." if results.rows > 1 else "Every value of the one record is right."
 
 
-def _most(results: Results, worst: Sequence[str], count: _CauseCounts) -> list[Finding]:
+def _most(results: Results, worst: Sequence[str], count: _CauseCounts) -> list[FindingSentence]:
     """The field with the most errors, if it is not the worst one: a rare field can be worst by a single error."""
     errors = {path: _errors(scores) for path, scores in results.fields.items()}
     most = max(errors.values(), default=0)
@@ -149,7 +149,7 @@ def _most(results: Results, worst: Sequence[str], count: _CauseCounts) -> list[F
         head = f"{path or ROOT} has more errors than any other field, {most} of {total}: "
     else:
         head = f"No field has more errors than {path or ROOT}, {most} of {total}: "
-    return [Finding(head + _about(results, path, count.causes.get(path)), count.example(path), path)]
+    return [FindingSentence(head + _about(results, path, count.causes.get(path)), count.example(path), path)]
 
 
 def _errors(scores: FieldScores) -> int:
