@@ -170,7 +170,7 @@ class TrackingConfig(Config):
 
 
 class TrainingConfig(Config):
-    """Fine-tuning settings; the defaults come from the sweep in `docs/benchmarks.md`."""
+    """Fine-tuning settings; the defaults come from the sweep in `docs/lab-notes.md`."""
 
     learning_rate: float = Field(1e-3, gt=0)
     """Peak learning rate of AdamW."""

@@ -38,7 +38,7 @@ CPU_TOKENS = 256
 """Tokens of rows in one packed pass of a large model on a CPU: products are as fast as they get, and less is kept."""
 LARGE = 300_000_000
 """Decoder weights from which on a CPU's time goes into products: smaller passes and recomputing the rest are then free.
-Below, they are not: 135M weights took half as long again (`docs/benchmarks.md`)."""
+Below, they are not: 135M weights took half as long again (`docs/lab-notes.md`)."""
 LOGIT_COPIES = 3
 """Padded passes hold the logits of all tokens, their softmax and their gradients, in float32."""
 logger = logging.getLogger(__name__)
