@@ -17,7 +17,7 @@ from extractft.errors import ConfigError
 __all__ = ["GenerationConfig", "LoRAConfig", "PromptConfig", "TrackingConfig", "TrainingConfig"]
 
 SHORT_NAMES = {"lr": "learning_rate", "epochs": "num_train_epochs", "batch_size": "per_device_train_batch_size"}
-"""What people write for the names that the ecosystem has."""
+"""Common short forms of names that the ecosystem spells out."""
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -49,7 +49,7 @@ class Config(BaseModel):
 
     @classmethod
     def _proposal(cls, unknown: str) -> str:
-        """What a name that is none of the settings may have meant."""
+        """A sentence about a name that is none of the settings, with what it may have meant."""
         near = list(dict.fromkeys(cls._near(unknown)))
         near = near or difflib.get_close_matches(unknown, cls.model_fields, cutoff=0.5)
         proposed = f", did you mean {' or '.join(near)}?" if near else f"; it has {', '.join(cls.model_fields)}"

@@ -3,12 +3,14 @@
 import copy
 import json
 import pickle
+import subprocess
+import sys
 from datetime import date
 from typing import Annotated, Any, Literal, NotRequired
 
 import pytest
 from pydantic import BaseModel, Field
-from schema_zoo import Defaults, Home, Item, Order, Tree
+from schema_zoo import Defaults, Home, Item, Nest, Order, Tree
 from typing_extensions import TypedDict
 
 from extractft.errors import SchemaError
@@ -215,3 +217,25 @@ def test_what_cannot_be_loaded_again_is_found_out() -> None:
     schema.definitions = {"Gone": schema.tree}  # type: ignore[assignment]
     with pytest.raises(SchemaError, match="not be loaded again"):
         schema.require_loadable()
+
+
+def test_records_of_rebuilt_classes_travel_between_processes() -> None:
+    data, text = (
+        stored(Schema.of(Order)),
+        '{"items":[{"name":"a","price":"1.50"}],"by_name":{"b":{"name":"b","price":"2"}}}',
+    )
+    record = Schema.from_dict(data).parse(text)
+    assert type(Schema.from_dict(data).parse(text)) is type(record)
+    again = pickle.loads(pickle.dumps(record))
+    assert again == record
+    assert again.items[0] == record.items[0]
+    assert copy.deepcopy(record) == record
+    code = (
+        "import pickle, sys; record = pickle.load(sys.stdin.buffer); print(record.items[0].price, len(record.by_name))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], input=pickle.dumps(record), capture_output=True, check=True)
+    assert done.stdout.decode().split() == ["1.50", "1"]
+    nest = Schema.from_dict(stored(Schema.of(Nest))).parse('{"a":{"b":{}}}')
+    assert pickle.loads(pickle.dumps(nest)) == nest
+    listed = Schema.from_dict(stored(Schema.of(list[Item]))).parse('[{"name":"a","price":"1"}]')
+    assert pickle.loads(pickle.dumps(listed)) == listed

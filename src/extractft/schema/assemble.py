@@ -165,7 +165,7 @@ def _twins(objects: list[Definition]) -> Iterator[str]:
 
 
 def _excludes(one: Node, other: Node) -> bool:
-    """Whether no JSON value is one and the other, as far as that can be told easily."""
+    """True if no JSON value is one and the other, as far as that can be told easily."""
     if isinstance(one, UnionNode):
         return all(_excludes(option, other) for option in one.options)
     if isinstance(other, UnionNode | LiteralNode) and not isinstance(one, LiteralNode):

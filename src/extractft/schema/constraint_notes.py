@@ -15,7 +15,7 @@ __all__ = ["notes_of_chain", "notes_of_leaf", "notes_of_validator"]
 
 _AFTER = "is checked after decoding, not by the grammar"
 _WORDS = ("deprecated", "description", "examples", "format", "readOnly", "title", "writeOnly")
-"""What Pydantic adds to a JSON schema without checking it."""
+"""Keywords that Pydantic adds to a JSON schema without checking them."""
 _LIBRARIES = ("pydantic", "pydantic_extra_types", "annotated_types")
 _HARMLESS = ("decode", "decode_str", "forbid_inf_nan_check", "path_validator", "wrap_val")
 """Functions that only make the value, or that a format speaks of."""
@@ -24,7 +24,7 @@ _STRINGS = ("pattern", "min_length", "max_length", "ascii_only")
 
 
 def notes_of_leaf(core: Core, config: Mapping[str, Any]) -> Iterator[str]:
-    """What a single value's schema demands beyond its node."""
+    """The demands of a single value's schema that its node does not hold."""
     if core["type"] == "bytes":
         for name in ("min_length", "max_length"):
             if core.get(name):
@@ -41,7 +41,7 @@ def notes_of_leaf(core: Core, config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def notes_of_validator(core: Core, *, tells_format: bool) -> Iterator[str]:
-    """What a validator of Pydantic's own around a schema demands.
+    """The demands of a validator of Pydantic's own around a schema.
 
     Args:
         core: The schema of the validator.
@@ -61,7 +61,7 @@ def notes_of_validator(core: Core, *, tells_format: bool) -> Iterator[str]:
 
 
 def notes_of_chain(steps: list[Core]) -> Iterator[str]:
-    """What the later steps of a chain demand."""
+    """The demands of the later steps of a chain."""
     for step in steps:
         inner: Any = step
         while isinstance(inner, Mapping):

@@ -177,7 +177,7 @@ def description(core: Core) -> str | None:
 
 
 def is_kept(core: Core) -> bool:
-    """Whether a rebuilt field says that it is written though it equals its default."""
+    """True if a rebuilt field says that it is written though it equals its default."""
     current: Any = core["schema"]
     while isinstance(current, Mapping) and current["type"] in FUNCTIONS:
         if (current.get("metadata") or {}).get(KEPT):

@@ -250,7 +250,7 @@ OUTLINES = {"uri": "URL", "email": "e-mail address"}
 
 
 def uncounted_keys(node: MapNode) -> Iterator[str]:
-    """What a mapping demands of the number of its keys and the grammar does not: sentences, without the path."""
+    """Demands on the keys of a mapping that the grammar does not enforce: sentences, without the path."""
     if isinstance(node.keys, LiteralNode):
         count = len(node.keys.values)
         if node.min_items > 1 or (node.min_items and count > MOST_FIRST_KEYS):
@@ -271,7 +271,7 @@ def _has_length(node: StringNode) -> bool:
 
 
 def unenforced(node: Node) -> Iterator[str]:
-    """What a leaf demands and the grammar does not: sentences for the user, without the path."""
+    """Demands of a leaf that the grammar does not enforce: sentences for the user, without the path."""
     match node:
         case StringNode():
             yield from _unenforced_pattern(node)

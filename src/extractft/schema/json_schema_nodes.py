@@ -76,12 +76,12 @@ def _whole_bounds(schema: Mapping[str, Any]) -> tuple[int | None, int | None]:
 
 
 def tells_format(schema: Mapping[str, Any]) -> bool:
-    """Whether the JSON schema of a type names a format that Pydantic checks."""
+    """True if the JSON schema of a type names a format that Pydantic checks."""
     return schema.get("format") not in (None, *_UNCHECKED_FORMATS)
 
 
 def unexpressed(schema: Mapping[str, Any], node: Node) -> Iterator[str]:
-    """What the JSON schema of a type demands and its node does not say: sentences for the user, without the path."""
+    """Demands of a type's JSON schema that its node does not hold: sentences for the user, without the path."""
     after = "is checked after decoding, not by the grammar"
     enforced = isinstance(node, StringNode) and (node.format is not None or node.pattern == IPV4)
     if schema.get("format") not in (None, *_UNCHECKED_FORMATS, *_FORMATS) and not enforced:

@@ -30,7 +30,7 @@ MergeRule = Literal["first", "concatenate", "error"]
 VERBATIM, MERGE = "extractft_verbatim", "extractft_merge"
 """Where the markers stand in the metadata of a core schema."""
 STORED, TAG, KEPT = "extractft_node", "extractft_tag", "extractft_kept"
-"""Where rebuilt types keep what no type of Pydantic's says: a leaf's node, the key that tells a union's options apart,
+"""Metadata of rebuilt types that no type of Pydantic's has: a leaf's node, the key that tells a union's options apart,
 and that a field is written though it equals its default."""
 _AROUND = ("schema", "items_schema", "keys_schema", "values_schema", "json_schema", "lax_schema")
 """What a marker looks through: optionals, lists, validators. Not classes, which have fields of their own to mark."""

@@ -1,4 +1,4 @@
-"""What people hand over in place of a type: JSON schemas, instances, names. Says what to write instead."""
+"""Near misses of types: JSON schemas, instances, names. Says what to write instead."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from extractft.errors import SchemaError
 __all__ = ["is_value", "require_type"]
 
 _KEYWORDS = {"$defs", "$ref", "$schema", "additionalProperties", "anyOf", "properties", "required", "type"}
-"""What a JSON schema has at its top."""
+"""Keywords at the top of a JSON schema."""
 _TYPE_MODULES = (
     "_collections_abc",
     "annotated_types",
@@ -24,7 +24,7 @@ _TYPE_MODULES = (
     "typing",
     "typing_extensions",
 )
-"""Where aliases and functions come from, which stand for types."""
+"""Modules of aliases and functions, which stand for types."""
 
 
 def require_type(value: Any) -> None:
@@ -55,7 +55,7 @@ def require_type(value: Any) -> None:
 
 
 def is_value(value: Any) -> bool:
-    """Whether it is an object of some other library's class, and no type, alias or function."""
+    """True for an object of some other library's class, which is no type, alias or function."""
     return not isinstance(value, type) and type(value).__module__.removesuffix("_extensions") not in _TYPE_MODULES
 
 

@@ -202,7 +202,7 @@ Node = (
 
 
 def accepts_null(node: Node, definitions: Mapping[str, Node]) -> bool:
-    """Whether `null` is a value of the node, references followed."""
+    """True if `null` is a value of the node, references followed."""
     seen: set[str] = set()
     todo = [node]
     while todo:

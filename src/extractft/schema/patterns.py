@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 __all__ = ["enough_for", "grammar_pattern"]
 
 CLASSES = {"w": r"\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}", "d": r"\p{Nd}", "s": r"\t\n\x0B\f\r\u{85}\p{Z}"}
-r"""What Pydantic's engine means by these, or (of `\w`, joiners) a little less, so that nothing is refused later."""
+r"""Pydantic's meaning of these classes, or (of `\w`, joiners) a little less, so that nothing is refused later."""
 PYTHON_CLASSES = {**CLASSES, "w": r"\p{L}\p{N}_"}
 LINE_BREAK = r"\n?"
 ATOM = r"\\(?:[pP](?:\{[^}]*\}|.)|[xuU](?:\{[0-9A-Fa-f]+\}|[0-9A-Fa-f]{2,8})|[\s\S])"

@@ -8,12 +8,13 @@ has it, a marker within the type does.
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import warnings
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partialmethod
 from typing import Annotated, Any, ForwardRef, Literal, Union, cast
 from uuid import UUID
 
@@ -44,6 +45,7 @@ from extractft.schema import nodes as n
 from extractft.schema.assemble import children, map_children
 from extractft.schema.build import Builder
 from extractft.schema.markers import KEPT, STORED, TAG, Merge, Verbatim
+from extractft.schema.serialise import node_from_dict, node_to_dict
 
 __all__ = ["rebuild", "with_usable_names"]
 
@@ -132,20 +134,42 @@ def _unconstrained(node: n.Node, value: Any) -> Any:
 
 
 def rebuild(tree: n.Node, definitions: Mapping[str, n.Node]) -> Any:
-    """A type that Pydantic can parse, with the same tree.
+    """A type that Pydantic can parse, with the same tree: for the same tree the same classes in all of a process.
 
     Raises:
         SchemaError: A field's name cannot be the name of a model's field.
     """
-    builder = _Rebuilder(tree, definitions)
+    form = {"tree": node_to_dict(tree), "definitions": {name: node_to_dict(node) for name, node in definitions.items()}}
     try:
-        return builder.build()
+        return _rebuilt(json.dumps(form))[0]
     except SchemaError:
         raise
     except Exception as error:  # whatever Pydantic raises for a type that it does not take
         raise SchemaError(f"cannot rebuild a class from the stored schema: {error}").hint(
             "Load the extractor with its own class: from_pretrained(path, schema=YourClass)."
         ) from error
+
+
+@lru_cache(maxsize=128)
+def _rebuilt(form: str) -> tuple[Any, list[type[BaseModel]]]:
+    """The type of a stored tree and all classes in it, whose records are pickled by the tree and the class's number."""
+    data = json.loads(form)
+    definitions = {name: node_from_dict(node) for name, node in data["definitions"].items()}
+    builder = _Rebuilder(node_from_dict(data["tree"]), definitions)
+    root = builder.build()
+    for number, model in enumerate(builder.models):
+        type.__setattr__(model, "__reduce__", partialmethod(_reduce, form, number))
+    return root, builder.models
+
+
+def _reduce(record: BaseModel, form: str, number: int) -> tuple[Any, ...]:
+    return _blank_record, (form, number), record.__getstate__()
+
+
+def _blank_record(form: str, number: int) -> BaseModel:
+    """A record that is about to get its state: how unpickling begins."""
+    cls = _rebuilt(form)[1][number]
+    return cls.__new__(cls)
 
 
 def with_usable_names(node: n.Node) -> n.Node:
@@ -269,7 +293,7 @@ def _walk(node: n.Node) -> Iterable[n.Node]:
 
 
 def _swaps_names(node: n.Node) -> bool:
-    """Whether the name of a field is the key of another, so that going by name would read the wrong one."""
+    """True if the name of a field is the key of another, so that going by name would read the wrong one."""
     fields = node.fields if isinstance(node, n.ObjectNode) else ()
     keys = {field.key for field in fields}
     return any(field.name != field.key and field.name in keys for field in fields)

@@ -178,7 +178,7 @@ class ObjectWriter:
         return {name: getattr(value, name) for name in names if hasattr(value, name)}
 
     def is_instance(self, value: Any) -> bool:
-        """Whether the value is of this class, or of the generic class that this one parametrises."""
+        """True if the value is of this class, or of the generic class that this one parametrises."""
         if self.cls is None:
             return False
         origin = getattr(self.cls, "__pydantic_generic_metadata__", {}).get("origin")
@@ -305,7 +305,7 @@ class ForeignWriter:
         return loose[0]
 
     def _proven(self, value: Any, written: Any, convert: Callable[[Any], Any]) -> Match | None:
-        """How well reading gives the value back, `None` if it does not.
+        """The match of the value with what reading gives back, `None` if it is another one.
 
         Objects that compare by identity have to be of one class and to look the same.
         """

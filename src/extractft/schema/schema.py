@@ -302,7 +302,7 @@ class Schema(Generic[T]):
 
     @cached_property
     def _swaps_names(self) -> bool:
-        """Whether the name of a field is the key of another one, so that rows can only go by keys."""
+        """True if the name of a field is the key of another one, so that rows can only go by keys."""
         objects = [node for node in self._nodes() if isinstance(node, ObjectNode)]
         return any(
             field.name != field.key and any(field.name == other.key for other in node.fields)

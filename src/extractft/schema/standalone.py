@@ -57,7 +57,7 @@ class Standalone:
         return convert
 
     def json_schema(self, core: Core) -> Mapping[str, Any]:
-        """What Pydantic's JSON schema says about this place; empty if it says nothing."""
+        """Pydantic's JSON schema of this place; empty if it has none."""
         try:
             return GenerateJsonSchema().generate(self.closed(core), mode="validation")
         except (PydanticUserError, PydanticOmit, KeyError):
@@ -81,7 +81,7 @@ class Standalone:
         return told or node, [*(unenforced(told) if told else ()), *unexpressed(said, told or node)]
 
     def tells_format(self, core: Core) -> bool:
-        """Whether the JSON schema of a place names a format that Pydantic checks."""
+        """True if the JSON schema of a place names a format that Pydantic checks."""
         return any(_describers(core)) and tells_format(self.json_schema(core))
 
 

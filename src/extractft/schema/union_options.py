@@ -33,7 +33,7 @@ def _options(node: Node) -> tuple[Node, ...]:
 
 
 def indistinct(plan: Plan, plans: list[Plan], read: Callable[[str], Any]) -> Iterator[str]:
-    """What is spelled alike and so always read as the same option: sentences for the user, without the path.
+    """Options that are spelled alike and so always read as one: sentences for the user, without the path.
 
     Args:
         plan: The union.
@@ -53,7 +53,7 @@ def indistinct(plan: Plan, plans: list[Plan], read: Callable[[str], Any]) -> Ite
 
 
 def _is_text(read: Callable[[str], Any], node: StringNode) -> bool:
-    """Whether Pydantic reads what has the node's format as plain text."""
+    """True if Pydantic reads text of the node's format as plain text."""
     try:
         return isinstance(read(dumps(sample_text(node))), str)
     except Exception:  # a user's validator may raise anything; then nothing is known

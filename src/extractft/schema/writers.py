@@ -53,7 +53,7 @@ __all__ = [
 
 
 class Match(enum.IntEnum):
-    """How well a value fits a place; less is better."""
+    """Match of a value and a place; less is better."""
 
     EXACT = 0
     """Of the place's own type."""
