@@ -33,7 +33,7 @@ TALK = (
 
 
 class Line(BaseModel):
-    """What is ordered."""
+    """One ordered item."""
 
     item: str
     quantity: int

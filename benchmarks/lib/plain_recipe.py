@@ -26,7 +26,7 @@ PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "
 
 @dataclass(frozen=True, slots=True)
 class PlainResult:
-    """What a run of the plain recipe left behind; `outputs[i]` is raw text, `None` where it is no JSON object."""
+    """Answers and times of a run of the plain recipe; `outputs[i]` is raw text, `None` where it is no JSON object."""
 
     outputs: list[str]
     records: list[dict[str, Any] | None]

@@ -79,7 +79,7 @@ class TextBuilder:
 
     @property
     def text(self) -> str:
-        """What has been written so far."""
+        """The text so far."""
         return "".join(self._pieces)
 
     def write(self, template: str, values: Mapping[str, str] | None = None) -> None:

@@ -114,7 +114,7 @@ class People:
         return str(self.faker.street_name())
 
     def door(self) -> str:
-        """What comes after the street: house, entrance, flat."""
+        """House, entrance or flat, as it follows the street."""
         rng = self.rng
         form = rng.randrange(5)
         if form == 0:

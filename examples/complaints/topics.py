@@ -1,4 +1,4 @@
-"""What people complain about: clauses with slots, by topic, and what holds them together.
+"""Topics of complaints: clauses with slots, by topic, and what holds them together.
 
 Data for `writer.py`; knows nothing of names, addresses or spans.
 """

@@ -1,4 +1,4 @@
-"""What an order says: a list of items, a union, numbers, a date, a choice, and what may be absent."""
+"""Schema of an order: a list of items, a union, numbers, a date, a choice, and what may be absent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an order says, field by field: the value for the record and the words for the text.
+"""Statements of an order, field by field: the value for the record and the words for the text.
 
 Knows no layout: `generate.py` puts the statements in an order and sets them apart.
 """
@@ -206,7 +206,7 @@ class Statements:
         draft.parts["delivery"] = template
 
     def _options(self, draft: Draft) -> None:
-        """What an order may leave out: priority, invoice, remarks."""
+        """Add the optional fields: priority, invoice, remarks."""
         rng = self.rng
         priority = pick(rng, {"urgent": 30, "flexible": 20, "normal": 50})
         if priority != "normal" or chance(rng, 0.2):
