@@ -109,3 +109,15 @@ def test_absent_is_null_missing_or_empty_but_not_an_empty_string() -> None:
     assert to_tree([{"a": None}, {}], LINES) is None
     assert to_tree([None, []], MergedSchema(items=TAGS)) is None
     assert isinstance(to_tree({"a": ""}, LINE), MappingNode)
+
+
+def test_one_place_more_decides_between_long_items() -> None:
+    """Float64 could not hold the sum of `WEIGHTS` over so many values."""
+    maps = MergedSchema(items=MergedSchema(entries=TEXT))
+    shared = {f"key {index}": "same" for index in range(3000)}
+    gold = to_tree([{**shared, "a": "1"}, {**shared, "b": "2"}], maps)
+    prediction = to_tree([{**shared, "b": "3"}, {**shared, "c": "4"}], maps)
+    pairs = list(align(gold, prediction))
+    both = [pair.path.path for pair in pairs if pair.gold and pair.prediction and pair.match is MatchLevel.DIFFERENT]
+    assert both == [("1", "b")]
+    assert sum(pair.match is MatchLevel.EXACT for pair in pairs) == 6000

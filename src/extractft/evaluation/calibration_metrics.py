@@ -108,7 +108,12 @@ def measure_calibration(
         DatasetError: There are no answers, the sequences differ in length, or a confidence is not a probability.
     """
     answers = _Answers.of(confidences, correct, groups, bins)
-    chance = _errors_by_chance(answers, seed=seed)
+    resampled = resampled_sums(_gaps(answers), resamples=resamples, seed=seed)
+    return _report(answers, _errors_by_chance(answers, seed=seed), resampled)
+
+
+def _report(answers: _Answers, chance: Floats, resampled: Floats) -> CalibrationReport:
+    """The report of answers, given their `_errors_by_chance` and resampled sums of their `_gaps`."""
     curve = _coverage(answers)
     return CalibrationReport(
         count=len(answers),
@@ -116,7 +121,7 @@ def measure_calibration(
         accuracy=float(answers.correct.mean()),
         confidence=float(answers.confidences.mean()),
         ece=answers.ece,
-        ece_interval=_ece_interval(answers, chance, resampled_sums(_gaps(answers), resamples=resamples, seed=seed)),
+        ece_interval=_ece_interval(answers, chance, resampled),
         ece_by_chance=float(chance.mean()),
         brier=float(np.square(answers.confidences - answers.correct).mean()),
         auroc=_auroc(answers),

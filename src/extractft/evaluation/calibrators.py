@@ -74,12 +74,12 @@ class Calibrator(FrozenModel):
         if len(features) != len(self.weights):
             raise ValueError(f"expected {len(self.weights)} features, found {len(features)}")
         if self.method == "identity":
-            return _inside(raw)
+            return _clip(raw)
         score = self.score(raw, features)
-        return self._interpolated(score) if self.method == "isotonic" else _inside(sigmoid(score))
+        return self._interpolated(score) if self.method == "isotonic" else _clip(sigmoid(score))
 
     def score(self, raw: float, features: Sequence[float] = ()) -> float:
-        """What the curve is looked up at, without checks."""
+        """The score at which the curve is looked up, without checks."""
         further = math.fsum(weight * feature for weight, feature in zip(self.weights, features, strict=True))
         return self.slope * logit(raw) + self.intercept + further
 
@@ -102,8 +102,8 @@ class Calibrator(FrozenModel):
 
 def logit(probability: float) -> float:
     """Log-odds, with probabilities kept `EPSILON` away from 0 and 1."""
-    inside = _inside(probability)
-    return math.log(inside / (1 - inside))
+    clipped = _clip(probability)
+    return math.log(clipped / (1 - clipped))
 
 
 def sigmoid(score: float) -> float:
@@ -113,5 +113,5 @@ def sigmoid(score: float) -> float:
     return math.exp(score) / (1 + math.exp(score))
 
 
-def _inside(probability: float) -> float:
+def _clip(probability: float) -> float:
     return min(1 - EPSILON, max(EPSILON, probability))

@@ -1,4 +1,4 @@
-"""How scores are shown in a terminal and in plain text. Knows how to lay out; computes nothing, shows no values."""
+"""Scores as tables for a terminal and for plain text. Knows the layout; computes nothing, shows no values."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def floored(value: float) -> str:
 
 
 def plural(count: int, what: str) -> str:
-    """How many there are of something, as a person says it."""
+    """A count of something, as a person says it."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
@@ -66,7 +66,7 @@ def interval(bounds: tuple[float, float], rows: int) -> str:
 
 
 def records(count: int) -> str:
-    """How many records, as a person says it."""
+    """A count of records, as a person says it."""
     return plural(count, "record")
 
 

@@ -24,19 +24,21 @@ __all__ = ["cross_fitted", "fit_calibrator"]
 
 FOLDS = 10
 TOLERANCE = 1e-8
+"""Length of the gradient at which the coefficients are found."""
 PRIOR_SLOPE = 1.0
 """Platt's slope is drawn to 1, raw confidences as they are, with the weight of one unit of information."""
 EDGE = 0.01
 """Beyond its outermost corners the isotonic curve rises by this share of what is left, so that no order is lost."""
 LIMIT = logit(1 - EPSILON)
 PRIOR_ANSWERS = 2.0
+"""Each step of the isotonic curve is drawn to Platt's as if it held so many more answers of it."""
 
 Features = Sequence[Sequence[float]]
 Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class _HeldOut:
+class _CalibrationData:
     """Answers to fit on: raw confidences, further features of shape (rows, features), 0 or 1, record numbers."""
 
     raw: Floats
@@ -44,8 +46,8 @@ class _HeldOut:
     right: Floats
     groups: Indices
 
-    def part(self, chosen: Mask) -> _HeldOut:
-        return _HeldOut(self.raw[chosen], self.features[chosen], self.right[chosen], self.groups[chosen])
+    def part(self, chosen: Mask) -> _CalibrationData:
+        return _CalibrationData(self.raw[chosen], self.features[chosen], self.right[chosen], self.groups[chosen])
 
 
 def fit_calibrator(
@@ -108,25 +110,25 @@ def _rows(
     correct: Sequence[bool],
     groups: Sequence[Hashable] | None,
     features: Features | None,
-) -> _HeldOut:
+) -> _CalibrationData:
     values, right = check_answers(raw, correct)
     further = np.asarray(features if features is not None else np.empty((len(values), 0)), dtype=np.float64)
     if further.ndim != 2 or len(further) != len(values) or not np.isfinite(further).all():
         raise DatasetError(f"expected finite features of shape ({len(values)}, any), found {further.shape}")
-    return _HeldOut(values, further, right, group_numbers(groups, len(values)))
+    return _CalibrationData(values, further, right, group_numbers(groups, len(values)))
 
 
-def _fit(rows: _HeldOut, method: Method | Literal["auto"]) -> Calibrator:
+def _fit(rows: _CalibrationData, method: Method | Literal["auto"]) -> Calibrator:
     if method == "auto":
         return _best(rows)
     return {"identity": _identity, "platt": _platt, "isotonic": _isotonic}[method](rows)
 
 
-def _identity(rows: _HeldOut) -> Calibrator:
+def _identity(rows: _CalibrationData) -> Calibrator:
     return Calibrator(method="identity", weights=(0.0,) * rows.features.shape[1], rows=len(rows.raw))
 
 
-def _best(rows: _HeldOut) -> Calibrator:
+def _best(rows: _CalibrationData) -> Calibrator:
     """The method with the lowest cross-fitted log-loss."""
     if len(np.unique(rows.groups)) < 2:
         return _platt(rows)
@@ -138,7 +140,7 @@ def _best(rows: _HeldOut) -> Calibrator:
     return _fit(rows, method).model_copy(update={"log_loss": float(losses[method].mean())})
 
 
-def _losses(rows: _HeldOut, method: Method) -> Floats:
+def _losses(rows: _CalibrationData, method: Method) -> Floats:
     """Cross-fitted log-loss of each record: the mean over its answers."""
     losses = np.empty(len(rows.raw))
     for held_out in _folds(rows):
@@ -149,11 +151,11 @@ def _losses(rows: _HeldOut, method: Method) -> Floats:
     return np.asarray(np.bincount(members, weights=losses) / np.bincount(members))
 
 
-def _applied(calibrator: Calibrator, rows: _HeldOut) -> list[float]:
+def _applied(calibrator: Calibrator, rows: _CalibrationData) -> list[float]:
     return calibrator.apply_all(rows.raw.tolist(), rows.features.tolist())
 
 
-def _folds(rows: _HeldOut) -> list[Mask]:
+def _folds(rows: _CalibrationData) -> list[Mask]:
     """Masks of held-out rows: whole records, each in one fold, wrong answers spread evenly; the same every time."""
     _, members = np.unique(rows.groups, return_inverse=True)
     wrong = np.bincount(members, weights=1 - rows.right)
@@ -165,8 +167,7 @@ def _folds(rows: _HeldOut) -> list[Mask]:
 
 
 def _logits(raw: Floats) -> Floats:
-    inside = np.clip(raw, EPSILON, 1 - EPSILON)
-    return np.asarray(np.log(inside / (1 - inside)))
+    return np.asarray(scipy.special.logit(np.clip(raw, EPSILON, 1 - EPSILON)))
 
 
 def _targets(right: Floats) -> Floats:
@@ -175,7 +176,7 @@ def _targets(right: Floats) -> Floats:
     return np.asarray(np.where(right == 1, (hits + 1) / (hits + 2), 1 / (len(right) - hits + 2)))
 
 
-def _platt(rows: _HeldOut) -> Calibrator:
+def _platt(rows: _CalibrationData) -> Calibrator:
     """Logistic regression on the logit (Platt, 1999).
 
     Two things keep it sensible on few rows: smoothed targets, and a prior on the coefficients, the slope around 1 and
@@ -228,7 +229,7 @@ def _penalised_logistic(design: Floats, targets: Floats, *, slope: bool = True) 
     )
 
 
-def _isotonic(rows: _HeldOut) -> Calibrator:
+def _isotonic(rows: _CalibrationData) -> Calibrator:
     """Isotonic regression on Platt's score, smoothed, with corners at the middle of its steps.
 
     Plain steps make everything on one step equally sure, and a step of two wrong answers impossible. Corners at the

@@ -28,7 +28,7 @@ class LearningPoint(FrozenModel):
     fraction: float = Field(gt=0, le=1)
     """Share of the training rows that was used."""
     rows: int = Field(ge=1)
-    """How many rows that was."""
+    """The number of these rows."""
     field_f1: float = Field(ge=0, le=1)
     """F1 over all values of the held-out rows."""
     interval: tuple[float, float]
@@ -93,7 +93,7 @@ def _half(point: LearningPoint) -> float:
 
 
 def _outlook(before: LearningPoint, last: LearningPoint) -> str:
-    """What twice the rows may give if errors go on shrinking as they did; nothing if the step says little of that."""
+    """The score that twice the rows may give if errors go on shrinking; nothing if the step says little of that."""
     doublings = math.log2(last.rows / before.rows)
     if doublings < SHORTEST_STEP:
         return ""

@@ -39,7 +39,7 @@ EDGES = " .,;:!?。、·'\"`“”‘’«»‹›「」『』《》〈〉"
 
 
 class MatchLevel(IntEnum):
-    """How far two values agree; a higher level includes the lower ones."""
+    """The level at which two values agree; a higher one includes the lower ones."""
 
     DIFFERENT = 0
     NORMALIZED = 1

@@ -55,6 +55,15 @@ class FieldRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfusedChoices:
+    """A right choice and the one that came out, in words, with the number of times."""
+
+    gold: str
+    prediction: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class ConfusedField:
     """The confusion table of one field.
 
@@ -62,7 +71,7 @@ class ConfusedField:
         index: Number of the field.
         path: Its path.
         errors: Values that are wrong, missed or invented.
-        pairs: The most frequent pairs, in words, with how often each occurs.
+        pairs: The most frequent pairs.
         rest: Errors in other pairs.
         labels: Right choices and those that came out, in words, the last being for no value; none if they are many.
         counts: For each right choice, how often each came out; `None` where that is not known.
@@ -71,7 +80,7 @@ class ConfusedField:
     index: int
     path: str
     errors: int
-    pairs: list[tuple[str, str, int]]
+    pairs: list[ConfusedChoices]
     rest: int
     labels: list[str]
     counts: list[list[int | None]]
@@ -246,13 +255,14 @@ def _confused_field(row: FieldRow, table: Confusions) -> ConfusedField:
     counts: list[list[int | None]] = [[*line] for line in matrix]
     counts[-1][-1] = row.silent
     small = len(labels) <= MOST_LABELS + 1
-    pairs = [(choice_text(p.gold), choice_text(p.prediction), p.count) for p in table.wrong[:MOST_PAIRS_SHOWN]]
+    frequent = table.wrong[:MOST_PAIRS_SHOWN]
+    pairs = [ConfusedChoices(choice_text(p.gold), choice_text(p.prediction), p.count) for p in frequent]
     return ConfusedField(
         index=row.index,
         path=row.path,
         errors=table.errors,
         pairs=pairs,
-        rest=table.errors - sum(count for _, _, count in pairs),
+        rest=table.errors - sum(pair.count for pair in pairs),
         labels=[choice_text(label) for label in labels] if small else [],
         counts=counts if small else [],
     )

@@ -37,6 +37,16 @@ class Dot:
     high: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ReferenceLine:
+    """The dashed line, from its left end to its right one."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+
 @dataclass(slots=True)
 class Plot:
     """A plot in pixels of a `width` x `height` picture, y downwards.
@@ -49,7 +59,7 @@ class Plot:
         x_ticks: Marks on the horizontal axis.
         y_ticks: Marks on the vertical axis.
         line: Corners of the curve as an SVG list of points.
-        guide: End points of the dashed line of reference.
+        guide: The dashed line of reference.
         dots: Measured points.
     """
 
@@ -60,7 +70,7 @@ class Plot:
     x_ticks: list[Tick]
     y_ticks: list[Tick]
     line: str
-    guide: tuple[float, float, float, float] | None = None
+    guide: ReferenceLine | None = None
     dots: list[Dot] = field(default_factory=list)
     width: float = WIDTH
     height: float = HEIGHT
@@ -134,7 +144,7 @@ def reliability_plot(report: CalibrationReport, what: str) -> Plot:
         x_ticks=_ratio_ticks(x),
         y_ticks=_ratio_ticks(y),
         line=_points(x, y, ((b.confidence, b.accuracy) for b in report.bins)),
-        guide=(x.at(low), y.at(low), x.at(1), y.at(1)),
+        guide=ReferenceLine(x.at(low), y.at(low), x.at(1), y.at(1)),
         dots=dots,
     )
 
@@ -152,7 +162,7 @@ def coverage_plot(report: CalibrationReport, what: str) -> Plot:
         x_ticks=_ratio_ticks(x),
         y_ticks=_ratio_ticks(y),
         line=_points(x, y, ((point.coverage, point.accuracy) for point in report.curve)),
-        guide=(x.at(0), y.at(report.accuracy), x.at(1), y.at(report.accuracy)),
+        guide=ReferenceLine(x.at(0), y.at(report.accuracy), x.at(1), y.at(report.accuracy)),
         dots=[Dot(x.at(0.9), y.at(marked), label)],
     )
 
