@@ -105,11 +105,11 @@ def chosen_model(served: Mapping[str, Any], model: str | None, url: str) -> str:
     names = ", ".join(sorted(served)) or "none"
     if model is not None and model not in served:
         raise EngineError(f"Expected the model {model!r} at {url}, found {names}.").hint(
-            "Start the server with that model, or name one of these: engine='http://host:8000?model=NAME'."
+            "Start the server with that model, or name one of these: http://host:8000?model=NAME"
         )
     if model is None and len(served) != 1:
         raise EngineError(f"Expected one model at {url}, found {names}.").hint(
-            "Name the one to use: engine='http://host:8000?model=NAME'."
+            "Name the one to use: http://host:8000?model=NAME"
         )
     return model if model is not None else next(iter(served))
 
