@@ -20,6 +20,7 @@ __all__ = [
     "EmptyTextError",
     "EngineError",
     "ExtractFTError",
+    "ExtractFTWarning",
     "ExtractionError",
     "GrammarError",
     "InputTooLongError",
@@ -28,6 +29,7 @@ __all__ = [
     "MissingDependencyError",
     "OutputInvalidError",
     "OutputTruncatedError",
+    "PerformanceWarning",
     "PromptError",
     "RowIssue",
     "SchemaError",
@@ -58,6 +60,14 @@ def _restored(cls: type[ExtractFTError], arguments: tuple[Any, ...]) -> ExtractF
     builtin: Any = next(base for base in cls.__mro__ if base.__module__ == "builtins")
     builtin.__init__(error, *arguments)
     return error
+
+
+class ExtractFTWarning(UserWarning):
+    """Base of all warnings that extractft gives: what went well, and not as somebody would expect."""
+
+
+class PerformanceWarning(ExtractFTWarning):
+    """Something takes a slower way than it should. The results are the same."""
 
 
 class SchemaError(ExtractFTError, ValueError):

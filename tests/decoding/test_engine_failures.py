@@ -158,16 +158,11 @@ def test_too_little_memory_to_try_a_model_says_nothing_of_the_model(
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr(PackedModel, "_agrees", fails)
+        patch.setattr(PackedModel, "_probed", fails)
         with pytest.raises(torch.OutOfMemoryError):
             list(engine.generate(requests))
     assert len(list(engine.generate(requests))) == 2
     assert engine.packed
-
-
-def test_a_model_that_cannot_be_packed_is_named(tokenizer: Any, caplog: pytest.LogCaptureFixture) -> None:
-    assert not make_engine(build("lfm2"), tokenizer).packed
-    assert "rows of Lfm2ForCausalLM cannot be packed" in caplog.text
 
 
 def test_a_stream_begun_in_inference_mode_goes_on_outside(tokenizer: Any, grammar: Any) -> None:

@@ -12,9 +12,11 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from extractft.config import LoRAConfig
 from extractft.errors import TrainingError
-from extractft.modeling import is_out_of_memory
-from extractft.training import Row
+from extractft.modeling import attach_lora, is_out_of_memory, load_model, resolve_base_model
+from extractft.training import Row, attention
+from extractft.training.attention import PackLayout
 from extractft.training.engine import label_count, mean_loss
 from extractft.training.features import shared_prefix_length
 from extractft.training.memory import can_recompute_cheap, recomputing, saved_bytes_per_token
@@ -323,3 +325,103 @@ def test_recomputing_saves_memory(adapted: Any, make_rows: Any) -> None:
         return sum(sizes.values())
 
     assert saved("layers") < saved("nothing") / 3
+
+
+# ------------------------------------------------------------------------------------------------- the probe
+
+
+DTYPES = [torch.float32, torch.bfloat16, torch.float16]
+
+
+def in_type(model: Any, dtype: torch.dtype) -> Any:
+    """Base weights in `dtype` and the adapter in float32, as they are trained."""
+    for name, parameter in model.named_parameters():
+        if "lora" not in name:
+            parameter.data = parameter.data.to(dtype)
+    return model
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("family", PACKABLE)
+def test_a_right_pack_is_right_in_every_number_type(adapted: Any, family: str, dtype: torch.dtype) -> None:
+    model = in_type(adapted(family, dropout=0.1), dtype).train()
+    types = {name: parameter.dtype for name, parameter in model.named_parameters()}
+    assert isinstance(packed_engine(model, max_rows=2, max_tokens=100), PackedEngine)
+    assert {name: parameter.dtype for name, parameter in model.named_parameters()} == types
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert model.training
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16", "float16"])
+def test_real_weights_are_packed_in_every_number_type(name: str) -> None:
+    base = load_model(resolve_base_model("smollm2-135m"), device="cpu", dtype=name)
+    assert isinstance(packed_engine(attach_lora(base, LoRAConfig(), seed=0), max_rows=2, max_tokens=100), PackedEngine)
+
+
+def off_by_one(patch: pytest.MonkeyPatch) -> None:
+    """Rows are one further from their prefix than they should be."""
+    made = PackLayout.position_ids
+
+    def positions(layout: PackLayout, device: torch.device) -> torch.Tensor:
+        found = made(layout, device)
+        return found + (found >= layout.prefix_length)
+
+    patch.setattr(PackLayout, "position_ids", positions)
+
+
+def neighbour_seen(patch: pytest.MonkeyPatch) -> None:
+    """The rows of a pack are taken for one."""
+    made = PackLayout.lengths.fget  # type: ignore[attr-defined]
+
+    def lengths(layout: PackLayout) -> tuple[int, ...]:
+        prefix = made(layout)[: len(made(layout)) - len(layout.row_lengths)]
+        return (*prefix, sum(layout.row_lengths)) if layout.row_lengths else prefix
+
+    patch.setattr(PackLayout, "lengths", property(lengths))
+
+
+def window_ignored(patch: pytest.MonkeyPatch) -> None:
+    mask = PackLayout.mask
+    patch.setattr(PackLayout, "mask", lambda layout, prefix, length, _, like: mask(layout, prefix, length, None, like))
+
+
+def scaled(patch: pytest.MonkeyPatch) -> None:
+    """Scores are one in a thousand too large."""
+    attend = attention._attend
+    patch.setattr(attention, "_attend", lambda q, *others: attend(q * 1.001, *others))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(
+    ("family", "spoil"),
+    [
+        pytest.param(family, spoil, id=f"{family}-{spoil.__name__}")
+        for spoil, families in (
+            (off_by_one, ("qwen3", "llama", "gemma3")),
+            (neighbour_seen, ("qwen3", "llama", "gemma3")),
+            (scaled, ("qwen3", "llama", "gemma3")),
+            (window_ignored, ("gemma3",)),
+        )
+        for family in families
+    ],
+)
+def test_a_wrong_pack_is_refused_in_every_number_type(
+    adapted: Any, family: str, spoil: Any, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = in_type(adapted(family), dtype)
+    with monkeypatch.context() as patch:
+        spoil(patch)
+        reason = packed_engine(model, max_rows=2, max_tokens=100)
+    assert isinstance(reason, str)
+    assert "expected a loss of" in reason or "not independent" in reason
+
+
+def test_too_little_memory_to_try_says_nothing_of_the_model(adapted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(PaddedEngine, "loss_sum", fails)
+    model = adapted().train()
+    with pytest.raises(TrainingError, match="expected memory for a pass over two short rows"):
+        packed_engine(model, max_rows=2, max_tokens=100)
+    assert model.training

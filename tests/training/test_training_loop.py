@@ -12,7 +12,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from extractft.config import PROJECTIONS, TrainingConfig
-from extractft.errors import TrainingError
+from extractft.errors import PerformanceWarning, TrainingError
 from extractft.testing import tiny_model
 from extractft.training import Features, Row, TrainingResult, train
 from extractft.training.checkpoints import adapter_state
@@ -271,11 +271,13 @@ def test_little_memory_turns_checkpointing_on(
     assert "recomputing activations" in caplog.text
 
 
-def test_a_model_that_cannot_be_packed_says_so_once(
-    adapted: Any, make_rows: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    train(adapted("lfm2"), Features(make_rows(4), 20), config=settings(), output_dir=tmp_path)
-    assert len([record for record in caplog.records if "cannot be packed" in record.message]) == 1
+def test_a_model_that_cannot_be_packed_says_so_once(adapted: Any, make_rows: Any, tmp_path: Path) -> None:
+    with pytest.warns(PerformanceWarning) as said:
+        result = train(adapted("lfm2"), Features(make_rows(4), 20), config=settings(), output_dir=tmp_path)
+    slower = [str(warning.message) for warning in said if warning.category is PerformanceWarning]
+    assert len(slower) == 1
+    assert "rows in a pack are not independent" in slower[0]
+    assert result.engine == "padded"
 
 
 def test_quiet_without_a_terminal(

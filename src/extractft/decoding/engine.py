@@ -5,8 +5,8 @@ Knows requests, callers and turns. Knows no text and no schema.
 
 from __future__ import annotations
 
-import logging
 import threading
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -25,13 +25,11 @@ from extractft.decoding.prepacked import Prepacked
 from extractft.decoding.protocol import Completion, GenerationRequest
 from extractft.decoding.reference import ReferenceEngine
 from extractft.decoding.weights import Weights
-from extractft.errors import ConfigError
+from extractft.errors import ConfigError, PerformanceWarning
 from extractft.modeling import is_out_of_memory
 from extractft.processes import BoundToProcess, fork_safe_lock, raised_by_signal, reset_after_fork
 
 __all__ = ["TransformersEngine"]
-
-logger = logging.getLogger(__name__)
 
 _PATIENCE = 0.05
 """Seconds after which a caller that nobody has woken looks for itself if the batch still runs."""
@@ -103,25 +101,41 @@ class TransformersEngine(BoundToProcess):
         self._whole = True
         self._tickets: dict[Ticket, None] = {}
         self._packed: bool | None = None
+        self._fallback_reason: str | None = None
         self._weights = Weights(model)
         self._version: int | None = None
         reset_after_fork(self)
 
     @property
     def packed(self) -> bool:
-        """Whether the model's layers can be packed; tried out when first asked."""
-        if self._packed is None:
+        """Whether the model's layers can be packed; tried out when first asked. See `fallback_reason` if not."""
+        packed, tried = self._packed, False
+        if packed is None:
             with self._turn:
-                if self._packed is None:
+                packed, tried = self._packed, self._packed is None
+                if packed is None:
                     self._begin()
                     with evaluating(self._model):
-                        packed = self._batch.model.supported()
-                    if not packed:
-                        name = type(self._model).__name__
-                        logger.warning("rows of %s cannot be packed: decoding goes the slow way", name)
-                    self._packed, self._whole = packed, True
-                    return packed
-        return self._packed
+                        reason = self._batch.model.unsupported()
+                    packed = reason is None
+                    self._packed, self._fallback_reason, self._whole = packed, reason, True
+        if tried and not packed:
+            self._warn()
+        return packed
+
+    @property
+    def fallback_reason(self) -> str | None:
+        """Why decoding goes the slow way, one token a pass; `None` if it does not."""
+        return None if self.packed else self._fallback_reason
+
+    def _warn(self) -> None:
+        warnings.warn(
+            f"Rows of {type(self._model).__name__} cannot be packed: {self._fallback_reason}. Records are decoded one token a pass, "
+            "which takes several times as long and gives the same answers. To avoid it, take a base model whose "
+            "attention transformers lets be replaced, such as Llama, Qwen3, Gemma 3 or Mistral.",
+            PerformanceWarning,
+            stacklevel=3,
+        )
 
     @property
     def statistics(self) -> Statistics:
@@ -141,7 +155,10 @@ class TransformersEngine(BoundToProcess):
         if not self.packed:
             if self._eight_bit is not None:
                 found = type(self._model).__name__
-                raise ConfigError(f"expected a model whose layers can be packed for 8-bit products, found {found}")
+                raise ConfigError(
+                    f"expected a model whose layers can be packed for 8-bit products, found {found}: "
+                    f"{self._fallback_reason}"
+                )
             yield from self._reference.generate(requests, batch_size=batch_size)
             return
         yield from self._stream(iter(requests), batch_size or self._config.batch_size)

@@ -8,7 +8,6 @@ interface. Knows no grammar and decides nothing.
 from __future__ import annotations
 
 import itertools
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,10 +18,9 @@ from torch import Tensor
 from transformers import AttentionInterface, PreTrainedModel
 
 from extractft.decoding.slots import SlotStore
+from extractft.modeling import is_out_of_memory, ordinary_ids, probe_tolerance, probing
 
 __all__ = ["PackedModel", "Segment"]
-
-logger = logging.getLogger(__name__)
 
 _ATTENTION = "extractft_slots"
 _SUPPORTED_LAYERS = {"full_attention", "sliding_attention"}
@@ -117,29 +115,50 @@ class PackedModel:
             self._prefix = self._computed_prefix()
         return self._run(segments, self.store, self._prefix)
 
-    def supported(self) -> bool:
-        """Whether the model's layers can be run this way: tried on a few tokens, and compared with the plain way."""
+    def unsupported(self) -> str | None:
+        """Why the model's layers cannot be run this way, tried on a few tokens; `None` if they can."""
         config = self.model.config.get_text_config()
-        if not set(getattr(config, "layer_types", None) or _SUPPORTED_LAYERS) <= _SUPPORTED_LAYERS:
-            return False
+        strange = set(getattr(config, "layer_types", None) or ()) - _SUPPORTED_LAYERS
+        if strange:
+            return f"it has layers of another kind: {', '.join(sorted(strange))}"
         try:
-            return self._agrees()
-        except torch.OutOfMemoryError:  # says nothing of the model
-            raise
-        except (TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
-            logger.debug("Rows of %s are not packed: %s", type(self.model).__name__, error)
-            return False
+            with probing(self.model):
+                expected, found = self._probed()
+        except (TypeError, ValueError, AttributeError, RuntimeError, LookupError) as error:
+            if is_out_of_memory(error):  # says nothing of the model
+                raise
+            return f"{type(error).__name__}: {error}"
+        spread = float(expected.float().std().nan_to_num(1.0))
+        if torch.allclose(found, expected, rtol=0, atol=probe_tolerance(self.model) * spread, equal_nan=True):
+            return None
+        apart = float((found - expected).abs().max())
+        return f"logits differ by up to {apart:.2g}, where they vary by {spread:.2g}"
 
-    def _agrees(self) -> bool:
-        ids = [1 + i * 5 % 17 for i in range(12)]
-        expected = self.model(input_ids=torch.tensor([ids], device=self.device), use_cache=False).logits[0]
-        store = SlotStore()
-        store.reserve(2, len(ids))
-        first = self._run([Segment(0, 0, ids[:5], 1), Segment(1, 0, ids[:9], 2)], store, None)
-        second = self._run([Segment(1, 9, ids[9:], 3), Segment(0, 5, ids[5:], 7)], store, None)
-        wanted = expected[[4, 7, 8, 9, 10, 11, *range(5, 12)]].float()
-        tolerance = (1e-3 if expected.dtype == torch.float32 else 0.1) * float(wanted.std().nan_to_num(1.0))
-        return torch.allclose(torch.cat([first, second]).float(), wanted, rtol=0, atol=tolerance, equal_nan=True)
+    def _probed(self) -> tuple[Tensor, Tensor]:
+        """Some logits the plain way and this way: three rows, a shared prefix, a tree, and a row alone in a pass."""
+        prefix = ordinary_ids(self.model, 3)
+        one, other = (ordinary_ids(self.model, 9, seed=seed) for seed in (1, 2))
+        rows = torch.tensor([[*prefix, *one], [*prefix, *other]], device=self.device)
+        with _attention(self.model, "sdpa" if self._implementation() == "sdpa" else "eager"):
+            plain = self.model(input_ids=rows, use_cache=False).logits
+        packed = PackedModel(self.model, prefix)
+        packed.store.reserve(3, rows.shape[1])
+        begun = [
+            Segment(0, 3, one[:2], shared=True),
+            Segment(1, 3, other[:4], shared=True),
+            Segment(2, 0, [*prefix, *one[:4]]),
+        ]
+        tree = Segment(0, 5, [one[2], one[3], other[3], one[4]], 4, shared=True, parents=[0, 0, 1])
+        packed.forward(begun)
+        found = [
+            packed.forward([tree, Segment(2, 7, one[4:], 5)])[[0, 1, 3, 4, 5, 6, 7, 8]],
+            packed.forward([Segment(1, 7, other[4:], 5, shared=True)]),
+        ]
+        return torch.cat([plain[0, 5:8], plain[0, 7:], plain[1, 7:]]), torch.cat(found)
+
+    def _implementation(self) -> str | None:
+        name: str | None = self.model.config.get_text_config()._attn_implementation
+        return name
 
     def _computed_prefix(self) -> SlotStore:
         store = SlotStore()
@@ -150,7 +169,8 @@ class PackedModel:
 
     def _run(self, segments: Sequence[Segment], store: SlotStore, prefix: SlotStore | None) -> Tensor:
         step = _Pass(segments, store, prefix, len(self.prefix_ids), self.device)
-        with _own_attention(self.model):
+        AttentionInterface.register(_ATTENTION, _attend)
+        with _attention(self.model, _ATTENTION):
             outputs = self.model(
                 input_ids=step.token_ids,
                 position_ids=step.positions,
@@ -165,13 +185,12 @@ class PackedModel:
 
 
 @contextmanager
-def _own_attention(model: PreTrainedModel) -> Iterator[None]:
-    """Let the model's layers attend through this module inside."""
-    AttentionInterface.register(_ATTENTION, _attend)
+def _attention(model: PreTrainedModel, implementation: str) -> Iterator[None]:
+    """Let the model's layers attend in this way inside."""
     config = model.config.get_text_config()
     before = config._attn_implementation
     try:
-        config._attn_implementation = _ATTENTION
+        config._attn_implementation = implementation
         yield
     finally:
         config._attn_implementation = before

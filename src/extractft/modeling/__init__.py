@@ -10,6 +10,7 @@ from extractft.modeling.hardware import choose_device, choose_dtype
 from extractft.modeling.loading import load_model, load_tokenizer
 from extractft.modeling.lora import attach_lora, load_adapter, merge_adapter, trainable_parameters
 from extractft.modeling.memory import available_memory, is_out_of_memory
+from extractft.modeling.probing import ordinary_ids, probe_tolerance, probing
 from extractft.modeling.source import BaseModelRef, Source, locate_base_model, resolve_base_model
 from extractft.modeling.weights import weights_digest
 
@@ -28,6 +29,9 @@ __all__ = [
     "load_tokenizer",
     "locate_base_model",
     "merge_adapter",
+    "ordinary_ids",
+    "probe_tolerance",
+    "probing",
     "read_adapter_weights",
     "resolve_base_model",
     "trainable_parameters",

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from extractft.errors import TrainingError
+from extractft.modeling import is_out_of_memory, ordinary_ids, probe_tolerance, probing
 from extractft.training.attention import PackLayout, packed_attention_enabled
 from extractft.training.engine import model_device, unwrapped
 from extractft.training.features import Row, dealt, shared_prefix_length
@@ -25,12 +27,6 @@ __all__ = ["PackedEngine", "packed_engine", "split_into_packs"]
 
 LOGIT_BYTES = 64 << 20
 """Logits of one chunk of labels, in float32; their gradients and the softmax take the same again."""
-PROBE = (
-    Row(prompt_ids=(1, 2, 3, 4, 5, 6, 7, 4, 3), completion_ids=(2, 7, 5)),
-    Row(prompt_ids=(1, 2, 3, 4, 5, 6, 2), completion_ids=(6, 1, 3, 2, 2)),
-)
-"""Two rows with a shared prefix, of ids that every vocabulary has."""
-
 Prefix = dict[int, tuple[Tensor, Tensor]]
 
 
@@ -154,50 +150,72 @@ def split_into_packs(rows: Sequence[Row], *, shared: int, max_rows: int, max_tok
     return alone + packs
 
 
-def packed_engine(model: nn.Module, *, max_rows: int, max_tokens: int) -> PackedEngine | str:
+def packed_engine(model: Any, *, max_rows: int, max_tokens: int) -> PackedEngine | str:
     """An engine for this model, or the reason why there is none.
 
     Found by trying: two short rows have to give the same losses in one pack, and in two with the prefix run apart, as
     they give padded. The model's mode is left as it was, and so is the random state, since nothing is dropped out in
     evaluation mode.
+
+    Raises:
+        TrainingError: Memory does not suffice to try.
     """
     training = model.training
     model.eval()
     try:
-        with torch.no_grad():
-            expected = PaddedEngine(model, batch_size=2).loss_sum(PROBE)
-            if not torch.isfinite(expected):
-                return "its losses are not finite"
-            if _rows_see_each_other(model):
-                return "rows in a pack are not independent"
-            found: list[Tensor] = []
-            for plain_head in (True, False):
-                found = [
-                    PackedEngine(model, max_rows=n, max_tokens=1 << 30, plain_head=plain_head).loss_sum(PROBE)
-                    for n in (2, 1)
-                ]
-                if all(torch.allclose(loss, expected, rtol=_tolerance(model)) for loss in found):
-                    return PackedEngine(model, max_rows=max_rows, max_tokens=max_tokens, plain_head=plain_head)
+        with torch.no_grad(), probing(model):
+            found = _plain_head(model)
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        if is_out_of_memory(error):  # says nothing of the model
+            raise TrainingError("expected memory for a pass over two short rows, found less").hint(
+                "Take a smaller base model, or free memory that other processes hold."
+            ) from error
         return f"{type(error).__name__}: {error}"
     finally:
         model.train(training)
-    return f"expected a loss of {float(expected):.6g}, found {', '.join(f'{float(loss):.6g}' for loss in found)}"
+    if isinstance(found, str):
+        return found
+    return PackedEngine(model, max_rows=max_rows, max_tokens=max_tokens, plain_head=found)
 
 
-def _rows_see_each_other(model: nn.Module) -> bool:
+def _plain_head(model: Any) -> bool | str:
+    """Which `plain_head` gives the losses that padded rows give; the reason if neither does."""
+    rows = _probe_rows(model)
+    expected = PaddedEngine(model, batch_size=2).loss_sum(rows)
+    if not torch.isfinite(expected):
+        return "its losses are not finite"
+    if _rows_see_each_other(model):
+        return "rows in a pack are not independent"
+    tolerance = min(2e-2, probe_tolerance(model))
+    found: list[Tensor] = []
+    for plain_head in (True, False):
+        engines = (PackedEngine(model, max_rows=n, max_tokens=1 << 30, plain_head=plain_head) for n in (2, 1))
+        found = [engine.loss_sum(rows) for engine in engines]
+        if all(torch.allclose(loss, expected, rtol=tolerance) for loss in found):
+            return plain_head
+    return f"expected a loss of {float(expected):.9g}, found {', '.join(f'{float(loss):.9g}' for loss in found)}"
+
+
+def _probe_rows(model: Any) -> tuple[Row, Row]:
+    """Two rows of different lengths with a shared prefix."""
+    prefix, one, other = ordinary_ids(model, 6), ordinary_ids(model, 6, seed=1), ordinary_ids(model, 6, seed=2)
+    return (
+        Row(prompt_ids=(*prefix, *one[:3]), completion_ids=tuple(one[3:])),
+        Row(prompt_ids=(*prefix, *other[:1]), completion_ids=tuple(other[1:])),
+    )
+
+
+def _rows_see_each_other(model: Any) -> bool:
     """Whether another first row changes the hidden states of the second, as recurrent layers and convolutions do."""
     engine = PackedEngine(model, max_rows=2, max_tokens=1 << 30)
+    prefix, last = ordinary_ids(model, 3), ordinary_ids(model, 4, seed=3)
     hidden = []
-    for first_row in ([2, 3, 4, 5], [5, 4, 3, 2]):
-        ids = torch.tensor([[1, 2, 3, *first_row, 7, 6, 5, 4]], device=model_device(model))
+    for seed in (1, 2):
+        ids = torch.tensor([[*prefix, *ordinary_ids(model, 4, seed=seed), *last]], device=model_device(model))
         with packed_attention_enabled(engine.base):
-            hidden.append(engine._decode(ids, PackLayout(prefix_length=3, row_lengths=(4, 4)))[0, -4:].float())
-    return not torch.allclose(hidden[0], hidden[1], rtol=1e-3, atol=1e-4 * float(hidden[0].abs().max()))
-
-
-def _tolerance(model: nn.Module) -> float:
-    return 1e-4 if next(model.parameters()).dtype == torch.float32 else 2e-2
+            hidden.append(engine._decode(ids, PackLayout(prefix_length=3, row_lengths=(4, 4)))[0, -4:])
+    tolerance = min(1e-3, probe_tolerance(model)) * float(hidden[0].abs().max())
+    return not torch.allclose(hidden[0], hidden[1], rtol=0, atol=tolerance)
 
 
 def _backward(loss: Tensor) -> Tensor:

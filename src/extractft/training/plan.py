@@ -7,13 +7,14 @@ same.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from extractft.config import TrainingConfig
-from extractft.errors import TrainingError
+from extractft.errors import PerformanceWarning, TrainingError
 from extractft.modeling import available_memory, is_out_of_memory
 from extractft.training.engine import StepEngine, model_device, unwrapped
 from extractft.training.features import Features, Row
@@ -75,7 +76,12 @@ def make_plan(model: nn.Module, features: Features, config: TrainingConfig, *, s
     packed = packed_engine(model, max_rows=rows, max_tokens=MAX_TOKENS)
     smallest_pass = longest
     if isinstance(packed, str):
-        logger.warning("training with padded batches, slower but equal: this model cannot be packed (%s)", packed)
+        warnings.warn(
+            f"Training goes with padded batches, which takes longer and gives the same weights: {packed}. To avoid it, "
+            "take a base model with plain attention, such as Llama, Qwen3, Gemma 3 or Mistral.",
+            PerformanceWarning,
+            stacklevel=2,
+        )
         smallest_pass = rows * longest
         budget -= smallest_pass * LOGIT_COPIES * 4 * unwrapped(model).config.get_text_config().vocab_size
     recompute, cost = _recompute(model, config.gradient_checkpointing, budget / smallest_pass)

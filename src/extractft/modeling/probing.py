@@ -1,0 +1,165 @@
+"""A small part of a model, computed in float64: what tells a wrong layout from rounding.
+
+An engine that lays tokens out in a way of its own tries it on a few tokens before it relies on it, and compares with
+the plain way. In bfloat16 two right ways can differ by more than the logits themselves vary, so that no tolerance
+tells right from wrong there; in float64 right ways agree to a dozen digits. Knows modules and tensors; knows no layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+from transformers import PreTrainedModel
+
+__all__ = ["ordinary_ids", "probe_tolerance", "probing"]
+
+WINDOW = 4
+"""Sliding windows are this long inside `probing`, so that a dozen tokens are enough to see whether they are kept."""
+_KEY = "sliding_window"
+_FLOATS = (torch.float32, torch.bfloat16, torch.float16)
+_LOOKUPS = frozenset({"__get__", "__len__", "dim", "element_size", "is_floating_point", "numel", "size"})
+"""Functions that compute nothing: a copy of a weight for them would be a waste."""
+_PIECE = 1 << 21
+"""Weights of a layer that are converted at a time: a vocabulary in float64 would take gigabytes."""
+
+
+def ordinary_ids(model: PreTrainedModel, count: int, *, seed: int = 0) -> list[int]:
+    """Token ids from the middle half of the vocabulary, away from control tokens, which stand at either end."""
+    size: int = model.config.get_text_config().vocab_size
+    middle = max(1, size // 2)
+    return [(size // 4 + (seed + 1) * 7919 + index * 104_729) % middle + size // 4 for index in range(count)]
+
+
+def probe_tolerance(model: PreTrainedModel) -> float:
+    """How far two right ways may differ inside `probing`, as a share of what they compute."""
+    if _keeps_its_precision(model):
+        return 0.1
+    return 1e-6 if _widest(model) == torch.float64 else 1e-3
+
+
+@contextmanager
+def probing(model: PreTrainedModel) -> Iterator[None]:
+    """Inside, the model has few layers, short windows and no rounding; afterwards it is as it was.
+
+    The layers are the first ones, as many as it takes to have one of every sort. What computes with quantised weights
+    keeps its own precision: of few layers, its rounding is small.
+
+    Args:
+        model: A causal language model of transformers, bare or wrapped by PEFT. To be run without gradients.
+    """
+    base: Any = getattr(model, "get_base_model", lambda: model)()
+    changes = [*_few_layers(base), *_short_windows(base)]
+    before = [(place, key, place[key]) for place, key, _ in changes]
+    try:
+        _put(changes)
+        with nullcontext() if _keeps_its_precision(model) else _Widened(_widest(model)):
+            yield
+    finally:
+        try:
+            _put(before)
+        except BaseException:  # an interrupt, which waits until it is done
+            _put(before)
+            raise
+
+
+Change = tuple[dict[str, Any], str, Any]
+"""Where something is kept, under which name, and what to put there."""
+
+
+def _put(changes: Sequence[Change]) -> None:
+    for place, key, value in changes:
+        place[key] = value
+
+
+def _keeps_its_precision(model: PreTrainedModel) -> bool:
+    return getattr(model.config, "quantization_config", None) is not None
+
+
+def _widest(model: PreTrainedModel) -> torch.dtype:
+    """The most precise type that the model's device computes with."""
+    device = next(model.parameters()).device
+    return torch.float64 if device.type in ("cpu", "cuda") else torch.float32
+
+
+class _Widened(TorchFunctionMode):
+    """Everything inside is computed in one type, whatever the types of weights and of inputs."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs, name = kwargs or {}, getattr(func, "__name__", "")
+        if name in _LOOKUPS:
+            return func(*args, **kwargs)
+        if name == "embedding":  # looks up exactly: the table need not be converted
+            return self._wide(func(*args, **kwargs))
+        if func is F.linear:
+            return self._linear(*args, **kwargs)
+        if name in ("float", "half", "bfloat16"):
+            return self._wide(args[0])
+        kept = args[:1] if _changes_its_first(name) else ()
+        return func(*kept, *self._wide(args[len(kept) :]), **{key: self._wide(value) for key, value in kwargs.items()})
+
+    def _wide(self, value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value.to(self.dtype) if value.dtype in _FLOATS else value
+        if isinstance(value, torch.dtype):
+            return self.dtype if value in _FLOATS else value
+        return type(value)(map(self._wide, value)) if type(value) in (list, tuple) else value
+
+    def _linear(self, inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        outputs = max(1, _PIECE // weight.shape[1])
+        inputs = self._wide(inputs)
+        if not inputs.numel():
+            return inputs.new_empty(*inputs.shape[:-1], weight.shape[0])
+        product = torch.cat([F.linear(inputs, self._wide(piece)) for piece in torch.split(weight, outputs)], dim=-1)
+        return product if bias is None else product + self._wide(bias)
+
+
+def _changes_its_first(name: str) -> bool:
+    """Tell from its name whether a function writes into its first argument, which then must not be a copy."""
+    inplace = name.endswith("_") and not name.endswith("__")
+    return inplace or name == "__setitem__" or (name.startswith("__i") and name != "__invert__")
+
+
+def _few_layers(base: Any) -> list[Change]:
+    """Cut the decoder off behind the first layers that are of every sort."""
+    count = base.config.get_text_config().num_hidden_layers
+    places = [
+        (module._modules, name, child)
+        for module in base.modules()
+        for name, child in module.named_children()
+        if isinstance(child, nn.ModuleList) and len(child) == count
+    ]
+    if len(places) != 1:
+        return []
+    place, name, layers = places[0]
+    sorts = [_sort(layer) for layer in layers]
+    enough = max(2, 1 + max(sorts.index(sort) for sort in sorts))
+    return [(place, name, nn.ModuleList(layers[:enough]))]
+
+
+def _sort(layer: nn.Module) -> str:
+    """The classes and settings of a layer's modules: layers that agree in them compute in the same way."""
+    described = []
+    for name, module in layer.named_modules():
+        settings = {
+            key: value
+            for key, value in vars(module).items()
+            if isinstance(value, (str, int, float, bool, type(None))) and key not in ("layer_idx", "training")
+        }
+        described.append((name, type(module).__qualname__, sorted(settings.items())))
+    return repr(described)
+
+
+def _short_windows(base: Any) -> list[Change]:
+    """Let layers that look back a number of tokens look back `WINDOW` only."""
+    places = [vars(holder) for holder in (base.config.get_text_config(), *base.modules())]
+    return [(place, _KEY, WINDOW) for place in places if isinstance(place.get(_KEY), int) and place[_KEY] > WINDOW]
