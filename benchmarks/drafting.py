@@ -1,18 +1,12 @@
 """Passes that drafting saves, without a model: the engine's own drafter on rows whose gold records are the answers.
 
     python benchmarks/drafting.py snips_restaurant complaints
-    python benchmarks/drafting.py snips_restaurant complaints --rehearsed 180
-    python benchmarks/drafting.py snips_restaurant --rows 50 --rehearsed 180 --known schema
     python benchmarks/drafting.py snips_restaurant --rows 400 --misses
 
 Rows are drafted one after the other, each pass ends at the first token that was not guessed, and every record is
 learned from, as one caller's texts would be. For each stretch of rows: passes a record, drafted tokens that were right
 and wrong, and all tokens in the passes. `--misses` says where in a record passes ended, and whether the token had been
 thought of: *unknown*, or *doubted* (guessed, and not likely enough), or *cut* (there was no room for it).
-
-`--known` says what of the rows beforehand is known: *all* that is kept today; *schema*, without anything that names a
-word of a text or a byte of a value (what follows strings of the schema, rates, and what distances and shapes of words
-are worth); *structure*, without the latter; *nothing*.
 
 A tuned model errs, mostly towards what is usual, so that its answers are a little easier to guess than gold ones.
 """
@@ -21,16 +15,18 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from transformers import AutoTokenizer
 
 from extractft import PromptConfig, Schema
-from extractft.decoding import Experience, GenerationRequest, GrammarCompiler, Rehearsal, accepts, clues
-from extractft.decoding.chances import PLACES
-from extractft.decoding.drafts import Guess
+from extractft.decoding import GenerationRequest, GrammarCompiler, accepts
+from extractft.decoding.draft_memory import DraftMemory
+from extractft.decoding.drafts import MAX_DRAFT, Draft, Drafter, Guess, draft_price
+from extractft.decoding.scoring import MaskBuffer
 from extractft.modeling import resolve_base_model
 from extractft.prompt import ChatRenderer, render_system_prompt
 from lib.command_line import make_parser
@@ -38,7 +34,6 @@ from lib.paths import QWEN3_TOKENIZER
 from lib.tasks import Rows, add_set_argument, load_task
 
 STRETCHES = (12, 40, 50, 100, 200, 400, 800)
-KNOWN = ("all", "schema", "structure", "nothing")
 
 
 @dataclass(slots=True)
@@ -53,6 +48,25 @@ class Count:
     misses: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What one pass through a model that is never wrong would have come to.
+
+    Attributes:
+        drafter: Has not learned of it yet.
+        draft: What was guessed.
+        full: Whether there was no room for more.
+        path: Indices of the guesses that were right.
+        decided: The tokens that are known behind it and were not before.
+    """
+
+    drafter: Drafter
+    draft: Draft
+    full: bool
+    path: list[int]
+    decided: Sequence[int]
+
+
 class Simulation:
     """One drafter's memory, and the rows that it sees."""
 
@@ -63,24 +77,8 @@ class Simulation:
         size = max(len(tokenizer), self.end + 1)
         compiler = GrammarCompiler(tokenizer, vocab_size=size, end_token_id=self.end)
         self.grammar = compiler.compile(schema)
-        self.rehearsal = Rehearsal(self.end)
-        self.free: set[int] = set()
-
-    def watch(self) -> None:
-        """Take note of the places of clues that name no word of a text and no byte of a value."""
-        anywhere, beginning, inside = clues._anywhere, clues._beginning, clues._inside
-        strings = {string.encode() for string in self.schema.strings}
-
-        def noted(found: list[int], *which: int) -> list[int]:
-            self.free.update(found[index] % PLACES for index in which if found)
-            return found
-
-        def known(standing: Any) -> bool:
-            return not standing.written or any(string.startswith(standing.written) for string in strings)
-
-        clues._anywhere = lambda s, *others: noted(anywhere(s, *others), *((0,) if known(s) else ()))
-        clues._beginning = lambda *all_: noted(beginning(*all_), 0, 1, 4)
-        clues._inside = lambda *all_: noted(inside(*all_), 2, 4)
+        self.masks = MaskBuffer(MAX_DRAFT + 1, 8 * self.grammar.mask_bytes, torch.device("cpu"))
+        self.memory = DraftMemory()
 
     def run(self, text: str, gold: Any, count: Count) -> bool:
         """Draft one row; false if the grammar refuses its gold record."""
@@ -90,7 +88,8 @@ class Simulation:
         prompt = self.chat.prompt_ids(text)
         request = GenerationRequest(tuple(prompt), self.grammar, len(answer) + 64, tuple(self.chat.text_ids(text)))
         pending = len(prompt) - len(self.chat.prefix_ids)
-        for seen in self.rehearsal.passes(request, answer, price=self.price):
+        answer = [token for token in answer if token != self.end]
+        for seen in self._passes(request, answer):
             if seen.decided[-1] != self.end:
                 node = seen.drafter._nodes[seen.path[-1] + 1 if seen.path else 0]
                 count.misses[_place(node.standing), _reason(node.guesses, seen.decided[-1], full=seen.full)] += 1
@@ -102,22 +101,32 @@ class Simulation:
         count.rows += 1
         return True
 
-    def begin_anew(self, known: str) -> None:
-        """Forget what would not be kept."""
-        strings = {string.encode() for string in self.schema.strings}
-        kept = self.rehearsal.experience(strings, self.grammar.spelling).to_bytes()
-        experience = Experience.from_bytes(kept)
-        assert experience is not None
-        self.rehearsal = Rehearsal(self.end)
-        tables = experience.tables
-        if known == "nothing":
-            return
-        if known in ("structure", "schema"):
-            starts = {key: entry for key, entry in tables.starts.items() if not key[1:]}
-            free = self.free if known == "schema" else set()
-            worths = {place: worth for place, worth in tables.worths.items() if place in free}
-            tables = replace(tables, starts=starts, stops={}, worths=worths)
-        self.rehearsal.memory.restore(tables)
+    def _passes(self, request: GenerationRequest, answer: Sequence[int]) -> Iterator[Pass]:
+        """The passes that a row takes; each is learned from when the next is asked for."""
+        known, masks, matcher = [*answer, self.end], self.masks, request.grammar.matcher()
+        drafter, done = Drafter(request, self.memory, self.end), 0
+        price = draft_price(1) if self.price is None else self.price
+        while done < len(answer):
+            masks.fill(0, matcher)
+            limit = min(MAX_DRAFT, request.max_new_tokens - done - 1)
+            draft = drafter.draft(matcher, masks, 0, limit=limit, price=price)
+            path = draft.path(_best(draft, known[done:]))
+            decided = known[done : done + len(path) + 1]
+            yield Pass(drafter, draft, len(draft) >= limit, path, decided)
+            record = [token for token in decided if token != self.end]
+            drafter.observe(record, path)
+            for token in record:
+                matcher.consume(token)
+            done += len(record)
+        drafter.learn(answer)
+
+
+def _best(draft: Draft, known: Sequence[int]) -> list[int]:
+    """What such a model would have chosen behind the record, and behind each guess as if all before it were right."""
+    depths: list[int] = []
+    for parent in draft.parents:
+        depths.append(1 if parent < 0 else depths[parent] + 1)
+    return [known[min(depth, len(known) - 1)] for depth in (0, *depths)]
 
 
 def _place(standing: Any) -> str:
@@ -139,8 +148,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--rows", type=int, default=400)
     parser.add_argument("--tokenizer", default="smollm2-135m", help="a base model's, or `qwen3`")
     parser.add_argument("--price", type=float, default=None, help="least chance that makes a guess worth a place")
-    parser.add_argument("--rehearsed", type=int, default=0, help="rows beforehand, of which only what is kept is known")
-    parser.add_argument("--known", choices=KNOWN, default="all", help="what of those is known")
     parser.add_argument("--misses", action="store_true", help="where passes ended, behind the first rows")
     return parser
 
@@ -152,14 +159,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     tokenizer = AutoTokenizer.from_pretrained(path)
     print("| set | rows | passes | right | wrong | tokens |\n| --- | --- | --- | --- | --- | --- |")
     for name in args.sets:
-        task = load_task(name, args.rehearsed + args.rows, 0, data=args.data)
+        task = load_task(name, args.rows, 0, data=args.data)
         simulation = Simulation(tokenizer, Schema.of(task.schema, omit_defaults=True), price=args.price)
-        if args.rehearsed:
-            simulation.watch()
-            for text, gold in task.train[: args.rehearsed]:
-                simulation.run(text, gold, Count())
-            simulation.begin_anew(args.known)
-        later = report(simulation, task.name, task.train[args.rehearsed :])
+        later = report(simulation, task.name, task.train)
         if args.misses:
             for (place, reason), number in later.misses.most_common():
                 print(f"    {place}, {reason}: {number / later.rows:.2f} a record")

@@ -41,7 +41,7 @@ import torch
 from pydantic import ValidationError
 
 from extractft import Extractor
-from extractft.decoding import Experience, TransformersEngine
+from extractft.decoding import TransformersEngine
 from extractft.errors import ExtractionError
 from extractft.evaluation import evaluate_records
 from extractft.extractor.runner import Runner
@@ -58,15 +58,12 @@ Maker = Callable[[ExitStack], Peer]
 
 
 class Ours:
-    """The engine of this package, in this process; its drafts know what is kept with the extractor."""
+    """The engine of this package, in this process; it has seen nothing yet."""
 
     def __init__(self, extractor: Extractor[Any], *, eight_bit: bool = False) -> None:
         base, old = replace(extractor._own_base(), eight_bit=eight_bit), extractor._runner
         engine = base.engine(old.chat, old.generation)
         assert isinstance(engine, TransformersEngine)
-        experience = None if extractor._drafts is None else Experience.from_bytes(extractor._drafts)
-        if experience is not None:
-            engine.remember(experience)
         self.runner = Runner(old.schema, old.chat, engine, old.grammar, old.generation, old.max_window)
         self.ready: dict[str, Any] = {"seconds": 0.0, "version": torch.__version__}
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from extractft import Extractor
-from extractft.decoding import Completion, Experience, GenerationRequest, TransformersEngine
+from extractft.decoding import Completion, GenerationRequest, TransformersEngine
 from lib.dictated_model import Targets, overrule
 from lib.token_differences import Answer, compare, describe, summary
 
@@ -52,10 +52,9 @@ class Bench:
         self.pad = self.end if base.tokenizer.pad_token_id is None else base.tokenizer.pad_token_id
         self.max_new_tokens, self.lookup = max_new_tokens, lookup
         self.targets: Targets | None = None
-        self.experience = None if extractor._drafts is None else Experience.from_bytes(extractor._drafts)
 
     def engine(self, *, drafts: bool = True) -> TransformersEngine:
-        """An engine that knows of drafts what is kept with the extractor, and has seen nothing yet."""
+        """An engine that has seen nothing yet."""
         engine = TransformersEngine(
             self.model,
             end_token_id=self.end,
@@ -66,8 +65,6 @@ class Bench:
         )
         if self.targets is not None:
             self.targets.dictate(engine)
-        if self.experience is not None:
-            engine.remember(self.experience)
         return engine
 
     def generate(self, requests: Sequence[GenerationRequest], **options: Any) -> list[Answer]:

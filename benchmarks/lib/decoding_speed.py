@@ -19,8 +19,8 @@ Five ways, in turns text by text and then batch by batch, so that a busy machine
 Prompts are tokenised beforehand and grammars compiled beforehand, for all alike. `generate` knows no grammar, so its
 answer can differ from the engine's: times are compared over the texts on which all ways gave the same tokens, and
 their share is printed. Where answers differ the reason is looked up and counted (lib/token_differences.py): the grammar
-refuses `generate`'s token, the two best tokens lie within 1e-4, or it is a fault. The engine's drafts know what the
-extractor keeps of its training rows, and learn from the records that it makes, so it first makes `--warm-up` others;
+refuses `generate`'s token, the two best tokens lie within 1e-4, or it is a fault. The engine's drafts learn from the
+records that it makes, so it first makes `--warm-up` others;
 `engine` and `engine-batch` are two engines, which do not learn from each other. Each time is given in wall and in
 processor milliseconds a record: on a machine with other work the second is the fairer one.
 """
@@ -36,9 +36,8 @@ from typing import Any
 
 import torch
 
-from extractft import Example, Extractor
+from extractft import Extractor
 from extractft.decoding import GenerationRequest, TransformersEngine
-from extractft.extractor.rehearsal import rehearse
 from lib.command_line import add_threads_argument
 from lib.decoding_bench import PAIRS, Bench, Timing
 from lib.dictated_model import NOTICE, SHAPES, Targets, build_extractor
@@ -105,7 +104,6 @@ def prepare(args: argparse.Namespace) -> tuple[Bench, list[GenerationRequest]]:
     task = load_task(args.set, TRAIN, max(TEST, count), data=args.data)
     extractor = build_extractor(task.schema, layers=args.layers)
     spec, chat = extractor.schema, extractor._runner.chat
-    extractor._drafts = rehearse(extractor._runner, [Example(t, spec.parse_value(gold)) for t, gold in task.train])
     bench = Bench(extractor, max_new_tokens=args.max_new_tokens, lookup=args.lookup)
     requests = [bench.runner.request(text) for text, _ in task.test[:count]]
     targets = Targets(bench.end)

@@ -253,10 +253,10 @@ def test_replaced_while_it_is_loaded(extractor: Path, old_base: Path, monkeypatc
     """Loading reads several files; part of an older extractor and part of a newer one is no extractor."""
     from extractft.extractor import extractor as module
 
-    real = module.recall
+    real = module.Base.restored
 
-    def slow(*arguments: Any) -> Any:
-        result = real(*arguments)
+    def slow(*arguments: Any, **options: Any) -> Any:
+        result = real(*arguments, **options)
         again = json.loads((extractor / "manifest.json").read_text(encoding="utf-8"))
         assert again["format_version"] == 2
         other = Extractor.from_base(loaded.schema, base_model=old_base)
@@ -264,7 +264,7 @@ def test_replaced_while_it_is_loaded(extractor: Path, old_base: Path, monkeypatc
         return result
 
     loaded = Extractor.from_pretrained(extractor, base_model=old_base)
-    monkeypatch.setattr(module, "recall", slow)
+    monkeypatch.setattr(module.Base, "restored", slow)
     with pytest.raises(ArtifactError, match="was replaced while it was loaded"):
         Extractor.from_pretrained(extractor, base_model=old_base)
 
@@ -282,6 +282,16 @@ def test_an_extractor_of_format_1_loads_and_is_saved_anew(old_extractor: Path, o
     assert again.render("tea for b") == loaded.render("tea for b")
     old, new = (load_file(path / "adapter_model.safetensors") for path in (old_extractor, tmp_path / "new"))
     assert all(torch.equal(old[name], new[name]) for name in old)
+
+
+def test_what_format_1_kept_of_training_rows_is_neither_read_nor_kept(old_extractor: Path, old_base: Path) -> None:
+    """It gave values of the rows away: names could be tried out on it."""
+    file = old_extractor / "drafts.safetensors"
+    assert file.exists()
+    file.write_bytes(b"not read")
+    Extractor.from_pretrained(old_extractor, base_model=old_base).save_pretrained(old_extractor)
+    assert not file.exists()
+    assert file.name not in load_manifest(old_extractor).files
 
 
 @pytest.mark.parametrize("name", HASHED)

@@ -203,7 +203,7 @@ def test_a_full_disk(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits on the size of files")
-@pytest.mark.parametrize("limit", [1, 1000, 3000, 7000])
+@pytest.mark.parametrize("limit", [1, 1000, 3000, 6000])
 def test_files_that_cannot_grow(limit: int, tmp_path: Path, loaded: Extractor[Any]) -> None:
     """The libraries' own errors, as far as the system lets files grow."""
     import resource

@@ -165,7 +165,7 @@ def test_eight_bits(load_benchmark: Load, small_set: Path, extractor: str, tmp_p
 
 
 def test_drafting(load_benchmark: Load, small_set: Path, small_base: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    sizes = ["--rows", "6", "--rehearsed", "6", "--misses"]
+    sizes = ["--rows", "6", "--misses"]
     load_benchmark("drafting").main(["bookings", "--data", str(small_set), "--tokenizer", str(small_base), *sizes])
     assert "| bookings | 1 to 6 |" in capsys.readouterr().out
 

@@ -311,6 +311,23 @@ def test_threads_share_passes(tokenizer: Any, grammar: Any) -> None:
     assert engine.statistics.passes < alone.statistics.passes / 2
 
 
+def test_what_drafts_learned_from_one_caller_is_in_no_answer_of_another(tokenizer: Any, grammar: Any) -> None:
+    """Tokens and probabilities are those of an engine that has seen nothing, also after `reset`."""
+    model = build("qwen3")
+    seen, asked = (make_requests(tokenizer, grammar, 20, seed=seed) for seed in (21, 22))
+    plain = reference(model, tokenizer)
+    seen = with_sources(seen, list(plain.generate(seen)))
+    expected = list(plain.generate(asked))
+    asked = with_sources(asked, expected)
+    engine = make_engine(model, tokenizer, batch_size=4)
+    assert_same(list(engine.generate(asked)), expected)
+    list(engine.generate(seen))
+    assert_same(list(engine.generate(asked)), expected)
+    engine.reset()
+    assert_same(list(engine.generate(asked)), expected)
+    assert engine.statistics.accepted > 0
+
+
 def test_a_dropped_generator_leaves_no_rows_behind(tokenizer: Any, grammar: Any) -> None:
     engine = make_engine(build("qwen3"), tokenizer, batch_size=4)
     requests = make_requests(tokenizer, grammar, 12)

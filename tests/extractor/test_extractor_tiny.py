@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,9 +14,7 @@ from pydantic import BaseModel, field_validator
 
 from extractft import Example, Extractor, GenerationConfig, LoRAConfig, Schema, TrainingConfig
 from extractft.artifact import load_manifest
-from extractft.decoding import Experience
 from extractft.errors import (
-    ArtifactError,
     ArtifactMismatchError,
     DatasetError,
     ExtractionError,
@@ -244,35 +241,3 @@ print(len(list(Extractor.from_pretrained({str(tmp_path / "x")!r}).extract_many([
 
 def test_schema_object_is_taken_as_it_is(tiny_base: Path) -> None:
     assert Extractor.from_base(Schema.of(Order), base_model=str(tiny_base)).schema.type is Order
-
-
-def test_what_drafts_learned_from_the_rows_is_kept_with_the_extractor(
-    fitted: tuple[Extractor[Order], Path], tmp_path: Path
-) -> None:
-    path = fitted[1] / "extractor"
-    content = (path / "drafts.safetensors").read_bytes()
-    knowing = Extractor.from_pretrained(path)
-    knowing.save_pretrained(tmp_path / "saved")
-    assert (tmp_path / "saved" / "drafts.safetensors").read_bytes() == content
-    (tmp_path / "saved" / "drafts.safetensors").unlink()
-    ignorant = Extractor.from_pretrained(tmp_path / "saved")
-    text = ROWS[0][0]
-    assert knowing.extract(text).model_dump() == ignorant.extract(text).model_dump()
-    passes = [extractor._runner.engine.statistics.passes for extractor in (knowing, ignorant)]  # type: ignore[attr-defined]
-    assert passes[0] < passes[1]
-    (tmp_path / "saved" / "drafts.safetensors").write_bytes(content[:-9])
-    with pytest.raises(ArtifactError, match=r"drafts\.safetensors") as caught:
-        Extractor.from_pretrained(tmp_path / "saved")
-    assert "delete the file" in caught.value.__notes__[0]
-
-
-def test_drafts_of_another_vocabulary_are_refused(fitted: tuple[Extractor[Order], Path], tmp_path: Path) -> None:
-    extractor = Extractor.from_pretrained(fitted[1] / "extractor")
-    assert extractor._drafts is not None
-    kept = Experience.from_bytes(extractor._drafts)
-    assert kept is not None
-    tables = replace(kept.tables, followers={("close", b"item", 1): [999_999, 1]})
-    extractor._drafts = Experience(tables).to_bytes()
-    extractor.save_pretrained(tmp_path / "saved")
-    with pytest.raises(ArtifactError, match="vocabulary"):
-        Extractor.from_pretrained(tmp_path / "saved")

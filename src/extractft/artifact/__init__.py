@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from extractft.artifact.manifest import FORMAT_VERSION, PACKAGES, BaseModelRecord, FileRecord, Manifest
 from extractft.artifact.ownership import require_replaceable
-from extractft.artifact.reading import DRAFTS_FILE, load_drafts, load_manifest, require_unchanged
+from extractft.artifact.reading import load_manifest, require_unchanged
 from extractft.artifact.store import save_artifact
 
 __all__ = [
-    "DRAFTS_FILE",
     "FORMAT_VERSION",
     "PACKAGES",
     "BaseModelRecord",
     "FileRecord",
     "Manifest",
-    "load_drafts",
     "load_manifest",
     "require_replaceable",
     "require_unchanged",

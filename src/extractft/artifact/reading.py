@@ -20,7 +20,6 @@ __all__ = [
     "DRAFTS_FILE",
     "OWN_NAMES",
     "directory_kind",
-    "load_drafts",
     "load_manifest",
     "read_manifest",
     "require_unchanged",
@@ -28,12 +27,12 @@ __all__ = [
 
 CARD_FILE = "README.md"
 DRAFTS_FILE = "drafts.safetensors"
+"""Of the first version: never read, since it gives values of training rows away, and gone when saved again."""
 OWN_NAMES = frozenset(
     {
         MANIFEST_FILE,
         ADAPTER_CONFIG_FILE,
         ADAPTER_FILE,
-        DRAFTS_FILE,
         "added_tokens.json",
         "additional_chat_templates",
         "chat_template.jinja",
@@ -91,20 +90,6 @@ def read_manifest(directory: Path) -> Manifest:
     if manifest.format_version > 1 and manifest.manifest_sha256 != content_digest(content):
         raise _damaged(directory, "changes that were made after it was written")
     return manifest
-
-
-def load_drafts(path: str | Path) -> bytes | None:
-    """What the drafts of a saved extractor know before the first record; `None` if it was saved without.
-
-    Raises:
-        ArtifactError: The file cannot be read.
-    """
-    try:
-        return (Path(path).expanduser() / DRAFTS_FILE).read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise _unreadable(Path(path), DRAFTS_FILE, error) from error
 
 
 def require_unchanged(path: str | Path, manifest: Manifest) -> None:

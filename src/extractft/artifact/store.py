@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from extractft.artifact.card import card_text
 from extractft.artifact.manifest import FORMAT_VERSION, MANIFEST_FILE, BaseModelRecord, Manifest, content_digest
 from extractft.artifact.ownership import require_replaceable
-from extractft.artifact.reading import CARD_FILE, DRAFTS_FILE, load_manifest
+from extractft.artifact.reading import CARD_FILE, load_manifest
 from extractft.errors import ArtifactError, ExtractFTError
 from extractft.modeling import ADAPTER_CONFIG_FILE, read_adapter_weights
 from extractft.storage import published_directory, tree_digests
@@ -31,7 +31,6 @@ def save_artifact(
     manifest: Manifest,
     model: PeftModel | PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    drafts: bytes | None = None,
 ) -> None:
     """Write a saved extractor, whole or not at all.
 
@@ -43,7 +42,6 @@ def save_artifact(
         manifest: What the extractor is.
         model: The adapted model, or the plain base model, of which nothing is written.
         tokenizer: The base model's tokenizer.
-        drafts: What drafts know before the first record, if anything.
 
     Raises:
         ArtifactError: The directory holds something else, or cannot be written, or the adapter has weights that are
@@ -56,8 +54,6 @@ def save_artifact(
             if isinstance(model, PeftModel):
                 _write_adapter(directory, model, manifest.base_model)
             tokenizer.save_pretrained(directory)
-            if drafts is not None:
-                (directory / DRAFTS_FILE).write_bytes(drafts)
             _write_card(directory, manifest, target, own)
             _require_no_conflict(directory, target, own)
             _write_manifest(directory, manifest.model_copy(update={"adapter": isinstance(model, PeftModel)}))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from extractft.decoding.budget import RecordSize, token_budget
 from extractft.decoding.engine import TransformersEngine
-from extractft.decoding.experience import Experience
 from extractft.decoding.grammar import CompiledGrammar, GrammarCompiler, GuidanceMatcher, accepts
 from extractft.decoding.protocol import (
     Completion,
@@ -20,13 +19,11 @@ from extractft.decoding.protocol import (
     TokenStep,
 )
 from extractft.decoding.reference import ReferenceEngine
-from extractft.decoding.rehearsal import Rehearsal
 
 __all__ = [
     "CompiledGrammar",
     "Completion",
     "Engine",
-    "Experience",
     "FinishReason",
     "GenerationRequest",
     "Grammar",
@@ -35,7 +32,6 @@ __all__ = [
     "Matcher",
     "RecordSize",
     "ReferenceEngine",
-    "Rehearsal",
     "TokenStep",
     "TransformersEngine",
     "accepts",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 __all__ = ["PLACES", "Chances", "Clue"]
 
@@ -31,22 +31,11 @@ _SUREST = 8.0
 
 
 class Chances:
-    """What clues are worth.
+    """What clues are worth."""
 
-    Args:
-        worths: What is known beforehand, as `worths` gives it.
-    """
-
-    def __init__(self, worths: Mapping[int, tuple[float, float]] | None = None) -> None:
+    def __init__(self) -> None:
         self._worths = array("d", bytes(8 * PLACES))
         self._errors = array("d", bytes(8 * PLACES))
-        for place, (worth, errors) in (worths or {}).items():
-            self._worths[place], self._errors[place] = worth, errors
-
-    def worths(self) -> dict[int, tuple[float, float]]:
-        """What is known: by the place of a clue its worth, and the sum of its squared errors."""
-        pairs = enumerate(zip(self._worths, self._errors, strict=True))
-        return {place: (worth, errors) for place, (worth, errors) in pairs if errors}
 
     def chance(self, estimate: float, clues: Iterable[Clue]) -> float:
         """The chance of a guess: what was thought of it before, and what its clues add."""

@@ -6,18 +6,16 @@ tokens and bytes; knows no model.
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from extractft.decoding.chances import PLACES, Chances, Clue
+from extractft.decoding.chances import Chances, Clue
 from extractft.decoding.copying import CopySource
 from extractft.decoding.standing import START, Standing
 from extractft.processes import fork_safe_lock
 
-__all__ = ["LONGEST_WRITTEN", "Context", "DraftMemory", "Kind", "Tables", "contexts"]
+__all__ = ["LONGEST_WRITTEN", "Context", "DraftMemory", "Kind", "contexts"]
 
 Context = tuple[Any, ...]
 """What a token may be known to follow."""
@@ -34,42 +32,6 @@ LONGEST_WRITTEN = 32
 """A value of more bytes is no context of its own: it will hardly come again."""
 _SOURCE_WORDS, _LEARNED_VALUES = 512, 64
 """Words of a text, and values of a record, that are learned from."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tables:
-    """All that a memory holds, to be kept.
-
-    Attributes:
-        followers: Behind a context: token, count, token, count, ...
-        starts: How often a value of a field began behind words, and how often not; nothing for the field alone.
-        stops: How often a value of a field ended before a word, and how often it went on with it.
-        rates: Of each kind of guess, how many were right and how many there were, early ones counting less.
-        worths: See `Chances.worths`.
-    """
-
-    followers: dict[Context, list[int]]
-    starts: dict[Context, list[int]]
-    stops: dict[Context, list[int]]
-    rates: dict[Kind, tuple[float, float]]
-    worths: dict[int, tuple[float, float]]
-
-    def check(self) -> None:
-        """Refuse what no memory can have held.
-
-        Raises:
-            ValueError: That is so.
-        """
-        entries = [*self.followers.values(), *self.starts.values(), *self.stops.values()]
-        fine = all(isinstance(number, int) and number >= 0 for entry in entries for number in entry)
-        fine = fine and all(len(entry) == (2 if key[1:] else 0) for key, entry in self.starts.items())
-        fine = fine and all(len(entry) == 2 for entry in self.stops.values())
-        fine = fine and all(len(entry) % 2 == 0 for entry in self.followers.values())
-        fine = fine and all(0 <= right <= number < math.inf and number > 0 for right, number in self.rates.values())
-        fine = fine and all(0 <= place < PLACES for place in self.worths)
-        fine = fine and all(math.isfinite(worth) and 0 <= errors < math.inf for worth, errors in self.worths.values())
-        if not fine:
-            raise ValueError("expected counts, rates and worths, found something else")
 
 
 class _Rate:
@@ -90,14 +52,11 @@ class _Rate:
 class _Table:
     """Counts by key, the most recently changed ones."""
 
-    def __init__(self, entries: Mapping[Context, list[int]] | None = None) -> None:
-        self._entries = OrderedDict((key, list(entry)) for key, entry in (entries or {}).items())
+    def __init__(self) -> None:
+        self._entries: OrderedDict[Context, list[int]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._entries)
-
-    def copy(self) -> dict[Context, list[int]]:
-        return {key: list(entry) for key, entry in self._entries.items()}
 
     def get(self, key: Context) -> list[int] | None:
         return self._entries.get(key)
@@ -121,25 +80,6 @@ class DraftMemory:
         self._stops = _Table()  # a value ended before this word, or went on with it
         self._rates: dict[Kind, _Rate] = {}
         self.chances = Chances()
-
-    def tables(self) -> Tables:
-        """What is known by now."""
-        with self._lock:
-            return Tables(
-                followers=self._followers.copy(),
-                starts=self._starts.copy(),
-                stops=self._stops.copy(),
-                rates={kind: (rate.right, rate.number) for kind, rate in self._rates.items()},
-                worths=self.chances.worths(),
-            )
-
-    def restore(self, tables: Tables) -> None:
-        """Know this, and nothing else."""
-        with self._lock:
-            self._followers, self._starts = _Table(tables.followers), _Table(tables.starts)
-            self._stops = _Table(tables.stops)
-            self._rates = {kind: _Rate(right, number) for kind, (right, number) in tables.rates.items()}
-            self.chances = Chances(tables.worths)
 
     def rate(self, kind: Kind) -> float:
         """The share of a kind's guesses that were right, lately."""

@@ -18,7 +18,6 @@ from extractft.decoding.batch import evaluating
 from extractft.decoding.continuous import ContinuousBatch, Statistics, Ticket
 from extractft.decoding.draft_memory import DraftMemory
 from extractft.decoding.eight_bit import EightBit
-from extractft.decoding.experience import Experience
 from extractft.decoding.linears import FewRows, put_back
 from extractft.decoding.packed import PackedModel
 from extractft.decoding.prepacked import Prepacked
@@ -85,7 +84,6 @@ class TransformersEngine(BoundToProcess):
             prefix_ids=prefix_ids,
             max_batch_tokens=max_batch_tokens,
         )
-        self._vocab_size = int(model.get_output_embeddings().weight.shape[0])  # type: ignore[no-untyped-call]
         self._memory = DraftMemory() if drafts else None
         self._batch = ContinuousBatch(
             PackedModel(model, prefix_ids),
@@ -130,9 +128,9 @@ class TransformersEngine(BoundToProcess):
 
     def _warn(self) -> None:
         warnings.warn(
-            f"Rows of {type(self._model).__name__} cannot be packed: {self._fallback_reason}. Records are decoded one token a pass, "
-            "which takes several times as long and gives the same answers. To avoid it, take a base model whose "
-            "attention transformers lets be replaced, such as Llama, Qwen3, Gemma 3 or Mistral.",
+            f"Rows of {type(self._model).__name__} cannot be packed: {self._fallback_reason}. Records are decoded one "
+            "token a pass, which takes several times as long and gives the same answers. To avoid it, take a base "
+            "model whose attention transformers lets be replaced, such as Llama, Qwen3, Gemma 3 or Mistral.",
             PerformanceWarning,
             stacklevel=3,
         )
@@ -162,17 +160,6 @@ class TransformersEngine(BoundToProcess):
             yield from self._reference.generate(requests, batch_size=batch_size)
             return
         yield from self._stream(iter(requests), batch_size or self._config.batch_size)
-
-    def remember(self, experience: Experience) -> None:
-        """Let drafts know this, in place of what they have learned so far.
-
-        Raises:
-            ValueError: It is from another vocabulary.
-        """
-        if any(token >= self._vocab_size for entry in experience.tables.followers.values() for token in entry[::2]):
-            raise ValueError(f"expected tokens of a vocabulary of {self._vocab_size}, found others")
-        if self._memory is not None:
-            self._memory.restore(experience.tables)
 
     def reset(self) -> None:
         """Forget what was computed with the present weights, and give the memory back that it takes.

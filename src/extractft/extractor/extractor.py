@@ -22,7 +22,6 @@ from extractft.extractor.base import Base
 from extractft.extractor.calibration import Calibration
 from extractft.extractor.extraction import Extraction, Outcome
 from extractft.extractor.outcomes import Best, answers_of, certain, comparable, report_of
-from extractft.extractor.rehearsal import recall, rehearse
 from extractft.extractor.rows import Rows
 from extractft.extractor.runner import Runner
 from extractft.modeling import merge_adapter, resolve_base_model
@@ -70,7 +69,6 @@ class Extractor(BoundToProcess, Generic[T]):
         self.training_result: TrainingResult | None = None
         self._runner = Runner(schema, chat, engine, grammar, self.generation, max_window)
         self._base: Base | None = None
-        self._drafts: bytes | None = None
 
     # ------------------------------------------------------------------------------------------------- making one
 
@@ -197,7 +195,6 @@ class Extractor(BoundToProcess, Generic[T]):
         extractor.metrics = dict(manifest.metrics)
         if manifest.calibration is not None:
             extractor._runner.calibration = Calibration.from_dict(manifest.calibration)
-        extractor._drafts = recall(extractor._runner, path)
         require_unchanged(path, manifest)
         return extractor
 
@@ -217,7 +214,7 @@ class Extractor(BoundToProcess, Generic[T]):
             calibration=None if self._runner.calibration is None else self._runner.calibration.to_dict(),
             chat_frame=self._runner.chat.frame,
         )
-        save_artifact(path, manifest=manifest, model=base.model, tokenizer=base.tokenizer, drafts=self._drafts)
+        save_artifact(path, manifest=manifest, model=base.model, tokenizer=base.tokenizer)
 
     # ------------------------------------------------------------------------------------------------- using it
 
@@ -365,7 +362,6 @@ class Extractor(BoundToProcess, Generic[T]):
         generation = self.generation.replace(min_budget=max(self.generation.min_budget, 2 * longest))
         self.generation = self._runner.generation = generation
         self.config = self.config.replace(generation=generation)
-        self._drafts = rehearse(self._runner, rows.train)
         scored = held_out[: self.config.max_eval_rows]
         best = Best(self.schema, scored)
         result = train(

@@ -23,7 +23,7 @@ from extractft.schema.core import docstring
 from extractft.schema.formats import Unwritable
 from extractft.schema.grammar_schema import grammar_schema
 from extractft.schema.near_types import is_value, require_type
-from extractft.schema.nodes import LiteralNode, MapNode, Node, ObjectNode, RefNode, StringNode
+from extractft.schema.nodes import MapNode, Node, ObjectNode, RefNode, StringNode
 from extractft.schema.rebuild import rebuild, with_usable_names
 from extractft.schema.serialise import fingerprint, node_from_dict, node_to_dict
 from extractft.schema.writers import Writer, Writing, dumps
@@ -124,13 +124,6 @@ class Schema(Generic[T]):
         """Whether a string has to be copied from the text, so that each text has a grammar of its own."""
         strings = (node.keys if isinstance(node, MapNode) else node for node in self._nodes())
         return any(isinstance(node, StringNode) and node.verbatim for node in strings)
-
-    @cached_property
-    def strings(self) -> frozenset[str]:
-        """Every string that the schema itself spells out: keys, and those of literals and enums."""
-        keys = {field.key for node in self._nodes() if isinstance(node, ObjectNode) for field in node.fields}
-        values = {value for node in self._nodes() if isinstance(node, LiteralNode) for value in node.values}
-        return frozenset(keys.union(value for value in values if isinstance(value, str)))
 
     def resolve(self, node: Node) -> Node:
         """The node itself, or what a reference refers to."""
