@@ -16,7 +16,6 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from extractft.data.jsontext import JsonProblem, parse_json
 from extractft.data.row import RowProblem
-from extractft.data.walk import choose_option, field_of, options_of, takes_null
 from extractft.schema import (
     ArrayNode,
     Field,
@@ -27,6 +26,8 @@ from extractft.schema import (
     Schema,
     StringNode,
 )
+from extractft.schema.nodes import accepts_null, options_of
+from extractft.schema.records import choose_option, field_of
 
 __all__ = ["cell_value", "drop_padding", "is_missing", "is_plain", "plain"]
 
@@ -103,7 +104,7 @@ def cell_value(cell: str, field: Field, schema: Schema[Any]) -> Any:
     Raises:
         RowProblem: A list or object was expected and the cell is not JSON.
     """
-    options = [option for option in options_of(field.node, schema) if not isinstance(option, NullNode)]
+    options = [option for option in options_of(field.node, schema.definitions) if not isinstance(option, NullNode)]
     if any(isinstance(option, LiteralNode) and cell in option.values for option in options):
         return cell
     nested = any(isinstance(option, ArrayNode | MapNode | ObjectNode) for option in options)
@@ -132,7 +133,7 @@ def _drop(value: Any, node: Any, schema: Schema[Any]) -> Any:
         present = {key: item for key, item in value.items() if item is not None}
         chosen = choose_option(node, present, schema)
         if isinstance(chosen, MapNode):
-            kept = value if takes_null(chosen.values, schema) else present
+            kept = value if accepts_null(chosen.values, schema.definitions) else present
             return {key: _drop(item, chosen.values, schema) for key, item in kept.items()}
         if isinstance(chosen, ObjectNode):
             return _drop_in_object(value, chosen, schema)
@@ -156,6 +157,6 @@ def _drop_in_object(value: dict[str, Any], node: ObjectNode, schema: Schema[Any]
         if field is None:
             if item is not None:
                 kept[key] = item
-        elif item is not None or takes_null(field.node, schema):
+        elif item is not None or accepts_null(field.node, schema.definitions):
             kept[key] = _drop(item, field.node, schema)
     return kept

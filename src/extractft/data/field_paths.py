@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from extractft.data.walk import choose_option, field_of, options_of
 from extractft.schema import ArrayNode, Field, MapNode, Node, ObjectNode, Schema
+from extractft.schema.nodes import options_of
+from extractft.schema.records import choose_option, field_of
 
 __all__ = ["field_path"]
 
@@ -47,7 +48,7 @@ def _field(node: Node | None, key: int | str, value: Any, schema: Schema[Any]) -
     """The field that a key means: of the option that the record belongs to, else of any other."""
     if node is None:
         return None
-    options = (choose_option(node, value, schema), *options_of(node, schema))
+    options = (choose_option(node, value, schema), *options_of(node, schema.definitions))
     found = (field_of(option, str(key)) for option in options if isinstance(option, ObjectNode))
     return next((field for field in found if field is not None), None)
 

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 from extractft.data.example import Example
 from extractft.data.grounded import is_free_text, places_of
 from extractft.data.report import FieldSummary, Finding
-from extractft.data.walk import Visit, options_of, takes_null, walk
 from extractft.schema import MISSING, ArrayNode, Field, JsonScalar, LiteralNode, Schema, StringNode, verbatim_sources
+from extractft.schema.nodes import accepts_null, options_of
+from extractft.schema.records import Visit, walk
 from extractft.text import IndexedText, is_blank, normal_form
 
 __all__ = ["FieldStats", "collect_stats", "field_findings", "summaries"]
@@ -103,10 +104,11 @@ def summaries(stats: dict[str, FieldStats]) -> tuple[FieldSummary, ...]:
 
 
 def _empty(visit: Visit, schema: Schema[Any]) -> FieldStats:
-    options = options_of(visit.field.node if visit.field else visit.node, schema)
+    options = options_of(visit.field.node if visit.field else visit.node, schema.definitions)
     allowed = [value for option in options if isinstance(option, LiteralNode) for value in option.values]
     nullable = visit.field is not None and (
-        takes_null(visit.field.node, schema) or any(isinstance(o, ArrayNode) and not o.min_items for o in options)
+        accepts_null(visit.field.node, schema.definitions)
+        or any(isinstance(o, ArrayNode) and not o.min_items for o in options)
     )
     return FieldStats(visit.field, nullable, tuple(value for value in allowed if value is not None))
 

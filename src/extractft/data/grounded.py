@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from extractft.data.walk import Visit, walk
 from extractft.schema import Node, Schema, StringNode
+from extractft.schema.records import Visit, walk
 from extractft.text import IndexedText, Place, SearchBudget, is_blank, occurrences
 
 __all__ = ["free_texts", "is_free_text", "places_of", "ungrounded_paths"]

@@ -17,9 +17,9 @@ from extractft.data.example import Example
 from extractft.data.instructions import Instructions
 from extractft.data.row import Row, RowProblem
 from extractft.data.source import Source
-from extractft.data.walk import takes_null
 from extractft.errors import DatasetError
 from extractft.schema import Field, ObjectNode, Schema
+from extractft.schema.nodes import accepts_null
 from extractft.text import is_blank
 
 __all__ = ["Layout"]
@@ -196,7 +196,7 @@ class Layout:
         """True if nothing means null rather than a missing key. A blank cell is null only if it must be."""
         if self.kind == "objects":
             return True
-        return (field.required or self.kind == "table") and takes_null(field.node, self.schema)
+        return (field.required or self.kind == "table") and accepts_null(field.node, self.schema.definitions)
 
     def _instruction(self, row: Mapping[str, Any], number: int) -> Parts:
         output = row[self.output]

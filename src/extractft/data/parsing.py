@@ -13,10 +13,10 @@ from pydantic import BaseModel, ValidationError
 from extractft.data.cells import drop_padding, is_plain, plain
 from extractft.data.jsontext import JsonProblem, parse_json, unwrapped_answer
 from extractft.data.row import RowProblem
-from extractft.data.walk import options_of
 from extractft.data.wording import ErrorDescriber
 from extractft.errors import SchemaError
 from extractft.schema import LiteralNode, Schema, StringNode
+from extractft.schema.nodes import options_of
 
 __all__ = ["OutputParser"]
 
@@ -38,7 +38,7 @@ class OutputParser(Generic[T]):
         self._takes_text = any(
             isinstance(option, StringNode)
             or (isinstance(option, LiteralNode) and any(isinstance(value, str) for value in option.values))
-            for option in options_of(schema.tree, schema)
+            for option in options_of(schema.tree, schema.definitions)
         )
         self._describer = ErrorDescriber(schema, show_values=show_values)
 

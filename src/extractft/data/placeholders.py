@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from extractft.data.example import Example
 from extractft.data.report import Finding, Split
-from extractft.data.walk import Visit, walk
 from extractft.schema import Schema, StringNode
+from extractft.schema.records import Visit, walk
 
 __all__ = ["is_placeholder", "placeholder_findings"]
 

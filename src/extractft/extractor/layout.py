@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
 
-from extractft.data.walk import choose_option
 from extractft.schema import ArrayNode, MapNode, Node, ObjectNode, Schema
+from extractft.schema.records import choose_option
 from extractft.schema.writers import dumps
 
 __all__ = ["CLOSERS", "Gap", "Layout", "Turn", "layout_of"]

@@ -14,11 +14,12 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from extractft.data import Example
-from extractft.data.walk import choose_option, options_of, takes_null
 from extractft.errors import PromptError
 from extractft.grounding.ground import ground
 from extractft.grounding.spans import Span
 from extractft.schema import MISSING, ArrayNode, Field, Node, ObjectNode, Schema
+from extractft.schema.nodes import accepts_null, options_of
+from extractft.schema.records import choose_option
 
 __all__ = ["absence_examples"]
 
@@ -117,9 +118,9 @@ def _join(path: str, step: str) -> str:
 def _absent(field: Field, schema: Schema[Any]) -> Any:
     if field.default is not MISSING:
         return field.default
-    if takes_null(field.node, schema):
+    if accepts_null(field.node, schema.definitions):
         return None
-    lists = [node for node in options_of(field.node, schema) if isinstance(node, ArrayNode)]
+    lists = [node for node in options_of(field.node, schema.definitions) if isinstance(node, ArrayNode)]
     return [] if any(not node.min_items and not node.prefix for node in lists) else MISSING
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from extractft.data.walk import choose_option
 from extractft.schema import ArrayNode, MapNode, Node, ObjectNode, Schema
+from extractft.schema.records import choose_option
 
 __all__ = ["Leaf", "Route", "leaves_below", "leaves_of"]
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from extractft.data.walk import choose_option, options_of
 from extractft.errors import MergeConflictError
 from extractft.grounding.joining import Piece, join_items, same
 from extractft.grounding.leaves import Route, leaves_below
@@ -29,6 +28,8 @@ from extractft.schema import (
     ObjectNode,
     Schema,
 )
+from extractft.schema.nodes import options_of
+from extractft.schema.records import choose_option
 
 __all__ = ["MergedRecord", "ValueSource", "merge", "merge_records", "merge_spans"]
 
@@ -144,7 +145,7 @@ class _Merger:
             return self._take(node, pieces[:1], pieces, route)
         if rule == "error":
             self._require_agreement(telling, pattern)
-        options = [option for option in options_of(node, self.schema) if not isinstance(option, NullNode)]
+        options = [option for option in options_of(node, self.schema.definitions) if not isinstance(option, NullNode)]
         if rule in ("first", "error") or len(options) != 1:
             return self._take(node, self._best(telling), telling, route)
         match options[0]:

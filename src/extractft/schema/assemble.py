@@ -27,10 +27,12 @@ from extractft.schema.nodes import (
     RefNode,
     StringNode,
     UnionNode,
+    children,
+    map_children,
 )
 from extractft.schema.parts import Definition, FieldSpec, Plan
 
-__all__ = ["Assembly", "assemble", "children", "map_children"]
+__all__ = ["Assembly", "assemble"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,37 +41,6 @@ class Assembly:
 
     tree: Node
     definitions: Mapping[str, Node]
-
-
-def children(node: Node) -> Iterator[Node]:
-    """The nodes right beneath a node; a reference has none."""
-    match node:
-        case ArrayNode():
-            yield from node.prefix
-            if node.items is not None:
-                yield node.items
-        case MapNode():
-            yield node.values
-        case ObjectNode():
-            yield from (field.node for field in node.fields)
-        case UnionNode():
-            yield from node.options
-
-
-def map_children(node: Node, change: Callable[[Node], Node]) -> Node:
-    """The node with `change` applied to the nodes right beneath it."""
-    match node:
-        case ArrayNode():
-            items = None if node.items is None else change(node.items)
-            return dataclasses.replace(node, items=items, prefix=tuple(map(change, node.prefix)))
-        case MapNode():
-            return dataclasses.replace(node, values=change(node.values))
-        case ObjectNode():
-            fields = tuple(dataclasses.replace(field, node=change(field.node)) for field in node.fields)
-            return dataclasses.replace(node, fields=fields)
-        case UnionNode():
-            return dataclasses.replace(node, options=tuple(map(change, node.options)))
-    return node
 
 
 def assemble(builder: Builder, root: Plan, *, omit_defaults: bool) -> Assembly:

@@ -6,8 +6,8 @@ compare by value. Knows JSON types and constraints; knows no Python class of the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from extractft.schema.markers import MergeRule, VerbatimKind
@@ -30,6 +30,11 @@ __all__ = [
     "StringNode",
     "UnionNode",
     "accepts_null",
+    "children",
+    "iter_nodes",
+    "map_children",
+    "options_of",
+    "resolve",
 ]
 
 JsonScalar = str | int | float | bool | None
@@ -201,19 +206,93 @@ Node = (
 )
 
 
+def children(node: Node, *, map_keys: bool = False) -> Iterator[Node]:
+    """The nodes right beneath a node, in the order in which they are written; a reference has none.
+
+    Args:
+        node: The node.
+        map_keys: True if the keys of a map are wanted too, before its values.
+    """
+    match node:
+        case ArrayNode():
+            yield from node.prefix
+            if node.items is not None:
+                yield node.items
+        case MapNode():
+            if map_keys:
+                yield node.keys
+            yield node.values
+        case ObjectNode():
+            yield from (field.node for field in node.fields)
+        case UnionNode():
+            yield from node.options
+
+
+def map_children(node: Node, change: Callable[[Node], Node]) -> Node:
+    """The node with `change` applied to the nodes right beneath it."""
+    match node:
+        case ArrayNode():
+            items = None if node.items is None else change(node.items)
+            return replace(node, items=items, prefix=tuple(map(change, node.prefix)))
+        case MapNode():
+            return replace(node, values=change(node.values))
+        case ObjectNode():
+            fields = tuple(replace(field, node=change(field.node)) for field in node.fields)
+            return replace(node, fields=fields)
+        case UnionNode():
+            return replace(node, options=tuple(map(change, node.options)))
+    return node
+
+
+def iter_nodes(root: Node, definitions: Mapping[str, Node] | None = None, *, map_keys: bool = False) -> Iterator[Node]:
+    """Every node of a tree, parents before children.
+
+    Args:
+        root: The first node.
+        definitions: Targets of the references, each walked once, where the first reference to it stands. Without
+            them references are not followed.
+        map_keys: True if the keys of maps are wanted too.
+    """
+    seen: set[str] = set()
+    stack: list[Node] = [root]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack.extend(reversed(list(children(node, map_keys=map_keys))))
+        if definitions is not None and isinstance(node, RefNode) and node.name not in seen:
+            seen.add(node.name)
+            stack.append(definitions[node.name])
+
+
+def resolve(node: Node, definitions: Mapping[str, Node]) -> Node:
+    """The node itself, or what a reference refers to."""
+    while isinstance(node, RefNode):
+        node = definitions[node.name]
+    return node
+
+
+def options_of(node: Node, definitions: Mapping[str, Node]) -> tuple[Node, ...]:
+    """The nodes that a value may belong to: references followed, unions (also nested ones) laid flat."""
+    found: list[Node] = []
+    names: set[str] = set()
+    open_nodes: list[Node] = [node]
+    while open_nodes:
+        current = open_nodes.pop(0)
+        if isinstance(current, RefNode):
+            if current.name not in names:
+                names.add(current.name)
+                open_nodes.insert(0, definitions[current.name])
+        elif isinstance(current, UnionNode):
+            open_nodes[:0] = current.options
+        else:
+            found.append(current)
+    return tuple(found)
+
+
 def accepts_null(node: Node, definitions: Mapping[str, Node]) -> bool:
     """True if `null` is a value of the node, references followed."""
-    seen: set[str] = set()
-    todo = [node]
-    while todo:
-        match todo.pop():
-            case NullNode():
-                return True
-            case LiteralNode(values) if None in values:
-                return True
-            case UnionNode(options):
-                todo.extend(options)
-            case RefNode(name) if name not in seen:
-                seen.add(name)
-                todo.append(definitions[name])
-    return False
+    options = options_of(node, definitions)
+    return any(
+        isinstance(option, NullNode) or (isinstance(option, LiteralNode) and None in option.values)
+        for option in options
+    )

@@ -42,9 +42,9 @@ from pydantic_core import CoreSchema, core_schema
 
 from extractft.errors import SchemaError
 from extractft.schema import nodes as n
-from extractft.schema.assemble import children, map_children
 from extractft.schema.build import Builder
 from extractft.schema.markers import KEPT, STORED, TAG, Merge, Verbatim
+from extractft.schema.nodes import children, map_children
 from extractft.schema.serialise import node_from_dict, node_to_dict
 
 __all__ = ["rebuild", "with_usable_names"]

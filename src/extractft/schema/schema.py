@@ -17,13 +17,13 @@ from pydantic.errors import PydanticUndefinedAnnotation
 from pydantic_core import PydanticSerializationError, to_json
 
 from extractft.errors import ExtractFTError, MissingDependencyError, SchemaError
-from extractft.schema.assemble import assemble, children
+from extractft.schema.assemble import assemble
 from extractft.schema.build import Builder
 from extractft.schema.core import docstring
 from extractft.schema.formats import Unwritable
 from extractft.schema.grammar_schema import grammar_schema
 from extractft.schema.near_types import is_value, require_type
-from extractft.schema.nodes import MapNode, Node, ObjectNode, RefNode, StringNode
+from extractft.schema.nodes import MapNode, Node, ObjectNode, StringNode, iter_nodes, resolve
 from extractft.schema.rebuild import rebuild, with_usable_names
 from extractft.schema.serialise import fingerprint, node_from_dict, node_to_dict
 from extractft.schema.writers import Writer, Writing, dumps
@@ -127,9 +127,7 @@ class Schema(Generic[T]):
 
     def resolve(self, node: Node) -> Node:
         """The node itself, or what a reference refers to."""
-        while isinstance(node, RefNode):
-            node = self.definitions[node.name]
-        return node
+        return resolve(node, self.definitions)
 
     def grammar_schema(self, *, max_string_length: int | None = None) -> dict[str, Any]:
         """A JSON schema made for the grammar compiler (not for people, and not Pydantic's).
@@ -264,11 +262,8 @@ class Schema(Generic[T]):
             )
 
     def _nodes(self) -> Iterator[Node]:
-        todo: list[Node] = [self.tree, *self.definitions.values()]
-        while todo:
-            node = todo.pop()
-            todo.extend(children(node))
-            yield node
+        for root in (self.tree, *self.definitions.values()):
+            yield from iter_nodes(root)
 
     @cached_property
     def _names(self) -> dict[str, str]:

@@ -6,8 +6,9 @@ import pytest
 from pydantic import BaseModel, Field
 
 from extractft.data.cells import cell_value, plain
-from extractft.data.walk import choose_option, options_of, takes_null, walk
 from extractft.schema import BooleanNode, LiteralNode, NullNode, ObjectNode, Schema, StringNode
+from extractft.schema.nodes import accepts_null, options_of
+from extractft.schema.records import choose_option, walk
 
 
 class Cat(BaseModel):
@@ -92,9 +93,9 @@ def test_true_is_not_one() -> None:
 
 
 def test_options_lie_flat() -> None:
-    assert {type(option) for option in options_of(_field("mood").node, SCHEMA)} >= {StringNode, NullNode}
-    assert takes_null(_field("size").node, SCHEMA)
-    assert not takes_null(_field("pets").node, SCHEMA)
+    assert {type(option) for option in options_of(_field("mood").node, SCHEMA.definitions)} >= {StringNode, NullNode}
+    assert accepts_null(_field("size").node, SCHEMA.definitions)
+    assert not accepts_null(_field("pets").node, SCHEMA.definitions)
 
 
 @pytest.mark.parametrize(

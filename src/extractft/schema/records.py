@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from extractft.schema import (
+from extractft.schema.nodes import (
     ArrayNode,
     BooleanNode,
     Field,
@@ -17,13 +17,12 @@ from extractft.schema import (
     NullNode,
     NumberNode,
     ObjectNode,
-    RefNode,
-    Schema,
     StringNode,
-    UnionNode,
+    options_of,
 )
+from extractft.schema.schema import Schema
 
-__all__ = ["Visit", "choose_option", "field_of", "options_of", "takes_null", "walk"]
+__all__ = ["Visit", "choose_option", "field_of", "walk"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,35 +73,12 @@ def _join(path: str, step: str) -> str:
     return f"{path}.{step}" if path else step
 
 
-def options_of(node: Node, schema: Schema[Any]) -> tuple[Node, ...]:
-    """What a value may be, references followed and unions (also nested ones) laid flat."""
-    found: list[Node] = []
-    names: set[str] = set()
-    open_nodes: list[Node] = [node]
-    while open_nodes:
-        current = open_nodes.pop(0)
-        if isinstance(current, RefNode):
-            if current.name not in names:
-                names.add(current.name)
-                open_nodes.insert(0, schema.resolve(current))
-        elif isinstance(current, UnionNode):
-            open_nodes[:0] = current.options
-        else:
-            found.append(current)
-    return tuple(found)
-
-
-def takes_null(node: Node, schema: Schema[Any]) -> bool:
-    """Whether `null` is a value of the node."""
-    return any(_fits(None, option) for option in options_of(node, schema))
-
-
 def choose_option(node: Node, value: Any, schema: Schema[Any]) -> Node:
     """The node that a value belongs to: of a union, the option of the same JSON type that knows most of its keys.
 
     Where no option fits, the first is returned: the value is wrong anyway, and pydantic says so better.
     """
-    options = options_of(node, schema)
+    options = options_of(node, schema.definitions)
     fitting = [option for option in options if _fits(value, option)]
     literal = next((option for option in fitting if isinstance(option, LiteralNode)), None)
     if literal is not None:
@@ -141,7 +117,9 @@ def _kinship(value: dict[str, Any], node: Node, schema: Schema[Any]) -> tuple[in
         field = field_of(node, key)
         keys += 1 if field is not None else -1
         if field is not None and isinstance(item, str | int):
-            literals = [option for option in options_of(field.node, schema) if isinstance(option, LiteralNode)]
+            literals = [
+                option for option in options_of(field.node, schema.definitions) if isinstance(option, LiteralNode)
+            ]
             if literals:
                 tags += 1 if any(_fits(item, literal) for literal in literals) else -1
     return (tags, keys)
