@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from extractft.grounding import Span, ground
-from extractft.grounding.fuzzy import find_similar
+from extractft.grounding.fuzzy_search import find_similar
 from extractft.schema import Schema
 from extractft.text.folding import fold, fold_value
 from lib.letters import Letter, generate_letters

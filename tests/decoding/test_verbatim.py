@@ -12,8 +12,8 @@ from pydantic import BaseModel, Field
 
 from extractft.decoding import GrammarCompiler, accepts
 from extractft.schema import Schema, Verbatim
-from extractft.schema.rebuild import Email
-from extractft.schema.writers import dumps
+from extractft.schema.model_rebuilder import Email
+from extractft.schema.scalar_writers import dumps
 from extractft.testing import byte_tokenizer
 
 Copied = Annotated[str, Verbatim()]

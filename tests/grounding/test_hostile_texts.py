@@ -18,7 +18,7 @@ from hostile import LENGTH, MOST, assert_bounded, hostile_text
 
 from extractft.errors import InputTooLongError
 from extractft.grounding import ground, merge, split_text
-from extractft.grounding.fuzzy import find_similar
+from extractft.grounding.fuzzy_search import find_similar
 from extractft.schema import Schema
 from extractft.text import normalize_text
 from extractft.text.folding import fold, fold_value

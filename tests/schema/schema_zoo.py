@@ -61,7 +61,7 @@ from extractft.schema import (
     StringNode,
     UnionNode,
 )
-from extractft.schema.formats import format_regex
+from extractft.schema.string_formats import format_regex
 
 T = TypeVar("T")
 

@@ -26,7 +26,7 @@ from schema_zoo import Aliases, Box, Cat, Color, Containers, Defaults, Home, Ite
 
 from extractft.errors import SchemaError
 from extractft.schema import Schema
-from extractft.schema.formats import Unwritable, duration_text, float_text, time_text
+from extractft.schema.string_formats import Unwritable, duration_text, float_text, time_text
 
 
 def canonical(value: Any, type_: Any = None, **options: Any) -> str:

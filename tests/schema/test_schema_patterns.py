@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from schema_grammar import accepts, matcher
 
-from extractft.schema.patterns import enough_for, grammar_pattern
+from extractft.schema.regex_translation import enough_for, grammar_pattern
 
 PATTERNS = [
     r"^\w+$",

@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 
 from extractft.errors import SchemaError
 from extractft.schema import MISSING, Schema, StringNode
-from extractft.schema.serialise import node_from_dict, node_to_dict
+from extractft.schema.tree_serialisation import node_from_dict, node_to_dict
 
 
 def stored(schema: Schema[Any]) -> dict[str, Any]:

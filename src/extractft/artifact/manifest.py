@@ -23,7 +23,7 @@ from extractft.errors import ArtifactError, ArtifactMismatchError, SchemaError
 from extractft.modeling import BaseModelRef, Source, locate_base_model, weights_digest
 from extractft.prompt import ChatFrame
 from extractft.schema import Schema
-from extractft.schema.serialise import differences
+from extractft.schema.tree_serialisation import differences
 
 __all__ = ["FORMAT_VERSION", "MANIFEST_FILE", "PACKAGES", "BaseModelRecord", "FileRecord", "Manifest", "content_digest"]
 

@@ -25,9 +25,9 @@ from extractft.schema import (
     UnionNode,
     verbatim_sources,
 )
-from extractft.schema.formats import INTEGER_KEY, format_regex
 from extractft.schema.grammar_schema import GUIDANCE, grammar_schema, offered
 from extractft.schema.nodes import children
+from extractft.schema.string_formats import INTEGER_KEY, format_regex
 
 __all__ = ["VerbatimGrammar"]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from extractft.schema import ArrayNode, MapNode, Node, ObjectNode, Schema
 from extractft.schema.records import choose_option
-from extractft.schema.writers import dumps
+from extractft.schema.scalar_writers import dumps
 
 __all__ = ["CLOSERS", "Gap", "Layout", "Turn", "layout_of"]
 

@@ -16,7 +16,7 @@ from extractft.extractor.confidence import Confidence
 from extractft.extractor.extraction import Extraction, Outcome, WindowExtraction
 from extractft.grounding import Span, ValueSource, Window, ground, merge, merge_spans
 from extractft.schema import Schema
-from extractft.schema.writers import dumps
+from extractft.schema.scalar_writers import dumps
 
 __all__ = ["Asked", "joined", "joined_confidence", "joined_spans", "longest_window"]
 

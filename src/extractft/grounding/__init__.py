@@ -4,10 +4,10 @@ Knows schemas, records and characters; knows no tokens, no model and no torch.
 """
 
 from extractft.grounding.absence import absence_examples
-from extractft.grounding.ground import ground
-from extractft.grounding.merge import MergedRecord, ValueSource, merge, merge_records, merge_spans
+from extractft.grounding.grounding import ground
+from extractft.grounding.record_merging import MergedRecord, ValueSource, merge, merge_records, merge_spans
 from extractft.grounding.spans import Span
-from extractft.grounding.windows import Window, split_text
+from extractft.grounding.text_windows import Window, split_text
 
 __all__ = [
     "MergedRecord",

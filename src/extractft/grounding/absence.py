@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from extractft.data import Example
 from extractft.errors import PromptError
-from extractft.grounding.ground import ground
+from extractft.grounding.grounding import ground
 from extractft.grounding.spans import Span
 from extractft.schema import MISSING, ArrayNode, Field, Node, ObjectNode, Schema
 from extractft.schema.nodes import accepts_null, options_of

@@ -5,9 +5,9 @@ Knows schemas and tokenizers (through a small protocol). Knows no model and no t
 
 from __future__ import annotations
 
-from extractft.prompt.chat import ChatFrame, ChatRenderer, ChatTokenizer
-from extractft.prompt.language import detect_language
-from extractft.prompt.system import render_system_prompt
+from extractft.prompt.chat_renderer import ChatFrame, ChatRenderer, ChatTokenizer
+from extractft.prompt.language_detection import detect_language
+from extractft.prompt.system_prompt import render_system_prompt
 from extractft.text import NormalizedText, Replacement, is_blank, normalize_text
 
 __all__ = [

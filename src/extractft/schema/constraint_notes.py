@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from extractft.schema.parts import Core
+from extractft.schema.node_plan import Core
 
 __all__ = ["notes_of_chain", "notes_of_leaf", "notes_of_validator"]
 

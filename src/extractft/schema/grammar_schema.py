@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from extractft.schema.formats import INTEGER_KEY, format_regex, shares_digits
 from extractft.schema.nodes import (
     MISSING,
     ArrayNode,
@@ -29,7 +28,8 @@ from extractft.schema.nodes import (
     StringNode,
     UnionNode,
 )
-from extractft.schema.patterns import enough_for, grammar_pattern
+from extractft.schema.regex_translation import enough_for, grammar_pattern
+from extractft.schema.string_formats import INTEGER_KEY, format_regex, shares_digits
 
 __all__ = ["GUIDANCE", "grammar_schema", "offered", "uncounted_keys", "unenforced"]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from extractft.schema import writers as w
-from extractft.schema.formats import IPV4
+from extractft.schema import scalar_writers as w
+from extractft.schema.container_writers import ArrayWriter
 from extractft.schema.nodes import (
     ArrayNode,
     BooleanNode,
@@ -22,7 +22,7 @@ from extractft.schema.nodes import (
     StringFormat,
     StringNode,
 )
-from extractft.schema.record_writers import ArrayWriter
+from extractft.schema.string_formats import IPV4
 
 __all__ = ["node_of_json_schema", "node_writer", "tells_format", "unexpressed"]
 

@@ -17,16 +17,16 @@ from pydantic.errors import PydanticUndefinedAnnotation
 from pydantic_core import PydanticSerializationError, to_json
 
 from extractft.errors import ExtractFTError, MissingDependencyError, SchemaError
-from extractft.schema.assemble import assemble
-from extractft.schema.build import Builder
-from extractft.schema.core import docstring
-from extractft.schema.formats import Unwritable
 from extractft.schema.grammar_schema import grammar_schema
-from extractft.schema.near_types import is_value, require_type
+from extractft.schema.model_rebuilder import rebuild, with_usable_names
 from extractft.schema.nodes import MapNode, Node, ObjectNode, StringNode, iter_nodes, resolve
-from extractft.schema.rebuild import rebuild, with_usable_names
-from extractft.schema.serialise import fingerprint, node_from_dict, node_to_dict
-from extractft.schema.writers import Writer, Writing, dumps
+from extractft.schema.pydantic_access import docstring
+from extractft.schema.scalar_writers import Writer, Writing, dumps
+from extractft.schema.string_formats import Unwritable
+from extractft.schema.tree_assembly import assemble
+from extractft.schema.tree_builder import TreeBuilder
+from extractft.schema.tree_serialisation import fingerprint, node_from_dict, node_to_dict
+from extractft.schema.type_validation import is_value, require_type
 
 __all__ = ["Schema"]
 
@@ -63,7 +63,7 @@ class Schema(Generic[T]):
         self._stored: Mapping[str, Any] | None = None
         self.omit_defaults = omit_defaults
         self.adapter = _adapter(type_)
-        builder = Builder(self.adapter.core_schema)
+        builder = TreeBuilder(self.adapter.core_schema)
         root = builder.build()
         assembly = assemble(builder, root, omit_defaults=omit_defaults)
         self._write: Writer = root.write

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from extractft.schema.formats import sample_text
+from extractft.schema.container_writers import UnionWriter
+from extractft.schema.node_plan import NodePlan
 from extractft.schema.nodes import Node, NullNode, StringNode, UnionNode
-from extractft.schema.parts import Plan
-from extractft.schema.record_writers import UnionWriter
-from extractft.schema.writers import Writer, dumps
+from extractft.schema.scalar_writers import Writer, dumps
+from extractft.schema.string_formats import sample_text
 
 __all__ = ["indistinct", "join_plans"]
 
 
-def join_plans(plans: list[Plan], discriminator: str | None) -> Plan:
+def join_plans(plans: list[NodePlan], discriminator: str | None) -> NodePlan:
     """One plan for several options; nested unions are laid flat, and null comes last."""
     options: dict[str, Node] = {}  # by their spelling, since Literal[1] equals Literal[True]
     writers: list[Writer] = []
@@ -25,14 +25,14 @@ def join_plans(plans: list[Plan], discriminator: str | None) -> Plan:
                 writers.append(write)
     nodes = sorted(options.values(), key=lambda node: isinstance(node, NullNode))  # null last, wherever it was said
     write = UnionWriter(tuple(writers)) if len(writers) > 1 else writers[0]
-    return Plan(nodes[0] if len(nodes) == 1 else UnionNode(tuple(nodes), discriminator), write)
+    return NodePlan(nodes[0] if len(nodes) == 1 else UnionNode(tuple(nodes), discriminator), write)
 
 
 def _options(node: Node) -> tuple[Node, ...]:
     return node.options if isinstance(node, UnionNode) else (node,)
 
 
-def indistinct(plan: Plan, plans: list[Plan], read: Callable[[str], Any]) -> Iterator[str]:
+def indistinct(plan: NodePlan, plans: list[NodePlan], read: Callable[[str], Any]) -> Iterator[str]:
     """Options that are spelled alike and so always read as one: sentences for the user, without the path.
 
     Args:

@@ -5,7 +5,7 @@ Knows characters and values; knows no schema, no record and no tokens.
 
 from extractft.text.equality import occurrences
 from extractft.text.graphemes import Clusters
-from extractft.text.indexed import IndexedText
+from extractft.text.indexed_text import IndexedText
 from extractft.text.nfc import NormalizedText, Replacement, is_blank, normal_form, normalize_text
 from extractft.text.rungs import Place, Rung, rung
 from extractft.text.search_budget import SearchBudget

@@ -14,9 +14,9 @@ from itertools import islice
 from typing import Literal
 
 from extractft.text.folding import fold_value, squeeze
-from extractft.text.indexed import IndexedText
+from extractft.text.indexed_text import IndexedText
 from extractft.text.nfc import normal_form
-from extractft.text.notations import other_notations
+from extractft.text.other_notations import other_notations
 from extractft.text.rungs import Place, Rung
 from extractft.text.search_budget import SearchBudget, starts_of
 from extractft.text.word_boundaries import cuts_word, weight, word_part

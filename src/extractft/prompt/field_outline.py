@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from extractft.prompt.words import Words, spell, spell_number
+from extractft.prompt.phrasebook import Words, spell, spell_number
 from extractft.schema import (
     MISSING,
     ArrayNode,

@@ -16,7 +16,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from extractft.schema.formats import (
+from extractft.schema.nodes import JsonScalar
+from extractft.schema.string_formats import (
     Unwritable,
     date_text,
     datetime_text,
@@ -25,7 +26,6 @@ from extractft.schema.formats import (
     float_text,
     time_text,
 )
-from extractft.schema.nodes import JsonScalar
 
 __all__ = [
     "LiteralWriter",

@@ -12,6 +12,7 @@ from pydantic_core import SchemaValidator
 
 from extractft.errors import SchemaError
 from extractft.schema.markers import KEPT, MERGE, MergeRule
+from extractft.schema.node_plan import Core
 from extractft.schema.nodes import (
     MISSING,
     ArrayNode,
@@ -19,7 +20,6 @@ from extractft.schema.nodes import (
     NullNode,
     UnionNode,
 )
-from extractft.schema.parts import Core
 
 __all__ = [
     "AROUND",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from extractft.schema.build import Builder
+from extractft.schema.node_plan import Definition, FieldSpec, NodePlan
 from extractft.schema.nodes import (
     ArrayNode,
     BooleanNode,
@@ -30,7 +30,7 @@ from extractft.schema.nodes import (
     children,
     map_children,
 )
-from extractft.schema.parts import Definition, FieldSpec, Plan
+from extractft.schema.tree_builder import TreeBuilder
 
 __all__ = ["Assembly", "assemble"]
 
@@ -43,7 +43,7 @@ class Assembly:
     definitions: Mapping[str, Node]
 
 
-def assemble(builder: Builder, root: Plan, *, omit_defaults: bool) -> Assembly:
+def assemble(builder: TreeBuilder, root: NodePlan, *, omit_defaults: bool) -> Assembly:
     """Decide which keys are always written, then fold away the definitions that are used once."""
     tags = _tell_apart(builder)
     nodes: dict[str, Node] = {}
@@ -86,7 +86,7 @@ def _field(spec: FieldSpec) -> Field:
     )
 
 
-def _tell_apart(builder: Builder) -> dict[tuple[Node, ...], str]:
+def _tell_apart(builder: TreeBuilder) -> dict[tuple[Node, ...], str]:
     """Make sure that the objects of each union stay apart when defaults are left out.
 
     If a key holds different literals in all of them, that key is always written, and is the discriminator; else all
@@ -110,7 +110,7 @@ def _tell_apart(builder: Builder) -> dict[tuple[Node, ...], str]:
     return tags
 
 
-def _objects(options: tuple[Node, ...], builder: Builder) -> list[Definition]:
+def _objects(options: tuple[Node, ...], builder: TreeBuilder) -> list[Definition]:
     return [builder.definitions[node.name] for node in options if isinstance(node, RefNode)]
 
 

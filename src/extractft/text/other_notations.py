@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from decimal import Decimal
 
-from extractft.text.indexed import IndexedText
+from extractft.text.indexed_text import IndexedText
 from extractft.text.rungs import Place, Rung
 from extractft.text.scanners.numbers import MOST_DIGITS
 from extractft.text.search_budget import SearchBudget, starts_of

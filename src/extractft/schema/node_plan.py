@@ -7,19 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from extractft.schema.container_writers import FieldWriter, ObjectWriter
 from extractft.schema.markers import MergeRule
 from extractft.schema.nodes import Node
-from extractft.schema.record_writers import FieldWriter, ObjectWriter
-from extractft.schema.writers import Writer
+from extractft.schema.scalar_writers import Writer
 
-__all__ = ["Core", "Definition", "FieldSpec", "Plan"]
+__all__ = ["Core", "Definition", "FieldSpec", "NodePlan"]
 
 Core = Mapping[str, Any]
 """One of Pydantic's core schemas: a dict with a `type`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class NodePlan:
     """A place in the tree: what may stand there and how it is written."""
 
     node: Node
@@ -41,7 +41,7 @@ class Definition:
     """A named part of the tree: an object, or anything that refers to itself."""
 
     name: str
-    plan: Plan | None = None
+    plan: NodePlan | None = None
     writer: ObjectWriter | None = None
     fields: list[FieldSpec] = dataclasses.field(default_factory=list)
     description: str | None = None

@@ -12,13 +12,13 @@ from pydantic_core import CoreConfig, PydanticOmit, SchemaSerializer, SchemaVali
 
 from extractft.schema.grammar_schema import unenforced
 from extractft.schema.json_schema_nodes import node_of_json_schema, tells_format, unexpressed
+from extractft.schema.node_plan import Core
 from extractft.schema.nodes import Node, StringNode
-from extractft.schema.parts import Core
 
-__all__ = ["Standalone"]
+__all__ = ["Subschemas"]
 
 
-class Standalone:
+class Subschemas:
     """Makes places of a core schema stand on their own, with the definitions that they refer to.
 
     Attributes:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from extractft.errors import MergeConflictError
-from extractft.grounding.joining import Piece, join_items, same
-from extractft.grounding.leaves import Route, leaves_below
+from extractft.grounding.list_merging import WindowValue, join_items, same
+from extractft.grounding.record_leaves import Route, leaves_below
 from extractft.grounding.spans import Span
-from extractft.grounding.windows import Window
+from extractft.grounding.text_windows import Window
 from extractft.schema import (
     MISSING,
     ArrayNode,
@@ -94,7 +94,7 @@ def merge(
     if not values or (spans is not None and len(spans) != len(values)):
         raise ValueError(f"expected values, and as many spans, found {len(values)} and {spans and len(spans)}")
     merger = _Merger(schema, spans, text)
-    pieces = [Piece(window, (), value) for window, value in enumerate(values)]
+    pieces = [WindowValue(window, (), value) for window, value in enumerate(values)]
     value = merger.merge(schema.tree, None, MISSING, pieces, (), "")
     return MergedRecord(value, merger.sources)
 
@@ -137,7 +137,7 @@ class _Merger:
         self._grounded = None if spans is None else [_prefixes(found) for found in spans]
 
     def merge(
-        self, node: Node, rule: MergeRule | None, default: Any, pieces: list[Piece], route: Route, pattern: str
+        self, node: Node, rule: MergeRule | None, default: Any, pieces: list[WindowValue], route: Route, pattern: str
     ) -> Any:
         """What the pieces of one place make together; `MISSING` if there are none."""
         telling = [piece for piece in pieces if self._tells(node, piece.value, default)]
@@ -157,7 +157,7 @@ class _Merger:
                 return self._list(array, items, telling, route)
         return self._take(node, self._best(telling), telling, route)
 
-    def _object(self, fields: Sequence[Field], pieces: list[Piece], route: Route, pattern: str) -> dict[str, Any]:
+    def _object(self, fields: Sequence[Field], pieces: list[WindowValue], route: Route, pattern: str) -> dict[str, Any]:
         made = {}
         for field in fields:
             inner = [piece.into(field.name, piece.value[field.key]) for piece in pieces if field.key in piece.value]
@@ -167,7 +167,7 @@ class _Merger:
                 made[field.key] = value
         return made
 
-    def _map(self, node: MapNode, pieces: list[Piece], route: Route, pattern: str) -> dict[str, Any]:
+    def _map(self, node: MapNode, pieces: list[WindowValue], route: Route, pattern: str) -> dict[str, Any]:
         keys = dict.fromkeys(key for piece in pieces for key in piece.value)
         if isinstance(node.keys, LiteralNode):
             keys = dict.fromkeys(str(key) for key in node.keys.values if str(key) in keys)
@@ -178,14 +178,14 @@ class _Merger:
             made[key] = self.merge(node.values, None, MISSING, inner, (*route, key), place)
         return made
 
-    def _list(self, node: ArrayNode, items: Node, pieces: list[Piece], route: Route) -> list[Any]:
+    def _list(self, node: ArrayNode, items: Node, pieces: list[WindowValue], route: Route) -> list[Any]:
         windows = [[piece.into(index, item) for index, item in enumerate(piece.value)] for piece in pieces]
         joined = join_items(windows, unique=node.unique)
         for index, (value, having) in enumerate(joined):
             self._note(items, value, having, (*route, index))
         return [value for value, _ in joined]
 
-    def _take(self, node: Node, chosen: list[Piece], pieces: list[Piece], route: Route) -> Any:
+    def _take(self, node: Node, chosen: list[WindowValue], pieces: list[WindowValue], route: Route) -> Any:
         """The value of the chosen piece as it is; others that have the same are sources as well."""
         if not chosen:
             return MISSING
@@ -193,14 +193,14 @@ class _Merger:
         self._note(node, chosen[0].value, [chosen[0], *others], route)
         return chosen[0].value
 
-    def _best(self, telling: list[Piece]) -> list[Piece]:
+    def _best(self, telling: list[WindowValue]) -> list[WindowValue]:
         if self._grounded is not None:
             for piece in telling:
                 if ".".join(map(str, piece.route)) in self._grounded[piece.window]:
                     return [piece]
         return telling[:1]
 
-    def _note(self, node: Node, value: Any, having: list[Piece], route: Route) -> None:
+    def _note(self, node: Node, value: Any, having: list[WindowValue], route: Route) -> None:
         """Keep the sources of all leaves of a value."""
         known = [
             (piece, {leaf.route: leaf.value for leaf in leaves_below(node, piece.value, self.schema)})
@@ -226,7 +226,7 @@ class _Merger:
             )
         return True
 
-    def _require_agreement(self, telling: list[Piece], pattern: str) -> None:
+    def _require_agreement(self, telling: list[WindowValue], pattern: str) -> None:
         other = next((piece for piece in telling if not same(piece.value, telling[0].value)), None)
         if other is None:
             return

@@ -42,10 +42,10 @@ from pydantic_core import CoreSchema, core_schema
 
 from extractft.errors import SchemaError
 from extractft.schema import nodes as n
-from extractft.schema.build import Builder
 from extractft.schema.markers import KEPT, STORED, TAG, Merge, Verbatim
 from extractft.schema.nodes import children, map_children
-from extractft.schema.serialise import node_from_dict, node_to_dict
+from extractft.schema.tree_builder import TreeBuilder
+from extractft.schema.tree_serialisation import node_from_dict, node_to_dict
 
 __all__ = ["rebuild", "with_usable_names"]
 
@@ -313,7 +313,7 @@ def _scalar_leaf(node: n.Node) -> Any:
     """A type for a single value, with its node in a marker if the type alone does not make it."""
     type_ = _leaf_type(node)
     try:
-        if Builder(TypeAdapter(type_).core_schema).build().node == node:
+        if TreeBuilder(TypeAdapter(type_).core_schema).build().node == node:
             return type_
     except Exception:  # whatever Pydantic raises, such as for a pattern that is written for another engine
         pass

@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import Secret, SecretBytes, SecretStr
 
-from extractft.schema.formats import Unwritable
 from extractft.schema.nodes import MISSING
-from extractft.schema.writers import Match, Writer, Writing, dumps, expected, sort_key
+from extractft.schema.scalar_writers import Match, Writer, Writing, dumps, expected, sort_key
+from extractft.schema.string_formats import Unwritable
 
 __all__ = [
     "ArrayWriter",

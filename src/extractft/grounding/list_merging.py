@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from extractft.grounding.leaves import Route
-from extractft.schema.writers import sort_key
+from extractft.grounding.record_leaves import Route
+from extractft.schema.scalar_writers import sort_key
 
-__all__ = ["Piece", "join_items", "same"]
+__all__ = ["WindowValue", "join_items", "same"]
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class WindowValue:
     """A value in the record of a window.
 
     Attributes:
@@ -28,9 +28,9 @@ class Piece:
     route: Route
     value: Any
 
-    def into(self, step: str | int, value: Any) -> Piece:
+    def into(self, step: str | int, value: Any) -> WindowValue:
         """A value right inside of this one."""
-        return Piece(self.window, (*self.route, step), value)
+        return WindowValue(self.window, (*self.route, step), value)
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class _Entry:
 
     value: Any
     key: str
-    pieces: list[Piece] = field(default_factory=list)
+    pieces: list[WindowValue] = field(default_factory=list)
 
 
 def same(a: Any, b: Any) -> bool:
@@ -51,7 +51,9 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b) and isinstance(a, bool) is isinstance(b, bool)
 
 
-def join_items(windows: Sequence[Sequence[Piece]], *, unique: bool = False) -> list[tuple[Any, list[Piece]]]:
+def join_items(
+    windows: Sequence[Sequence[WindowValue]], *, unique: bool = False
+) -> list[tuple[Any, list[WindowValue]]]:
     """The items of all windows in the order of the text, each with the pieces that say it.
 
     Of equal items, as many stay as the window with most of them has.
@@ -73,7 +75,7 @@ def join_items(windows: Sequence[Sequence[Piece]], *, unique: bool = False) -> l
 
 
 def _matches(
-    entries: Sequence[_Entry], items: Sequence[Piece], keys: Sequence[str], *, unique: bool
+    entries: Sequence[_Entry], items: Sequence[WindowValue], keys: Sequence[str], *, unique: bool
 ) -> list[_Entry | None]:
     """For each item the entry that is equal; of several the last ones, which is where an overlap would be."""
     counts = Counter(keys)
@@ -93,7 +95,7 @@ def _matches(
 
 
 def _match_cut_off(
-    before: Sequence[_Entry], items: Sequence[Piece], keys: Sequence[str], matches: list[_Entry | None]
+    before: Sequence[_Entry], items: Sequence[WindowValue], keys: Sequence[str], matches: list[_Entry | None]
 ) -> None:
     """An object that was cut off at the end of the last window or at the beginning of this one finds its whole."""
     taken = {id(match) for match in matches if match is not None}
@@ -114,7 +116,7 @@ def _match_cut_off(
 
 
 def _add(
-    entries: list[_Entry], items: Sequence[Piece], keys: Sequence[str], matches: Sequence[_Entry | None]
+    entries: list[_Entry], items: Sequence[WindowValue], keys: Sequence[str], matches: Sequence[_Entry | None]
 ) -> list[_Entry]:
     """Take the items in: what is new stands before the next item that was known already, else at the end."""
     known = {id(entry) for entry in entries}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from extractft.grounding.leaves import Leaf, leaves_of
-from extractft.grounding.lookup import Candidate, find_places, find_similar_place
-from extractft.grounding.places import choose_places
+from extractft.grounding.record_leaves import Leaf, leaves_of
+from extractft.grounding.span_assignment import choose_places
 from extractft.grounding.spans import Span
+from extractft.grounding.value_search import Candidate, find_places, find_similar_place
 from extractft.schema import Schema
 from extractft.text import IndexedText, SearchBudget
 from extractft.text.nfc import refuse_surrogates

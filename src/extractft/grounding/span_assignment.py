@@ -17,8 +17,8 @@ from bisect import bisect_left, insort
 from collections.abc import Sequence
 from typing import Any
 
-from extractft.grounding.leaves import Leaf, Route
-from extractft.grounding.lookup import Candidate
+from extractft.grounding.record_leaves import Leaf, Route
+from extractft.grounding.value_search import Candidate
 
 __all__ = ["choose_places"]
 

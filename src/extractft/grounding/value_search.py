@@ -19,14 +19,14 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from extractft.data.grounded import places_of
-from extractft.grounding.fuzzy import find_similar
-from extractft.grounding.leaves import Leaf
+from extractft.grounding.fuzzy_search import find_similar
+from extractft.grounding.record_leaves import Leaf
 from extractft.grounding.spans import Method
 from extractft.schema import BooleanNode, LiteralNode, StringNode
 from extractft.text import IndexedText, Place, Rung, SearchBudget
 from extractft.text.equality import FOLDED, MOST_PLACES, SHORT, folded_places, in_order, written_places
 from extractft.text.folding import fold_value
-from extractft.text.notations import date_places, form_rung, number_places
+from extractft.text.other_notations import date_places, form_rung, number_places
 
 __all__ = ["Candidate", "find_places", "find_similar_place"]
 

@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any
 
 from extractft.errors import SchemaError
-from extractft.schema import writers as w
-from extractft.schema.formats import MOST_DIGITS, Unwritable
+from extractft.schema import scalar_writers as w
 from extractft.schema.markers import VERBATIM, VerbatimKind
+from extractft.schema.node_plan import Core, NodePlan
 from extractft.schema.nodes import (
     MISSING,
     BooleanNode,
@@ -24,15 +24,15 @@ from extractft.schema.nodes import (
     StringFormat,
     StringNode,
 )
-from extractft.schema.parts import Core, Plan
+from extractft.schema.string_formats import MOST_DIGITS, Unwritable
 
-__all__ = ["LEAVES", "scalar_literal"]
+__all__ = ["SCALAR_PLANNERS", "scalar_literal"]
 
-Leaf = Callable[[Core, Mapping[str, Any], str], Plan]
+ScalarPlanner = Callable[[Core, Mapping[str, Any], str], NodePlan]
 """`(core schema, config of the enclosing class, path)` -> plan."""
 
 
-def _string(core: Core, config: Mapping[str, Any], path: str) -> Plan:
+def _string(core: Core, config: Mapping[str, Any], path: str) -> NodePlan:
     pattern = core.get("pattern")
     python = (core.get("regex_engine") or config.get("regex_engine")) == "python-re"
     if isinstance(pattern, re.Pattern):  # Pydantic leaves these to Python's engine, whatever the config says
@@ -44,7 +44,7 @@ def _string(core: Core, config: Mapping[str, Any], path: str) -> Plan:
         constraints=(("regex_engine", "python-re"),) if python and pattern else (),
         verbatim=_verbatim(core),
     )
-    return Plan(node, w.write_str)
+    return NodePlan(node, w.write_str)
 
 
 def _verbatim(core: Core) -> VerbatimKind | None:
@@ -61,16 +61,16 @@ def _with_flags(pattern: re.Pattern[str]) -> str:
     return (f"(?{''.join(flags)})" if flags else "") + pattern.pattern
 
 
-def _integer(core: Core, config: Mapping[str, Any], path: str) -> Plan:
+def _integer(core: Core, config: Mapping[str, Any], path: str) -> NodePlan:
     lows = [core["ge"]] if "ge" in core else []
     lows += [core["gt"] + 1] if "gt" in core else []
     highs = [core["le"]] if "le" in core else []
     highs += [core["lt"] - 1] if "lt" in core else []
     node = IntegerNode(max(lows, default=None), min(highs, default=None), core.get("multiple_of"))
-    return Plan(node, w.write_int)
+    return NodePlan(node, w.write_int)
 
 
-def _number(core: Core, config: Mapping[str, Any], path: str) -> Plan:
+def _number(core: Core, config: Mapping[str, Any], path: str) -> NodePlan:
     def bound(name: str) -> float | None:
         value = None if core.get(name) is None else float(core[name])
         if value is not None and math.isinf(value) and (value < 0) == (name[0] == "g"):
@@ -81,19 +81,19 @@ def _number(core: Core, config: Mapping[str, Any], path: str) -> Plan:
 
     multiple = bound("multiple_of")
     node = NumberNode(bound("ge"), bound("le"), bound("gt"), bound("lt"), multiple)
-    return Plan(node, w.write_whole if multiple is not None and multiple.is_integer() else w.write_float)
+    return NodePlan(node, w.write_whole if multiple is not None and multiple.is_integer() else w.write_float)
 
 
-def _boolean(core: Core, config: Mapping[str, Any], path: str) -> Plan:
-    return Plan(BooleanNode(), w.write_bool)
+def _boolean(core: Core, config: Mapping[str, Any], path: str) -> NodePlan:
+    return NodePlan(BooleanNode(), w.write_bool)
 
 
-def _null(core: Core, config: Mapping[str, Any], path: str) -> Plan:
-    return Plan(NullNode(), w.write_none)
+def _null(core: Core, config: Mapping[str, Any], path: str) -> NodePlan:
+    return NodePlan(NullNode(), w.write_none)
 
 
-def _formatted(format_: StringFormat, write: w.Writer) -> Leaf:
-    def leaf(core: Core, config: Mapping[str, Any], path: str) -> Plan:
+def _formatted(format_: StringFormat, write: w.Writer) -> ScalarPlanner:
+    def leaf(core: Core, config: Mapping[str, Any], path: str) -> NodePlan:
         constraints: list[tuple[str, JsonScalar]] = [
             (name, write(core[name], w.Writing()))
             for name in ("ge", "gt", "le", "lt", "multiple_of")
@@ -106,33 +106,33 @@ def _formatted(format_: StringFormat, write: w.Writer) -> Leaf:
             constraints.append(("now", core["now_op"]))
         if core.get("version"):
             constraints.append(("version", core["version"]))
-        return Plan(StringNode(format_, constraints=tuple(constraints)), write)
+        return NodePlan(StringNode(format_, constraints=tuple(constraints)), write)
 
     return leaf
 
 
-def _decimal(core: Core, config: Mapping[str, Any], path: str) -> Plan:
+def _decimal(core: Core, config: Mapping[str, Any], path: str) -> NodePlan:
     bounds = ("ge", "gt", "le", "lt", "multiple_of")
     constraints = [(name, str(core[name])) for name in bounds if core.get(name) is not None]
     counted = [(name, core[name]) for name in ("max_digits", "decimal_places") if core.get(name) is not None]
     node = StringNode("decimal", constraints=(*constraints, *counted))
     whole_digits = (core.get("max_digits") or MOST_DIGITS) if counted else None
-    return Plan(node, partial(w.write_decimal, whole_digits=whole_digits))
+    return NodePlan(node, partial(w.write_decimal, whole_digits=whole_digits))
 
 
-def _uri(core: Core, config: Mapping[str, Any], path: str) -> Plan:
+def _uri(core: Core, config: Mapping[str, Any], path: str) -> NodePlan:
     schemes = core.get("allowed_schemes")
     constraints = (("schemes", ",".join(schemes)),) if schemes else ()
-    return Plan(StringNode("uri", max_length=core.get("max_length"), constraints=constraints), w.write_url)
+    return NodePlan(StringNode("uri", max_length=core.get("max_length"), constraints=constraints), w.write_url)
 
 
-def _bytes(core: Core, config: Mapping[str, Any], path: str) -> Plan:
+def _bytes(core: Core, config: Mapping[str, Any], path: str) -> NodePlan:
     if config.get("val_json_bytes", "utf8") != "utf8":
         raise SchemaError("bytes are written as UTF-8 text only, found val_json_bytes", path=path)
-    return Plan(StringNode(max_length=core.get("max_length")), w.write_bytes)
+    return NodePlan(StringNode(max_length=core.get("max_length")), w.write_bytes)
 
 
-def scalar_literal(members: Sequence[Any], path: str, what: str) -> Plan:
+def scalar_literal(members: Sequence[Any], path: str, what: str) -> NodePlan:
     """A plan for a fixed set of JSON scalars, or of members of an enumeration that stand for some.
 
     Raises:
@@ -148,7 +148,7 @@ def scalar_literal(members: Sequence[Any], path: str, what: str) -> Plan:
             raise SchemaError(f"{what} has a value with a lone surrogate, which JSON cannot spell", path=path)
         found.setdefault((type(value), value), (value, member))  # 1 == True
     values = tuple(value for value, _ in found.values())
-    return Plan(LiteralNode(values), w.LiteralWriter(values, [member for _, member in found.values()]))
+    return NodePlan(LiteralNode(values), w.LiteralWriter(values, [member for _, member in found.values()]))
 
 
 def _scalar(value: Any) -> Any:
@@ -172,7 +172,7 @@ def _lone_surrogate(text: str) -> bool:
     return False
 
 
-def _literal(core: Core, config: Mapping[str, Any], path: str) -> Plan:
+def _literal(core: Core, config: Mapping[str, Any], path: str) -> NodePlan:
     for value in core["expected"]:
         if isinstance(value, enum.Enum) and not isinstance(value, str | int):
             raise SchemaError("a Literal of enumeration members cannot be parsed from JSON", path=path).hint(
@@ -181,11 +181,11 @@ def _literal(core: Core, config: Mapping[str, Any], path: str) -> Plan:
     return scalar_literal(core["expected"], path, "the Literal")
 
 
-def _enum(core: Core, config: Mapping[str, Any], path: str) -> Plan:
+def _enum(core: Core, config: Mapping[str, Any], path: str) -> NodePlan:
     return scalar_literal(core["members"], path, f"the enumeration {core['cls'].__name__}")
 
 
-LEAVES: Mapping[str, Leaf] = {
+SCALAR_PLANNERS: Mapping[str, ScalarPlanner] = {
     "str": _string,
     "int": _integer,
     "float": _number,

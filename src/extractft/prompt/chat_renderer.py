@@ -15,8 +15,8 @@ from jinja2 import TemplateError
 from tokenizers import Tokenizer
 
 from extractft.errors import PromptError
-from extractft.prompt.codec import TextCodec
-from extractft.prompt.step_limit import TooManyStepsError, limited_steps
+from extractft.prompt.template_step_limit import TooManyStepsError, limited_steps
+from extractft.prompt.text_codec import TextCodec
 from extractft.text import normalize_text
 
 __all__ = ["ChatFrame", "ChatRenderer", "ChatTokenizer"]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from extractft.prompt.words import Language
+from extractft.prompt.phrasebook import Language
 from extractft.schema import ArrayNode, LiteralNode, MapNode, Node, ObjectNode, Schema, UnionNode
 
 __all__ = ["detect_language"]

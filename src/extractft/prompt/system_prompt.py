@@ -14,11 +14,11 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from extractft.config import PromptConfig
 from extractft.errors import PromptError
-from extractft.prompt.fields import Entry, outline
-from extractft.prompt.language import detect_language
-from extractft.prompt.step_limit import TEMPLATE as TEMPLATE_FILE
-from extractft.prompt.step_limit import TooManyStepsError, limited_steps
-from extractft.prompt.words import WORDS, Words
+from extractft.prompt.field_outline import Entry, outline
+from extractft.prompt.language_detection import detect_language
+from extractft.prompt.phrasebook import PHRASEBOOKS, Words
+from extractft.prompt.template_step_limit import TEMPLATE as TEMPLATE_FILE
+from extractft.prompt.template_step_limit import TooManyStepsError, limited_steps
 from extractft.schema import Schema
 
 __all__ = ["render_system_prompt"]
@@ -54,7 +54,7 @@ def render_system_prompt(schema: Schema[Any], config: PromptConfig = DEFAULT_CON
         PromptError: `config.template` has a syntax error, uses an unknown variable, or renders to nothing.
     """
     language = detect_language(schema) if config.language == "auto" else config.language
-    words = WORDS[language]
+    words = PHRASEBOOKS[language]
     form = outline(schema.tree, schema.definitions, words, omit_defaults=schema.omit_defaults)
     variables = {
         "schema_name": schema.name,

@@ -1,6 +1,6 @@
-"""How types and constraints are called in a prompt, in English and in Chinese.
+"""Names of types and constraints in a prompt, in English and in Chinese.
 
-Words only: which of them a field gets is decided in `fields.py`, and sentences stand in the templates.
+Words only: `field_outline.py` decides which of them a field gets, and sentences stand in the templates.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from extractft.schema import JsonScalar, StringFormat
 
-__all__ = ["WORDS", "Language", "Words", "spell", "spell_number"]
+__all__ = ["PHRASEBOOKS", "Language", "Words", "spell", "spell_number"]
 
 Language = Literal["zh", "en"]
 MOST_VALUES, MOST_CHARACTERS = 100, 2_000
@@ -234,4 +234,4 @@ CHINESE: Final = Words(
     colon="：",
 )
 
-WORDS: Final[Mapping[Language, Words]] = {"en": ENGLISH, "zh": CHINESE}
+PHRASEBOOKS: Final[Mapping[Language, Words]] = {"en": ENGLISH, "zh": CHINESE}
