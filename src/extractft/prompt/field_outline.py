@@ -179,7 +179,7 @@ class _Describer:
         told = _is_tag(field) or accepts_null(field.node, self.definitions)
         return [self.words.required] if self.required_marked and not told else []
 
-    def describe(self, node: Node, *, many: bool = False) -> _Phrase:
+    def describe(self, node: Node, *, many: bool = False) -> _Phrase:  # noqa: C901 - one case for each kind of node
         """A node in words; `many` for the plural."""
         words = self.words
         match node:

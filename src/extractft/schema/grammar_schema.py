@@ -74,7 +74,7 @@ class _Emitter:
         self.names = {name: f"d{number}" for number, name in enumerate(definitions)}
         self.cap = cap
 
-    def emit(self, node: Node) -> dict[str, Any]:
+    def emit(self, node: Node) -> dict[str, Any]:  # noqa: C901 - one case for each kind of node
         match node:
             case StringNode():
                 return {"type": "string", **self.string(node)}
