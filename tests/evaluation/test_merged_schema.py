@@ -11,9 +11,9 @@ from typing_extensions import TypeAliasType
 from extractft.errors import SchemaError
 from extractft.evaluation import evaluate_records
 from extractft.evaluation.alignment import align
-from extractft.evaluation.merged_schema import MergedField, MergedSchema, accepts_null, merged_schema
+from extractft.evaluation.merged_schema import MergedField, MergedSchema, merged_schema
 from extractft.evaluation.values import to_tree
-from extractft.schema import Schema
+from extractft.schema import Schema, accepts_null
 
 
 class Leafy(BaseModel):
@@ -72,11 +72,16 @@ def test_merged_options_keep_what_each_allows() -> None:
     assert not kind.free_text
 
 
+def null_is_a_record(type_: Any) -> bool:
+    schema = Schema.of(type_)
+    return accepts_null(schema.tree, schema.definitions)
+
+
 def test_null_alone_is_no_field() -> None:
     assert paths(None) == []
-    assert accepts_null(Schema.of(Literal["a", None]))
-    assert accepts_null(Schema.of(int | None))
-    assert not accepts_null(Schema.of(Leafy))
+    assert null_is_a_record(Literal["a", None])
+    assert null_is_a_record(int | None)
+    assert not null_is_a_record(Leafy)
 
 
 def test_an_unknown_key_is_refused_without_naming_it() -> None:

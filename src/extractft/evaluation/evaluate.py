@@ -10,12 +10,12 @@ from extractft.evaluation.accumulator import MetricsAccumulator
 from extractft.evaluation.alignment import align
 from extractft.evaluation.bootstrap import f1_interval, wilson_interval
 from extractft.evaluation.evaluation_report import EvaluationReport
-from extractft.evaluation.merged_schema import accepts_null, merged_schema
+from extractft.evaluation.merged_schema import merged_schema
 from extractft.evaluation.metrics import FieldScores, MatchCounts, macro_f1, precision_recall_f1
 from extractft.evaluation.results import Failure, FailureKind
 from extractft.evaluation.value_spans import ValueLocator
 from extractft.evaluation.values import MatchLevel, to_tree
-from extractft.schema import Schema
+from extractft.schema import Schema, accepts_null
 
 __all__ = ["evaluate_records", "judge_record", "score_records"]
 
@@ -116,7 +116,7 @@ def _accumulate(
     numbers: Sequence[int] | None = None,
 ) -> MetricsAccumulator:
     _check_lengths(gold, {"predictions": predictions, "texts": texts, "numbers": numbers})
-    merged, nullable = merged_schema(schema), accepts_null(schema)
+    merged, nullable = merged_schema(schema), accepts_null(schema.tree, schema.definitions)
     accumulator = MetricsAccumulator(
         merged, keep_differences=keep_differences, locator=ValueLocator(schema), numbers=numbers
     )

@@ -23,14 +23,13 @@ from extractft.schema import (
     NullNode,
     NumberNode,
     ObjectNode,
-    RefNode,
     Schema,
     StringFormat,
     StringNode,
-    UnionNode,
 )
+from extractft.schema.nodes import options_of
 
-__all__ = ["WILDCARD", "FieldPath", "MergedField", "MergedSchema", "accepts_null", "merged_schema"]
+__all__ = ["WILDCARD", "FieldPath", "MergedField", "MergedSchema", "merged_schema"]
 
 FieldPath = tuple[str, ...]
 """Path to a field, with `WILDCARD` for positions in lists and keys of maps."""
@@ -110,14 +109,6 @@ def merged_schema(schema: Schema[Any]) -> MergedSchema:
     return _SchemaMerger(schema).merge([schema.tree])
 
 
-def accepts_null(schema: Schema[Any], node: Node | None = None) -> bool:
-    """True if `null` is a record of the schema."""
-    node = schema.resolve(node or schema.tree)
-    if isinstance(node, UnionNode):
-        return any(accepts_null(schema, option) for option in node.options)
-    return isinstance(node, NullNode) or (isinstance(node, LiteralNode) and None in node.values)
-
-
 class _SchemaMerger:
     """Makes merged schemas, one for each set of nodes: recursive schemas give cyclic ones."""
 
@@ -129,24 +120,13 @@ class _SchemaMerger:
         """Merge nodes that may all stand at one place."""
         options: dict[int, Node] = {}
         for node in nodes:
-            self._collect(node, options)
+            found = options_of(node, self._schema.definitions)
+            options |= {id(option): option for option in found if not isinstance(option, NullNode)}
         key = frozenset(options)
         if key not in self._made:
             self._made[key] = merged = MergedSchema()
             self._fill(merged, list(options.values()))
         return self._made[key]
-
-    def _collect(self, node: Node, options: dict[int, Node]) -> None:
-        """Add the options behind references and unions."""
-        if id(node) in options:
-            return
-        if isinstance(node, RefNode):
-            self._collect(self._schema.resolve(node), options)
-        elif isinstance(node, UnionNode):
-            for option in node.options:
-                self._collect(option, options)
-        elif not isinstance(node, NullNode):
-            options[id(node)] = node
 
     def _fill(self, merged: MergedSchema, options: list[Node]) -> None:
         """Set what the options allow."""
