@@ -21,7 +21,7 @@ from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter, Ll
 from gguf.quants import quantize
 
 from extractft import Extractor
-from extractft.modeling.source import _smollm2_file
+from extractft.modeling.base_model import _smollm2_file
 from lib.paths import CACHE
 
 PEERS = CACHE / "peers"

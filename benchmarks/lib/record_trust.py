@@ -21,7 +21,7 @@ from typing import Any
 
 from extractft import Extraction, Extractor, Schema
 from extractft.data import Example, split_examples
-from extractft.data.fieldstats import collect_stats
+from extractft.data.field_statistics import collect_stats
 from extractft.errors import ExtractionError
 from extractft.evaluation import CalibrationReport, evaluate_records
 from extractft.extractor.calibration import Calibration

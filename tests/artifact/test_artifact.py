@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from extractft import Extractor, artifact
-from extractft.artifact import Manifest, load_manifest, save_artifact, store
+from extractft.artifact import Manifest, artifact_writer, load_manifest, save_artifact
 from extractft.config import LoRAConfig, TrainingConfig
 from extractft.errors import ArtifactError, ArtifactMismatchError, ArtifactNotFoundError
 from extractft.modeling import BaseModelRef, attach_lora, load_adapter, load_model, load_tokenizer, resolve_base_model
@@ -263,7 +263,7 @@ def test_a_failure_keeps_the_old_one(
         raise OSError("no space left on device")
 
     before = {file.name: file.read_bytes() for file in saved.iterdir()}
-    monkeypatch.setattr(store, step, fail)
+    monkeypatch.setattr(artifact_writer, step, fail)
     with pytest.raises(ArtifactError, match="no space left"):
         save_artifact(saved, manifest=manifest_for(ref), model=model, tokenizer=load_tokenizer(ref))
     assert {file.name: file.read_bytes() for file in saved.iterdir()} == before

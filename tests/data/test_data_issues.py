@@ -19,7 +19,7 @@ import pytest
 from pydantic import AliasChoices, AnyUrl, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from extractft.data import load_examples
-from extractft.data.data_paths import ENDINGS
+from extractft.data.data_files import ENDINGS
 from extractft.errors import DatasetError
 from extractft.schema import Schema
 

@@ -15,9 +15,8 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from extractft.errors import ArtifactError, ArtifactMismatchError, MissingDependencyError
-from extractft.modeling import gguf as gguf_module
-from extractft.modeling import load_model, load_tokenizer, resolve_base_model, weights_digest
-from extractft.modeling.gguf import converted_gguf
+from extractft.modeling import gguf_conversion, load_model, load_tokenizer, resolve_base_model, weights_digest
+from extractft.modeling.gguf_conversion import converted_gguf
 
 
 def logits(model: Any) -> torch.Tensor:
@@ -46,7 +45,7 @@ def test_tokenizer_comes_with_its_template(gguf_file: Path) -> None:
 
 def test_is_converted_once(gguf_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = converted_gguf(gguf_file)
-    monkeypatch.setattr(gguf_module, "_convert", lambda *_: pytest.fail("converted again"))
+    monkeypatch.setattr(gguf_conversion, "_convert", lambda *_: pytest.fail("converted again"))
     assert converted_gguf(gguf_file) == first
 
 
@@ -61,7 +60,7 @@ def test_a_failure_leaves_nothing_behind(gguf_file: Path, own_cache: Path, monke
         raise RuntimeError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(gguf_module, "_convert", killed)
+        patch.setattr(gguf_conversion, "_convert", killed)
         with pytest.raises(RuntimeError, match="killed"):
             converted_gguf(gguf_file)
     assert list((own_cache / "gguf").iterdir()) == []
@@ -69,21 +68,21 @@ def test_a_failure_leaves_nothing_behind(gguf_file: Path, own_cache: Path, monke
 
 
 def test_two_at_once_give_one_directory(gguf_file: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, ready = gguf_module._convert, threading.Barrier(2, timeout=60)
+    real, ready = gguf_conversion._convert, threading.Barrier(2, timeout=60)
 
     def both(file: Path) -> Any:
         made = real(file)
         ready.wait()  # both are done before either is written
         return made
 
-    monkeypatch.setattr(gguf_module, "_convert", both)
+    monkeypatch.setattr(gguf_conversion, "_convert", both)
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(converted_gguf, [gguf_file, gguf_file])
     assert first == second
     assert list((own_cache / "gguf").iterdir()) == [first]
 
 
-CONVERT = "import sys; from pathlib import Path; from extractft.modeling.gguf import converted_gguf as c; print(c(Path(sys.argv[1])))"
+CONVERT = "import sys; from pathlib import Path; from extractft.modeling.gguf_conversion import converted_gguf as c; print(c(Path(sys.argv[1])))"
 
 
 def test_two_processes_at_once(gguf_file: Path, own_cache: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from extractft.data.cells import cell_value, plain
+from extractft.data.table_values import cell_value, plain
 from extractft.schema import BooleanNode, LiteralNode, NullNode, ObjectNode, Schema, StringNode
 from extractft.schema.nodes import accepts_null, options_of
 from extractft.schema.records import choose_option, walk

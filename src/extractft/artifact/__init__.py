@@ -6,10 +6,10 @@ prompt, settings and base model, and which files belong to it. Knows files, not 
 
 from __future__ import annotations
 
+from extractft.artifact.artifact_reader import load_manifest, require_unchanged
+from extractft.artifact.artifact_writer import save_artifact
 from extractft.artifact.manifest import FORMAT_VERSION, PACKAGES, BaseModelRecord, FileRecord, Manifest
-from extractft.artifact.ownership import require_replaceable
-from extractft.artifact.reading import load_manifest, require_unchanged
-from extractft.artifact.store import save_artifact
+from extractft.artifact.overwrite_guard import require_replaceable
 
 __all__ = [
     "FORMAT_VERSION",

@@ -10,7 +10,7 @@ import typer
 
 from extractft.cli.flags import in_flags
 from extractft.data import DataFiles
-from extractft.data.data_paths import ENDINGS, TEXT_ENDINGS, find_files
+from extractft.data.data_files import ENDINGS, TEXT_ENDINGS, find_files
 from extractft.data.text_encoding import checked_encoding
 from extractft.errors import DatasetError
 

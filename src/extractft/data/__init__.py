@@ -1,11 +1,11 @@
 """Examples: read from what people have, looked over, split. Knows the schema and no tokens."""
 
-from extractft.data.checks import check_examples
+from extractft.data.check_report import CheckReport, FieldSummary, Finding
 from extractft.data.example import Example
-from extractft.data.loaders import DataFiles, LoadedExamples, load_examples, load_numbered_examples
-from extractft.data.report import CheckReport, FieldSummary, Finding
-from extractft.data.split import split_examples, text_key
-from extractft.data.texts import iter_text_rows, iter_texts, write_jsonl
+from extractft.data.example_checks import check_examples
+from extractft.data.example_loader import DataFiles, LoadedExamples, load_examples, load_numbered_examples
+from extractft.data.held_out_split import split_examples, text_key
+from extractft.data.text_reader import iter_text_rows, iter_texts, write_jsonl
 
 __all__ = [
     "CheckReport",

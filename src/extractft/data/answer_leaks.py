@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
+from extractft.data.check_report import Finding, Severity, Split
 from extractft.data.example import Example
-from extractft.data.report import Finding, Severity, Split
 from extractft.schema import Schema
 
 __all__ = ["answers_in_texts", "holds_answer"]

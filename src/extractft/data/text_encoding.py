@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from extractft.data.column_names import shown_name
-from extractft.data.row import RowIssue
+from extractft.data.raw_row import RowIssue
 from extractft.errors import DatasetError
 
 __all__ = ["LONGEST_LINE", "checked_encoding", "decode_lines", "decode_whole", "encoding_hint", "likely_encoding"]

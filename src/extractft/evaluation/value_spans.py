@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-from extractft.data.grounded import ungrounded_paths
+from extractft.data.free_text import ungrounded_paths
 from extractft.grounding import ground
 from extractft.schema import Schema
 from extractft.text import IndexedText, cuts_word

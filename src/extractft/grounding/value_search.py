@@ -18,7 +18,7 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from extractft.data.grounded import places_of
+from extractft.data.free_text import places_of
 from extractft.grounding.fuzzy_search import find_similar
 from extractft.grounding.record_leaves import Leaf
 from extractft.grounding.spans import Method

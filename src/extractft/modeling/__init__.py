@@ -6,13 +6,13 @@ Knows weights and where they come from; knows no text, no prompt, no schema and 
 from __future__ import annotations
 
 from extractft.modeling.adapter_files import ADAPTER_CONFIG_FILE, ADAPTER_FILE, read_adapter_weights
+from extractft.modeling.base_model import BaseModelRef, Source, locate_base_model, resolve_base_model
+from extractft.modeling.device_memory import available_memory, is_out_of_memory
 from extractft.modeling.hardware import choose_device, choose_dtype
-from extractft.modeling.loading import load_model, load_tokenizer
 from extractft.modeling.lora import attach_lora, load_adapter, merge_adapter, trainable_parameters
-from extractft.modeling.memory import available_memory, is_out_of_memory
+from extractft.modeling.model_loading import load_model, load_tokenizer
 from extractft.modeling.probing import ordinary_ids, probe_tolerance, probing
-from extractft.modeling.source import BaseModelRef, Source, locate_base_model, resolve_base_model
-from extractft.modeling.weights import weights_digest
+from extractft.modeling.weight_digests import weights_digest
 
 __all__ = [
     "ADAPTER_CONFIG_FILE",

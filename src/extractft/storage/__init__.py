@@ -12,8 +12,8 @@ from extractft.storage.atomic import (
     sync_tree,
 )
 from extractft.storage.digests import file_digest, tree_digests
-from extractft.storage.locks import LOCK_FILE, DirectoryInUse, lock_directory
-from extractft.storage.streamed import PartialFileExists, partial_path, streamed_file
+from extractft.storage.directory_lock import LOCK_FILE, DirectoryInUse, lock_directory
+from extractft.storage.streamed_output import PartialFileExists, partial_path, streamed_file
 
 __all__ = [
     "LOCK_FILE",

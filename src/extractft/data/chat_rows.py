@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from extractft.data.cells import is_missing, plain
-from extractft.data.jsontext import JsonProblem, parse_json, without_thinking
-from extractft.data.row import RowProblem
+from extractft.data.raw_row import RowProblem
+from extractft.data.strict_json import JsonProblem, parse_json, without_thinking
+from extractft.data.table_values import is_missing, plain
 
 __all__ = ["CHAT_COLUMNS", "chat_column", "chat_parts"]
 

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
+from extractft.data.check_report import Finding, Split
 from extractft.data.example import Example
-from extractft.data.report import Finding, Split
 from extractft.schema import Schema, StringNode
 from extractft.schema.records import Visit, walk
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from extractft.data.column_names import table_columns
-from extractft.data.jsontext import JsonProblem, parse_json
-from extractft.data.row import Row, RowIssue
+from extractft.data.raw_row import Row, RowIssue
+from extractft.data.strict_json import JsonProblem, parse_json
 from extractft.data.text_encoding import decode_lines, decode_whole, encoding_hint
 from extractft.errors import DatasetError, MissingDependencyError
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from extractft.data.cells import is_missing
 from extractft.data.example import Example
-from extractft.data.instructions import Instructions
-from extractft.data.layout import Layout
-from extractft.data.parsing import OutputParser
-from extractft.data.row import Problem, Row, RowIssue, RowProblem, with_value_shown
-from extractft.data.source import Source, open_sources
+from extractft.data.instruction_rows import Instructions
+from extractft.data.output_parser import OutputParser
+from extractft.data.raw_row import Problem, Row, RowIssue, RowProblem, with_value_shown
+from extractft.data.row_format import Layout
+from extractft.data.row_source import Source, open_sources
+from extractft.data.table_values import is_missing
 from extractft.errors import DatasetError, SchemaError
 from extractft.schema import Schema
 from extractft.text import is_blank

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from extractft.data.cells import cell_value, plain
-from extractft.data.chats import chat_column, chat_parts
+from extractft.data.chat_rows import chat_column, chat_parts
 from extractft.data.column_names import closest_name, name_list, shown_name, table_columns
 from extractft.data.example import Example
-from extractft.data.instructions import Instructions
-from extractft.data.row import Row, RowProblem
-from extractft.data.source import Source
+from extractft.data.instruction_rows import Instructions
+from extractft.data.raw_row import Row, RowProblem
+from extractft.data.row_source import Source
+from extractft.data.table_values import cell_value, plain
 from extractft.errors import DatasetError
 from extractft.schema import Field, ObjectNode, Schema
 from extractft.schema.nodes import accepts_null

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from extractft.artifact.card import card_text
-from extractft.artifact.manifest import MANIFEST_FILE, Manifest
-from extractft.artifact.reading import (
+from extractft.artifact.artifact_reader import (
     CARD_FILE,
     DRAFTS_FILE,
     OWN_NAMES,
     directory_kind,
     read_manifest,
 )
+from extractft.artifact.manifest import MANIFEST_FILE, Manifest
+from extractft.artifact.model_card import card_text
 from extractft.errors import ArtifactError
 from extractft.modeling import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from extractft.storage import LOCK_FILE, file_digest, restore_lost

@@ -12,8 +12,8 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from extractft.data.column_names import repeated_names, table_columns
-from extractft.data.delimited import table_row
-from extractft.data.row import Row, RowIssue
+from extractft.data.csv_reader import table_row
+from extractft.data.raw_row import Row, RowIssue
 from extractft.errors import DatasetError, MissingDependencyError
 
 __all__ = ["EXCEL_ENDINGS", "read_excel"]

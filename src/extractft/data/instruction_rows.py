@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from extractft.data.cells import is_missing
-from extractft.data.row import RowIssue, RowProblem
+from extractft.data.raw_row import RowIssue, RowProblem
+from extractft.data.table_values import is_missing
 from extractft.text import is_blank
 
 __all__ = ["Instructions"]

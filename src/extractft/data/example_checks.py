@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, TypeVar
 
 from extractft.data.answer_leaks import answers_in_texts
+from extractft.data.check_report import CheckReport, Finding, Severity, Split
 from extractft.data.example import Example
-from extractft.data.fieldstats import collect_stats, field_findings, summaries
-from extractft.data.loaders import parsed_examples
-from extractft.data.placeholders import placeholder_findings
-from extractft.data.report import CheckReport, Finding, Severity, Split
-from extractft.data.split import text_key
+from extractft.data.example_loader import parsed_examples
+from extractft.data.field_statistics import collect_stats, field_findings, summaries
+from extractft.data.held_out_split import text_key
+from extractft.data.placeholder_words import placeholder_findings
 from extractft.schema import Schema
 
 __all__ = ["check_examples"]

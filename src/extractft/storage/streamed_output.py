@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from extractft.storage.atomic import sync_directory
-from extractft.storage.locks import try_lock
+from extractft.storage.directory_lock import try_lock
 
 __all__ = ["PartialFileExists", "partial_path", "streamed_file"]
 

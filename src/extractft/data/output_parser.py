@@ -10,10 +10,10 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from extractft.data.cells import drop_padding, is_plain, plain
-from extractft.data.jsontext import JsonProblem, parse_json, unwrapped_answer
-from extractft.data.row import RowProblem
-from extractft.data.wording import ErrorDescriber
+from extractft.data.raw_row import RowProblem
+from extractft.data.strict_json import JsonProblem, parse_json, unwrapped_answer
+from extractft.data.table_values import drop_padding, is_plain, plain
+from extractft.data.validation_errors import ErrorDescriber
 from extractft.errors import SchemaError
 from extractft.schema import LiteralNode, Schema, StringNode
 from extractft.schema.nodes import options_of

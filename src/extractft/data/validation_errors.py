@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails, core_schema
 
 from extractft.data.column_names import closest_name, shown_name
 from extractft.data.field_paths import field_path
-from extractft.data.row import Problem, RowProblem
+from extractft.data.raw_row import Problem, RowProblem
 from extractft.schema import ArrayNode, Field, MapNode, Node, ObjectNode, Schema, UnionNode
 
 __all__ = ["ErrorDescriber"]

@@ -14,8 +14,8 @@ from typing import Any
 from pydantic import BaseModel, RootModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from extractft.data.jsontext import JsonProblem, parse_json
-from extractft.data.row import RowProblem
+from extractft.data.raw_row import RowProblem
+from extractft.data.strict_json import JsonProblem, parse_json
 from extractft.schema import (
     ArrayNode,
     Field,

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from extractft.data.check_report import FieldSummary, Finding
 from extractft.data.example import Example
-from extractft.data.grounded import is_free_text, places_of
-from extractft.data.report import FieldSummary, Finding
+from extractft.data.free_text import is_free_text, places_of
 from extractft.schema import MISSING, ArrayNode, Field, JsonScalar, LiteralNode, Schema, StringNode, verbatim_sources
 from extractft.schema.nodes import accepts_null, options_of
 from extractft.schema.records import Visit, walk
@@ -40,7 +40,7 @@ class FieldStats:
         total: Objects that have the field.
         filled: Of these, how many say something: not null, empty or the default.
         strings: Free texts among its values.
-        ungrounded: Row of each free text that stands nowhere in its source text; see `extractft.data.grounded`.
+        ungrounded: Row of each free text that stands nowhere in its source text; see `extractft.data.free_text`.
         not_verbatim: Row of each that is not copied from it character by character, or up to normalisation where
             the field asks for no more than that.
         verbatim: Whether the field asks for it.

@@ -11,10 +11,10 @@ from typing import Any
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from extractft.artifact.card import card_text
+from extractft.artifact.artifact_reader import CARD_FILE, load_manifest
 from extractft.artifact.manifest import FORMAT_VERSION, MANIFEST_FILE, BaseModelRecord, Manifest, content_digest
-from extractft.artifact.ownership import require_replaceable
-from extractft.artifact.reading import CARD_FILE, load_manifest
+from extractft.artifact.model_card import card_text
+from extractft.artifact.overwrite_guard import require_replaceable
 from extractft.errors import ArtifactError, ExtractFTError
 from extractft.modeling import ADAPTER_CONFIG_FILE, read_adapter_weights
 from extractft.storage import published_directory, tree_digests

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from extractft.data.column_names import repeated_names, table_columns
-from extractft.data.data_paths import find_files, split_ending
-from extractft.data.delimited import read_csv
-from extractft.data.excel import EXCEL_ENDINGS, read_excel
-from extractft.data.files import read_json, read_jsonl, read_parquet
-from extractft.data.row import Row, RowIssue
+from extractft.data.csv_reader import read_csv
+from extractft.data.data_files import find_files, split_ending
+from extractft.data.excel_reader import EXCEL_ENDINGS, read_excel
+from extractft.data.json_reader import read_json, read_jsonl, read_parquet
+from extractft.data.raw_row import Row, RowIssue
 from extractft.data.text_encoding import checked_encoding
 from extractft.errors import DatasetError
 

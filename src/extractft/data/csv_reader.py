@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from extractft.data.column_names import repeated_names, table_columns
-from extractft.data.files import open_bytes, read_lines
-from extractft.data.row import Row, RowIssue
+from extractft.data.json_reader import open_bytes, read_lines
+from extractft.data.raw_row import Row, RowIssue
 from extractft.data.text_encoding import LONGEST_LINE, encoding_hint
 from extractft.errors import DatasetError
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from extractft.data.excel import EXCEL_ENDINGS
+from extractft.data.excel_reader import EXCEL_ENDINGS
 from extractft.errors import DatasetError
 
 __all__ = ["ENDINGS", "TEXT_ENDINGS", "find_files", "split_ending"]

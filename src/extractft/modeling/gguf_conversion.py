@@ -18,8 +18,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from extractft.errors import ArtifactError, ArtifactMismatchError, ExtractFTError, MissingDependencyError
-from extractft.modeling.checked import LOADING, load_checked, no_progress_bars
-from extractft.modeling.weights import cache_dir, file_digest
+from extractft.modeling.strict_loading import LOADING, load_checked, no_progress_bars
+from extractft.modeling.weight_digests import cache_dir, file_digest
 from extractft.storage import published_directory, restore_lost, tree_digests
 
 __all__ = ["converted_gguf"]

@@ -11,10 +11,10 @@ from pathlib import Path
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from extractft.errors import ArtifactMismatchError, ArtifactNotFoundError, MissingDependencyError
-from extractft.modeling.checked import load_checked
+from extractft.modeling.base_model import BaseModelRef
+from extractft.modeling.device_memory import is_out_of_memory
 from extractft.modeling.hardware import choose_device, choose_dtype
-from extractft.modeling.memory import is_out_of_memory
-from extractft.modeling.source import BaseModelRef
+from extractft.modeling.strict_loading import load_checked
 
 __all__ = ["load_model", "load_tokenizer"]
 

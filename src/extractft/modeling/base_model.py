@@ -16,8 +16,8 @@ from typing import Any, Literal
 import huggingface_hub
 
 from extractft.errors import ArtifactError, ArtifactNotFoundError, ConfigError, MissingDependencyError
-from extractft.modeling.gguf import converted_gguf
-from extractft.modeling.weights import weight_files, weights_digest
+from extractft.modeling.gguf_conversion import converted_gguf
+from extractft.modeling.weight_digests import weight_files, weights_digest
 
 __all__ = ["BaseModelRef", "Source", "locate_base_model", "resolve_base_model"]
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
 from extractft.data.column_names import closest_name, shown_name, table_columns
-from extractft.data.data_paths import TEXT_ENDINGS, find_files, split_ending
+from extractft.data.data_files import TEXT_ENDINGS, find_files, split_ending
 from extractft.data.example import Example
-from extractft.data.files import LARGEST_JSON, array_rows, first_lines, jsonl_rows, read_lines
-from extractft.data.jsontext import JsonProblem, parse_json
-from extractft.data.loaders import parsed_examples, valid_text
-from extractft.data.row import Row, RowIssue, RowProblem
-from extractft.data.source import file_source
+from extractft.data.example_loader import parsed_examples, valid_text
+from extractft.data.json_reader import LARGEST_JSON, array_rows, first_lines, jsonl_rows, read_lines
+from extractft.data.raw_row import Row, RowIssue, RowProblem
+from extractft.data.row_source import file_source
+from extractft.data.strict_json import JsonProblem, parse_json
 from extractft.data.text_encoding import checked_encoding, decode_lines
 from extractft.errors import DatasetError
 from extractft.schema import Schema
