@@ -21,7 +21,7 @@ from typing import Any
 
 from extractft import Extraction, Extractor, Schema
 from extractft.data import Example, split_examples
-from extractft.data.field_statistics import collect_stats
+from extractft.data.field_statistics import collect_field_stats
 from extractft.errors import ExtractionError
 from extractft.evaluation import CalibrationReport, evaluate_records
 from extractft.extractor.calibration import Calibration
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
 def rewritten_fields(task: Task, schema: Schema[Any]) -> list[str]:
     """The text fields with a training value that is not in its text."""
     examples = [Example(text, schema.parse_value(output)) for text, output in task.train]
-    return [path for path, found in collect_stats(examples, schema).items() if found.not_verbatim]
+    return [path for path, found in collect_field_stats(examples, schema).items() if found.not_verbatim]
 
 
 def verbatim(schema: Schema[Any], *, free: Sequence[str]) -> Schema[Any]:

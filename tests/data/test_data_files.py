@@ -108,8 +108,8 @@ def test_an_encoding_is_guessed_and_said_but_never_taken(encoding: str, tmp_path
 
 
 def test_bytes_of_no_known_encoding_are_not_guessed() -> None:
-    assert text_encoding.likely_encoding(bytes(range(128, 256))) is None
-    assert text_encoding.likely_encoding(b"plain") is None
+    assert text_encoding.guess_encoding(bytes(range(128, 256))) is None
+    assert text_encoding.guess_encoding(b"plain") is None
 
 
 def test_a_wrong_encoding_is_refused(tmp_path: Path) -> None:

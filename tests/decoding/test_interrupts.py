@@ -292,14 +292,14 @@ def test_a_process_forked_beside_a_running_batch_decodes(tokenizer: Any, grammar
 def test_no_lock_of_the_package_is_held_in_a_forked_process(tokenizer: Any) -> None:
     from extractft.decoding import grammar as module
     from extractft.decoding.draft_memory import DraftMemory
-    from extractft.modeling.strict_loading import LOADING
+    from extractft.modeling.strict_loading import LOADING_LOCK
 
     compiler = GrammarCompiler(tokenizer, vocab_size=VOCAB, end_token_id=tokenizer.eos_token_id)
     compiled = compiler.compile(SCHEMA, max_string_length=100)
     engine = make_engine(build("qwen3"), tokenizer)
     locks = [
         fork_safe_lock(),
-        LOADING,
+        LOADING_LOCK,
         module._vocabularies_lock,
         compiler._lock,
         compiled._lock,

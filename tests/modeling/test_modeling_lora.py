@@ -12,7 +12,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, Qwen3Config, Qwen3ForCausa
 
 from extractft.config import LoRAConfig, TrainingConfig
 from extractft.errors import ArtifactMismatchError, ArtifactNotFoundError, ConfigError
-from extractft.modeling import attach_lora, load_adapter, trainable_parameters
+from extractft.modeling import attach_lora, count_parameters, load_adapter
 from extractft.testing import tiny_model
 
 LORA = LoRAConfig(r=4)
@@ -53,7 +53,7 @@ def test_notebook_settings_on_qwen3_0_6b() -> None:
     with torch.device("meta"):
         model = Qwen3ForCausalLM(config)
         adapted = attach_lora(model, TrainingConfig.notebook().lora, seed=0)
-    assert trainable_parameters(adapted) == (5_046_272, 601_096_192)
+    assert count_parameters(adapted) == (5_046_272, 601_096_192)
 
 
 def test_changes_nothing_until_trained() -> None:
@@ -65,7 +65,7 @@ def test_changes_nothing_until_trained() -> None:
 def test_only_the_adapter_is_trained() -> None:
     model = attach_lora(tiny_model(), LORA, seed=0)
     assert {name for name, p in model.named_parameters() if p.requires_grad} == set(adapter_of(model))
-    assert trainable_parameters(model) == model.get_nb_trainable_parameters()
+    assert count_parameters(model) == model.get_nb_trainable_parameters()
 
 
 def test_seed_decides_and_nothing_else_is_drawn() -> None:
@@ -135,14 +135,14 @@ def test_load_gives_the_same_model(saved: Path, recwarn: pytest.WarningsRecorder
     assert torch.equal(torch.rand(1), expected)
     assert torch.equal(logits(loaded), logits(trained()))
     assert not loaded.training
-    assert trainable_parameters(loaded)[0] == 0
+    assert count_parameters(loaded)[0] == 0
     assert [w for w in recwarn if "base_model_name_or_path" in str(w.message)] == []
 
 
 def test_load_to_go_on_training(saved: Path) -> None:
     loaded = load_adapter(tiny_model(), saved, trainable=True)
     assert loaded.training
-    assert trainable_parameters(loaded) == trainable_parameters(trained())
+    assert count_parameters(loaded) == count_parameters(trained())
     assert torch.equal(logits(loaded.eval()), logits(trained()))
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from extractft.data.table_values import cell_value, plain
+from extractft.data.table_values import parse_cell, to_jsonable
 from extractft.schema import BooleanNode, LiteralNode, NullNode, ObjectNode, Schema, StringNode
 from extractft.schema.nodes import accepts_null, options_of
 from extractft.schema.records import choose_option, walk
@@ -111,7 +111,7 @@ def test_options_lie_flat() -> None:
     ],
 )
 def test_cells(name: str, cell: str, value: Any) -> None:
-    assert cell_value(cell, _field(name), SCHEMA) == value
+    assert parse_cell(cell, _field(name), SCHEMA) == value
 
 
 class Flags(BaseModel):
@@ -142,9 +142,9 @@ def test_cells_of_numbers_and_booleans(name: str, cell: str, value: Any) -> None
     root = schema.tree
     assert isinstance(root, ObjectNode)
     record = {"count": 1, "share": 1.0, "done": True, "level": 1}
-    record[name] = cell_value(cell, next(field for field in root.fields if field.name == name), schema)
+    record[name] = parse_cell(cell, next(field for field in root.fields if field.name == name), schema)
     assert getattr(schema.parse_value(record), name) == value
 
 
 def test_plain_values() -> None:
-    assert plain({"a": (1, float("nan"), None), 2: "x"}) == {"a": [1, None, None], "2": "x"}
+    assert to_jsonable({"a": (1, float("nan"), None), 2: "x"}) == {"a": [1, None, None], "2": "x"}

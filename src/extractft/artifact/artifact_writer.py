@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from extractft.artifact.artifact_reader import CARD_FILE, load_manifest
 from extractft.artifact.manifest import FORMAT_VERSION, MANIFEST_FILE, BaseModelRecord, Manifest, content_digest
-from extractft.artifact.model_card import card_text
+from extractft.artifact.model_card import render_model_card
 from extractft.artifact.overwrite_guard import require_replaceable
 from extractft.errors import ArtifactError, ExtractFTError
 from extractft.modeling import ADAPTER_CONFIG_FILE, read_adapter_weights
@@ -85,7 +85,7 @@ def _write_adapter(directory: Path, model: PeftModel, base_model: BaseModelRecor
 def _write_card(directory: Path, manifest: Manifest, target: Path, own: frozenset[str]) -> None:
     """Write the model card, unless somebody has written one of his own."""
     if CARD_FILE in own or not (target / CARD_FILE).exists():
-        (directory / CARD_FILE).write_text(card_text(manifest), encoding="utf-8")
+        (directory / CARD_FILE).write_text(render_model_card(manifest), encoding="utf-8")
 
 
 def _require_no_conflict(directory: Path, target: Path, own: frozenset[str]) -> None:

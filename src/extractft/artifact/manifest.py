@@ -20,7 +20,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from extractft.config import TrainingConfig
 from extractft.errors import ArtifactError, ArtifactMismatchError, SchemaError
-from extractft.modeling import BaseModelRef, Source, locate_base_model, weights_digest
+from extractft.modeling import BaseModelRef, ModelSource, locate_base_model, weights_digest
 from extractft.prompt import ChatFrame
 from extractft.schema import Schema
 from extractft.schema.tree_serialisation import differences
@@ -50,7 +50,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, AfterValidator(_inside)]
 
 
-class Record(BaseModel):
+class ManifestPart(BaseModel):
     """Base of what the manifest is made of: immutable, unknown names refused."""
 
     model_config = ConfigDict(
@@ -58,7 +58,7 @@ class Record(BaseModel):
     )
 
 
-class FileRecord(Record):
+class FileRecord(ManifestPart):
     """A file of a saved extractor, as it was written."""
 
     sha256: Sha256
@@ -67,12 +67,12 @@ class FileRecord(Record):
     """Length in bytes."""
 
 
-class BaseModelRecord(Record):
+class BaseModelRecord(ManifestPart):
     """The base model that an extractor was made with."""
 
     name: str
     """What the user called it."""
-    source: Source
+    source: ModelSource
     """Where it came from."""
     revision: str | None
     """Commit of a hub model."""
@@ -84,7 +84,7 @@ class BaseModelRecord(Record):
     """What transformers and PEFT find it by: a hub id, or a directory of the machine that saved it."""
 
 
-class Manifest(Record):
+class Manifest(ManifestPart):
     """What a saved extractor is; `manifest.json`."""
 
     format_version: Literal[1, 2] = FORMAT_VERSION

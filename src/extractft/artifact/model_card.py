@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from extractft.artifact.manifest import Manifest
 
-__all__ = ["card_text"]
+__all__ = ["render_model_card"]
 
 CARD = """\
 ---
@@ -29,7 +29,7 @@ record = extractor.extract(text)
 {metrics}"""
 
 
-def card_text(manifest: Manifest) -> str:
+def render_model_card(manifest: Manifest) -> str:
     """The card, the same for the same manifest: that is how a card of format 1 is known to be extractft's."""
     base = manifest.base_model
     rows = "".join(f"| {name} | {value:.4g} |\n" for name, value in sorted(manifest.metrics.items()))

@@ -12,7 +12,7 @@ from extractft.artifact.artifact_reader import (
     read_manifest,
 )
 from extractft.artifact.manifest import MANIFEST_FILE, Manifest
-from extractft.artifact.model_card import card_text
+from extractft.artifact.model_card import render_model_card
 from extractft.errors import ArtifactError
 from extractft.modeling import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from extractft.storage import LOCK_FILE, file_digest, restore_lost
@@ -70,7 +70,7 @@ def _own_entries(target: Path, manifest: Manifest) -> frozenset[str]:
     if manifest.format_version == 1:
         adapter = {ADAPTER_CONFIG_FILE, ADAPTER_FILE} if manifest.adapter else set()
         card = target / CARD_FILE
-        cards = {CARD_FILE} if card.is_file() and card.read_bytes() == card_text(manifest).encode() else set()
+        cards = {CARD_FILE} if card.is_file() and card.read_bytes() == render_model_card(manifest).encode() else set()
         return frozenset({MANIFEST_FILE, *FIRST_FORMAT, *adapter, *cards})
     changed = {
         name.partition("/")[0]

@@ -10,8 +10,8 @@ import typer
 
 from extractft.cli.flags import in_flags
 from extractft.data import DataFiles
-from extractft.data.data_files import ENDINGS, TEXT_ENDINGS, find_files
-from extractft.data.text_encoding import checked_encoding
+from extractft.data.data_files import ENDINGS, TEXT_ENDINGS, find_data_files
+from extractft.data.text_encoding import normalize_encoding
 from extractft.errors import DatasetError
 
 __all__ = ["STDIN", "data_files", "known_encoding", "paths_of", "text_files"]
@@ -57,14 +57,14 @@ def known_encoding(name: str | None) -> str | None:
         typer.BadParameter: There is none of that name.
     """
     try:
-        return checked_encoding(name)
+        return normalize_encoding(name)
     except DatasetError as error:
         raise typer.BadParameter(_told(error), param_hint="--encoding") from error
 
 
 def _found(values: Sequence[str], flag: str, endings: Sequence[str]) -> list[Path]:
     try:
-        files = [file.expanduser() for value in values for file in find_files(value, endings) or ()]
+        files = [file.expanduser() for value in values for file in find_data_files(value, endings) or ()]
     except DatasetError as error:
         raise typer.BadParameter(_told(error), param_hint=flag) from error
     real = [os.path.realpath(file) for file in files]

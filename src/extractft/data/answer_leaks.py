@@ -15,7 +15,7 @@ from extractft.data.check_report import Finding, Severity, Split
 from extractft.data.example import Example
 from extractft.schema import Schema
 
-__all__ = ["answers_in_texts", "holds_answer"]
+__all__ = ["answer_leak_findings", "contains_answer"]
 
 T = TypeVar("T")
 
@@ -28,9 +28,11 @@ NOISE = re.compile(r"[\s\"'\\\\]+")
 DECODER = json.JSONDecoder()
 
 
-def answers_in_texts(split: Split, examples: Sequence[Example[T]], schema: Schema[T]) -> Iterator[Finding]:
+def answer_leak_findings(split: Split, examples: Sequence[Example[T]], schema: Schema[T]) -> Iterator[Finding]:
     """One finding with all rows whose text holds the row's own output as JSON, in whatever spelling."""
-    rows = tuple(row for row, example in enumerate(examples, 1) if holds_answer(example.text, example.output, schema))
+    rows = tuple(
+        row for row, example in enumerate(examples, 1) if contains_answer(example.text, example.output, schema)
+    )
     if not rows:
         return
     message = (
@@ -41,7 +43,7 @@ def answers_in_texts(split: Split, examples: Sequence[Example[T]], schema: Schem
     yield Finding("answer_in_text", severity, message, rows, split=split)
 
 
-def holds_answer(text: str, output: T, schema: Schema[T]) -> bool:
+def contains_answer(text: str, output: T, schema: Schema[T]) -> bool:
     """True if a text holds the JSON of its own record: canonical or spaced, escaped, in Python's or another order.
 
     Only records that are objects, or lists of objects, and say something are looked for.

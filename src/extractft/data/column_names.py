@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 
-__all__ = ["KNOWN_COLUMNS", "closest_name", "name_list", "repeated_names", "shown_name", "table_columns"]
+__all__ = ["KNOWN_COLUMNS", "closest_name", "describe_columns", "display_name", "duplicate_names", "format_names"]
 
 LONGEST_NAME = 40
 MOST_NAMES = 20
@@ -35,21 +35,21 @@ KNOWN_COLUMNS = frozenset(
 """Names that files of examples usually have; they give nobody away."""
 
 
-def shown_name(name: object) -> str:
+def display_name(name: object) -> str:
     """A key or column name for a message; only its length if it is not written like a name."""
     text = str(name)
     return repr(text) if len(text) <= LONGEST_NAME and NAME.fullmatch(text) else f"<{len(text)} characters>"
 
 
-def name_list(names: Iterable[object]) -> str:
+def format_names(names: Iterable[object]) -> str:
     """Some names for a message, in their order."""
     remaining = iter(names)
-    shown = [shown_name(name) for name in islice(remaining, MOST_NAMES)]
+    shown = [display_name(name) for name in islice(remaining, MOST_NAMES)]
     more = sum(1 for _ in remaining)
     return ", ".join([*shown, *([f"and {more} more"] if more else [])]) or "nothing"
 
 
-def table_columns(names: Iterable[object], known: Collection[str] = ()) -> str:
+def describe_columns(names: Iterable[object], known: Collection[str] = ()) -> str:
     """The columns of a table or the keys of a mapping; only how many there are if none of them is known.
 
     Args:
@@ -59,10 +59,10 @@ def table_columns(names: Iterable[object], known: Collection[str] = ()) -> str:
     found = [str(name) for name in names]
     familiar = KNOWN_COLUMNS.union(known)
     if not found or any(name in familiar for name in found):
-        return name_list(found)
+        return format_names(found)
     others = f"{len(found)} other{'s' if len(found) > 1 else ''}"
     near = [name for name in found[:MOST_NAMES] if NAME.fullmatch(name) and closest_name(name, familiar)]
-    return f"{others}, among them {name_list(near)}" if near else f"{others} (is there a header?)"
+    return f"{others}, among them {format_names(near)}" if near else f"{others} (is there a header?)"
 
 
 def closest_name(name: str, names: Iterable[str]) -> str | None:
@@ -79,7 +79,7 @@ def closest_name(name: str, names: Iterable[str]) -> str | None:
     return choices[found[0]] if found else None
 
 
-def repeated_names(names: Iterable[str]) -> list[str]:
+def duplicate_names(names: Iterable[str]) -> list[str]:
     """The names that stand more than once, sorted."""
     return sorted(name for name, count in Counter(names).items() if count > 1)
 

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from extractft.data.column_names import repeated_names, table_columns
+from extractft.data.column_names import describe_columns, duplicate_names
 from extractft.data.json_reader import open_bytes, read_lines
-from extractft.data.raw_row import Row, RowIssue
+from extractft.data.raw_row import RawRow, RowIssue
 from extractft.data.text_encoding import LONGEST_LINE, encoding_hint
 from extractft.errors import DatasetError
 
@@ -27,7 +27,7 @@ HIDDEN_RETURN = "\udc0d"
 
 def read_csv(
     path: Path, *, delimiter: str, encoding: str | None = None
-) -> tuple[tuple[str, ...], Iterator[Row | RowIssue]]:
+) -> tuple[tuple[str, ...], Iterator[RawRow | RowIssue]]:
     """The header, and the rows below it as mappings of strings; a row's number is that of its first line.
 
     Blank lines and rows of nothing but blank cells are passed over, and so are columns without a name.
@@ -59,9 +59,9 @@ def read_csv(
     if not any(header):
         raise DatasetError(f"{path.name}: expected a header with the column names, found an empty file")
     columns = [name for name in header if name]
-    twice = repeated_names(columns)
+    twice = duplicate_names(columns)
     if twice:
-        raise DatasetError(f"{path.name}: expected each column once, found several named {table_columns(twice)}")
+        raise DatasetError(f"{path.name}: expected each column once, found several named {describe_columns(twice)}")
     return tuple(columns), _csv_rows(path, header, reader, lines)
 
 
@@ -117,7 +117,7 @@ def _delimiter(line: str, usual: str) -> str:
 
 def _csv_rows(
     path: Path, header: tuple[str, ...], reader: Iterator[list[str]], lines: _Lines
-) -> Iterator[Row | RowIssue]:
+) -> Iterator[RawRow | RowIssue]:
     while True:
         number = lines.number + 1
         try:
@@ -133,8 +133,8 @@ def _csv_rows(
             yield table_row(number, header, [cell.replace(HIDDEN_RETURN, "\r") for cell in cells])
 
 
-def table_row(number: int, header: tuple[str, ...], cells: list[str]) -> Row | RowIssue:
+def table_row(number: int, header: tuple[str, ...], cells: list[str]) -> RawRow | RowIssue:
     """A row under a header; cells without a column name are left aside."""
     if len(cells) != len(header):
         return RowIssue(number, "invalid_row", f"expected {len(header)} cells as in the header, found {len(cells)}")
-    return Row(number, {name: cell for name, cell in zip(header, cells, strict=True) if name})
+    return RawRow(number, {name: cell for name, cell in zip(header, cells, strict=True) if name})

@@ -12,7 +12,7 @@ from typing import Any
 from extractft.data.excel_reader import EXCEL_ENDINGS
 from extractft.errors import DatasetError
 
-__all__ = ["ENDINGS", "TEXT_ENDINGS", "find_files", "split_ending"]
+__all__ = ["ENDINGS", "TEXT_ENDINGS", "file_ending", "find_data_files"]
 
 ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", *EXCEL_ENDINGS)
 TEXT_ENDINGS = (*ENDINGS, ".txt")
@@ -31,7 +31,7 @@ SPLIT_WORDS = frozenset(
 )
 
 
-def find_files(data: Any, endings: Sequence[str] = ENDINGS) -> list[Path] | None:
+def find_data_files(data: Any, endings: Sequence[str] = ENDINGS) -> list[Path] | None:
     """The files that `data` names, in order; `None` if it is something else than paths.
 
     Args:
@@ -50,7 +50,7 @@ def find_files(data: Any, endings: Sequence[str] = ENDINGS) -> list[Path] | None
     return [file for item in data for file in _named(item, endings)]
 
 
-def split_ending(path: Path, endings: Sequence[str] = ENDINGS) -> str:
+def file_ending(path: Path, endings: Sequence[str] = ENDINGS) -> str:
     """The lower-case ending that tells the format of an existing file, `.gz` taken off.
 
     Raises:

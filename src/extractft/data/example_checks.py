@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, TypeVar
 
-from extractft.data.answer_leaks import answers_in_texts
+from extractft.data.answer_leaks import answer_leak_findings
 from extractft.data.check_report import CheckReport, Finding, Severity, Split
 from extractft.data.example import Example
-from extractft.data.example_loader import parsed_examples
-from extractft.data.field_statistics import collect_stats, field_findings, summaries
+from extractft.data.example_loader import parse_examples
+from extractft.data.field_statistics import collect_field_stats, field_findings, field_summaries
 from extractft.data.held_out_split import text_key
 from extractft.data.placeholder_words import placeholder_findings
 from extractft.schema import Schema
@@ -72,8 +72,8 @@ def check_examples(
     Raises:
         DatasetError: An output is none that the schema takes.
     """
-    train, eval_examples = parsed_examples(train, schema), parsed_examples(eval_examples, schema)
-    stats = collect_stats(train, schema)
+    train, eval_examples = parse_examples(train, schema), parse_examples(eval_examples, schema)
+    stats = collect_field_stats(train, schema)
     findings: list[Finding] = []
     splits: tuple[tuple[Split, Sequence[Example[T]]], ...] = (("train", train), ("eval", eval_examples))
     for split, examples in splits:
@@ -82,7 +82,7 @@ def check_examples(
         if token_count is not None and max_length is not None:
             findings.extend(_too_long(split, examples, token_count, max_length, overlong))
         findings.extend(_repeats(split, examples, schema))
-        findings.extend(answers_in_texts(split, examples, schema))
+        findings.extend(answer_leak_findings(split, examples, schema))
         findings.extend(placeholder_findings(split, examples, schema))
     findings.extend(_leaks(train, eval_examples))
     findings.extend(field_findings(stats))
@@ -90,7 +90,7 @@ def check_examples(
         message = f"{len(train)} training rows: a few hundred are usual, {FEW} the least worth trying"
         findings.append(Finding("few_examples", "info", message))
     findings.sort(key=lambda finding: ORDER[finding.severity])
-    return CheckReport(tuple(findings), len(train), len(eval_examples), summaries(stats))
+    return CheckReport(tuple(findings), len(train), len(eval_examples), field_summaries(stats))
 
 
 def _refused(

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from extractft.data.example import Example
-from extractft.data.instruction_rows import Instructions
+from extractft.data.instruction_rows import InstructionRows
 from extractft.data.output_parser import OutputParser
-from extractft.data.raw_row import Problem, Row, RowIssue, RowProblem, with_value_shown
-from extractft.data.row_format import Layout
-from extractft.data.row_source import Source, open_sources
+from extractft.data.raw_row import InvalidRow, RawRow, RowFault, RowIssue, with_value_shown
+from extractft.data.row_format import RowFormat
+from extractft.data.row_source import RowSource, open_row_sources
 from extractft.data.table_values import is_missing
 from extractft.errors import DatasetError, SchemaError
 from extractft.schema import Schema
 from extractft.text import is_blank
 
-__all__ = ["DataFiles", "LoadedExamples", "load_examples", "load_numbered_examples", "parsed_examples", "valid_text"]
+__all__ = ["DataFiles", "LoadedExamples", "load_examples", "load_numbered_examples", "parse_examples", "validate_text"]
 
 T = TypeVar("T")
 
@@ -121,15 +121,15 @@ def load_numbered_examples(
     loader = _Loader(schema, columns, show_values=show_values)
     if isinstance(data, LoadedExamples):
         numbered = zip(data.numbers, data.examples, strict=True)
-        sources = iter([Source(Row(number, example) for number, example in numbered)])
+        sources = iter([RowSource(RawRow(number, example) for number, example in numbered)])
     else:
-        sources = open_sources(data, encoding)
+        sources = open_row_sources(data, encoding)
     for source in sources:
         loader.read(source)
     return loader.result()
 
 
-def parsed_examples(examples: Iterable[Example[Any]], schema: Schema[T]) -> list[Example[T]]:
+def parse_examples(examples: Iterable[Example[Any]], schema: Schema[T]) -> list[Example[T]]:
     """Examples whose outputs are instances, made of dicts, JSON strings or instances of another class if need be.
 
     Raises:
@@ -139,7 +139,7 @@ def parsed_examples(examples: Iterable[Example[Any]], schema: Schema[T]) -> list
     if all(_is_writable(example.output, schema) for example in examples):
         return examples
     loader = _Loader(schema, None, any_text=True)
-    loader.read(Source(Row(number, example) for number, example in enumerate(examples, 1)))
+    loader.read(RowSource(RawRow(number, example) for number, example in enumerate(examples, 1)))
     return loader.result().examples
 
 
@@ -164,15 +164,15 @@ class _Loader(Generic[T]):
     ) -> None:
         self.schema, self.columns = schema, columns
         self.show_values, self.any_text = show_values, any_text
-        self.sources: list[Source] = []
+        self.sources: list[RowSource] = []
         self.loaded: LoadedExamples[T] = LoadedExamples()
         self.issues: list[RowIssue] = []
-        self.instructions = Instructions()
+        self.instructions = InstructionRows()
 
-    def read(self, source: Source) -> None:
+    def read(self, source: RowSource) -> None:
         """Take the rows of a source."""
         self.sources.append(source)
-        layout = Layout(self.schema, source, self.columns, self.instructions)
+        layout = RowFormat(self.schema, source, self.columns, self.instructions)
         parser = OutputParser(self.schema, padded=source.kind == "table", show_values=self.show_values)
         for row in source.rows:
             if isinstance(row, RowIssue):
@@ -181,10 +181,10 @@ class _Loader(Generic[T]):
             try:
                 self.loaded.examples.append(self._example(row, layout, parser))
                 self.loaded.numbers.append(row.number)
-            except RowProblem as problem:
+            except InvalidRow as problem:
                 self._note(problem.issues(row.number), source)
 
-    def _note(self, issues: Sequence[RowIssue], source: Source) -> None:
+    def _note(self, issues: Sequence[RowIssue], source: RowSource) -> None:
         """Keep issues; of very many, without what was found, so that bad rows do not fill the memory."""
         for issue in issues:
             issue = replace(issue, file=source.name)
@@ -192,22 +192,22 @@ class _Loader(Generic[T]):
                 issue = replace(issue, value=None)
             self.issues.append(with_value_shown(issue) if self.show_values else issue)
 
-    def _example(self, row: Row, layout: Layout, parser: OutputParser[T]) -> Example[T]:
-        problems: list[Problem] = []
+    def _example(self, row: RawRow, layout: RowFormat, parser: OutputParser[T]) -> Example[T]:
+        faults: list[RowFault] = []
         try:
             text, raw = layout.split(row)
         except RecursionError as error:
-            raise RowProblem.one("invalid_row", "nested too deeply to read") from error
+            raise InvalidRow.one("invalid_row", "nested too deeply to read") from error
         try:
-            text = text if self.any_text else valid_text(text)
-        except RowProblem as problem:
-            problems.extend(problem.problems)
+            text = text if self.any_text else validate_text(text)
+        except InvalidRow as problem:
+            faults.extend(problem.faults)
         try:
             output = parser.parse(raw)
-        except RowProblem as problem:
-            problems.extend(problem.problems)
-        if problems:
-            raise RowProblem(problems)
+        except InvalidRow as problem:
+            faults.extend(problem.faults)
+        if faults:
+            raise InvalidRow(faults)
         same = isinstance(row.value, Example) and row.value.output is output and row.value.text is text
         return row.value if same else Example(text, output)
 
@@ -243,21 +243,21 @@ class _Loader(Generic[T]):
         return error
 
 
-def valid_text(text: Any) -> str:
+def validate_text(text: Any) -> str:
     """`text` if it is a text that a record can be extracted from.
 
     Raises:
-        RowProblem: Missing, blank, no string, or not encodable.
+        InvalidRow: Missing, blank, no string, or not encodable.
     """
     if is_missing(text):
-        raise RowProblem.one("missing_text", "the text is missing")
+        raise InvalidRow.one("missing_text", "the text is missing")
     if not isinstance(text, str):
-        raise RowProblem.one("invalid_text", f"expected the text as a string, found {type(text).__name__}", "", text)
+        raise InvalidRow.one("invalid_text", f"expected the text as a string, found {type(text).__name__}", "", text)
     if is_blank(text):
-        raise RowProblem.one("empty_text", "the text is empty: nothing but blanks or invisible characters", "", text)
+        raise InvalidRow.one("empty_text", "the text is empty: nothing but blanks or invisible characters", "", text)
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         message = "expected valid Unicode, found half of a surrogate pair"
-        raise RowProblem.one("invalid_text", message, "", text) from error
+        raise InvalidRow.one("invalid_text", message, "", text) from error
     return text if type(text) is str else str(text)

@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
-from extractft.data.column_names import repeated_names, table_columns
+from extractft.data.column_names import describe_columns, duplicate_names
 from extractft.data.csv_reader import table_row
-from extractft.data.raw_row import Row, RowIssue
+from extractft.data.raw_row import RawRow, RowIssue
 from extractft.errors import DatasetError, MissingDependencyError
 
 __all__ = ["EXCEL_ENDINGS", "read_excel"]
@@ -30,7 +30,7 @@ MERGED = b"<mergeCell "
 CHUNK = 2**20
 
 
-def read_excel(path: Path) -> tuple[tuple[str, ...], Iterator[Row | RowIssue]]:
+def read_excel(path: Path) -> tuple[tuple[str, ...], Iterator[RawRow | RowIssue]]:
     """The header, and the rows below it as mappings of strings; a row's number is that of the sheet.
 
     A number is written with the 15 digits that Excel keeps and the leading zeros of its format, a date as `2024-03-01`,
@@ -48,13 +48,13 @@ def read_excel(path: Path) -> tuple[tuple[str, ...], Iterator[Row | RowIssue]]:
         raise DatasetError(f"{path.name}: expected a header with the column names, found an empty workbook")
     header = tuple(_shown(cell).strip() for cell in top[1])
     columns = [name for name in header if name]
-    twice = repeated_names(columns)
+    twice = duplicate_names(columns)
     if twice:
-        raise DatasetError(f"{path.name}: expected each column once, found several named {table_columns(twice)}")
+        raise DatasetError(f"{path.name}: expected each column once, found several named {describe_columns(twice)}")
     return tuple(columns), _rows(cells, header)
 
 
-def _rows(rows: Iterator[tuple[int, list[Any]]], header: tuple[str, ...]) -> Iterator[Row | RowIssue]:
+def _rows(rows: Iterator[tuple[int, list[Any]]], header: tuple[str, ...]) -> Iterator[RawRow | RowIssue]:
     for number, cells in rows:
         if any(getattr(cell, "data_type", "") == "f" for cell in cells):
             yield RowIssue(number, "invalid_row", "a formula without a stored result: open and save the file in Excel")

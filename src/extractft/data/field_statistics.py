@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 
 from extractft.data.check_report import FieldSummary, Finding
 from extractft.data.example import Example
-from extractft.data.free_text import is_free_text, places_of
+from extractft.data.free_text import find_free_text, is_free_text
 from extractft.schema import MISSING, ArrayNode, Field, JsonScalar, LiteralNode, Schema, StringNode, verbatim_sources
 from extractft.schema.nodes import accepts_null, options_of
 from extractft.schema.records import Visit, walk
 from extractft.text import IndexedText, is_blank, normal_form
 
-__all__ = ["FieldStats", "collect_stats", "field_findings", "summaries"]
+__all__ = ["FieldStats", "collect_field_stats", "field_findings", "field_summaries"]
 
 T = TypeVar("T")
 
@@ -78,11 +78,11 @@ class FieldStats:
             self.blank.append(row)
             return
         self.strings += 1
-        if not places_of(node, value, text):
+        if not find_free_text(node, value, text):
             self.ungrounded.append(row)
 
 
-def collect_stats(examples: Sequence[Example[T]], schema: Schema[T]) -> dict[str, FieldStats]:
+def collect_field_stats(examples: Sequence[Example[T]], schema: Schema[T]) -> dict[str, FieldStats]:
     """Usage by path, positions in lists as `*`, in the order of the schema."""
     stats: dict[str, FieldStats] = {}
     for row, example in enumerate(examples, 1):
@@ -94,7 +94,7 @@ def collect_stats(examples: Sequence[Example[T]], schema: Schema[T]) -> dict[str
     return stats
 
 
-def summaries(stats: dict[str, FieldStats]) -> tuple[FieldSummary, ...]:
+def field_summaries(stats: dict[str, FieldStats]) -> tuple[FieldSummary, ...]:
     """The counts for the report: all fields, and items and records that are texts themselves."""
     return tuple(
         FieldSummary(path, found.total, found.filled, found.strings, len(found.ungrounded))

@@ -15,7 +15,7 @@ from extractft.schema import Node, Schema, StringNode
 from extractft.schema.records import Visit, walk
 from extractft.text import IndexedText, Place, SearchBudget, is_blank, occurrences
 
-__all__ = ["free_texts", "is_free_text", "places_of", "ungrounded_paths"]
+__all__ = ["find_free_text", "is_free_text", "iter_free_texts", "ungrounded_paths"]
 
 FREE_TEXT_FORMATS = (None, "email", "uri")
 
@@ -25,14 +25,14 @@ def is_free_text(node: Node) -> bool:
     return isinstance(node, StringNode) and node.format in FREE_TEXT_FORMATS
 
 
-def free_texts(value: Any, schema: Schema[Any]) -> Iterator[Visit]:
+def iter_free_texts(value: Any, schema: Schema[Any]) -> Iterator[Visit]:
     """The free texts of a record that say something."""
     for visit in walk(value, schema):
         if is_free_text(visit.node) and isinstance(visit.value, str) and not is_blank(visit.value):
             yield visit
 
 
-def places_of(node: StringNode, value: str, text: IndexedText, budget: SearchBudget | None = None) -> list[Place]:
+def find_free_text(node: StringNode, value: str, text: IndexedText, budget: SearchBudget | None = None) -> list[Place]:
     """The places of a string in its text, as its node says; see `extractft.text.occurrences`."""
     verbatim = node.verbatim is not None
     return occurrences(value, text, verbatim=verbatim, link=node.format == "uri", budget=budget)
@@ -42,6 +42,6 @@ def ungrounded_paths(value: Any, schema: Schema[Any], text: IndexedText) -> set[
     """The paths of the free texts of a record that stand nowhere in its text."""
     return {
         visit.path
-        for visit in free_texts(value, schema)
-        if isinstance(visit.node, StringNode) and not places_of(visit.node, visit.value, text)
+        for visit in iter_free_texts(value, schema)
+        if isinstance(visit.node, StringNode) and not find_free_text(visit.node, visit.value, text)
     }

@@ -9,17 +9,17 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from extractft.data.raw_row import RowIssue, RowProblem
+from extractft.data.raw_row import InvalidRow, RowIssue
 from extractft.data.table_values import is_missing
 from extractft.text import is_blank
 
-__all__ = ["Instructions"]
+__all__ = ["InstructionRows"]
 
 MANY_OUTPUTS = 3
 """A text with two outputs is a contradiction in the data; with three it is taken for a prompt."""
 
 
-class Instructions:
+class InstructionRows:
     """Finds the texts of instruction rows, and remembers enough to tell prompts from texts once all rows are read."""
 
     def __init__(self) -> None:
@@ -39,11 +39,11 @@ class Instructions:
             file: The file that it is in.
 
         Raises:
-            RowProblem: A `text` stands beside both and is not made of them, or turns came before.
+            InvalidRow: A `text` stands beside both and is not made of them, or turns came before.
         """
         given, instruction = row.get("input", row.get("context")), row.get("instruction")
         if isinstance(row.get("history"), list | tuple) and len(row["history"]):
-            raise RowProblem.one("several_turns", "expected a row without history, found earlier turns in it")
+            raise InvalidRow.one("several_turns", "expected a row without history, found earlier turns in it")
         key = " ".join(instruction.split()) if isinstance(instruction, str) else ""
         self._count(key, output)
         if not _says_nothing(given):
@@ -55,7 +55,7 @@ class Instructions:
         else:
             chosen = given
         if "text" in row and not _is_made_of(row["text"], chosen):
-            raise RowProblem.one(
+            raise InvalidRow.one(
                 "ambiguous_text",
                 "both 'text' and 'input' (or 'instruction') may be the text, and the one is not made of the other",
             )

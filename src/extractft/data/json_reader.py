@@ -14,23 +14,23 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any, cast
 
-from extractft.data.column_names import table_columns
-from extractft.data.raw_row import Row, RowIssue
-from extractft.data.strict_json import JsonProblem, parse_json
-from extractft.data.text_encoding import decode_lines, decode_whole, encoding_hint
+from extractft.data.column_names import describe_columns
+from extractft.data.raw_row import RawRow, RowIssue
+from extractft.data.strict_json import InvalidJson, parse_json
+from extractft.data.text_encoding import decode_bytes, decode_lines, encoding_hint
 from extractft.errors import DatasetError, MissingDependencyError
 
 __all__ = [
     "LARGEST_JSON",
-    "array_rows",
-    "first_lines",
-    "is_array",
-    "jsonl_rows",
+    "is_json_list",
     "open_bytes",
+    "parse_json_lines",
+    "parse_json_list",
     "read_json",
     "read_jsonl",
     "read_lines",
     "read_parquet",
+    "take_first_lines",
 ]
 
 Lines = Iterable[tuple[int, str | RowIssue]]
@@ -62,24 +62,24 @@ def read_lines(path: Path, encoding: str | None = None) -> Iterator[tuple[int, s
         yield from decode_lines(stream, path.name, encoding)
 
 
-def read_jsonl(path: Path, encoding: str | None = None) -> Iterator[Row | RowIssue]:
+def read_jsonl(path: Path, encoding: str | None = None) -> Iterator[RawRow | RowIssue]:
     """One JSON value a line; blank lines are passed over, bad ones become issues. A JSON list is read as its rows.
 
     Raises:
         DatasetError: The objects are spread over lines.
     """
     lines = read_lines(path, encoding)
-    head = first_lines(lines)
+    head = take_first_lines(lines)
     if any(isinstance(line, str) and line.strip() == "{" for _, line in head[:1]):
         raise DatasetError(f"{path.name}: expected one JSON object a line, found objects over several lines").hint(
             "Write each on one line (jq -c . FILE), or all in one list: [{...}, {...}]."
         )
-    if is_array(head):
+    if is_json_list(head):
         return read_json(path, encoding)
-    return jsonl_rows(chain(head, lines))
+    return parse_json_lines(chain(head, lines))
 
 
-def first_lines(lines: Iterator[tuple[int, str | RowIssue]]) -> list[tuple[int, str | RowIssue]]:
+def take_first_lines(lines: Iterator[tuple[int, str | RowIssue]]) -> list[tuple[int, str | RowIssue]]:
     """The lines up to the second that is not blank, taken off `lines`."""
     head: list[tuple[int, str | RowIssue]] = []
     filled = 0
@@ -91,7 +91,7 @@ def first_lines(lines: Iterator[tuple[int, str | RowIssue]]) -> list[tuple[int, 
     return head
 
 
-def is_array(head: Lines) -> bool:
+def is_json_list(head: Lines) -> bool:
     """True if lines that begin like this are one JSON list rather than a JSON value each.
 
     A line may hold a list of its own, a pair of text and output. So a list is that of all rows if it goes on over the
@@ -103,7 +103,7 @@ def is_array(head: Lines) -> bool:
     first = filled[0].strip()
     try:
         value = parse_json(first)
-    except JsonProblem:
+    except InvalidJson:
         return len(filled) == 1 or not first.endswith("]")
     return len(filled) == 1 and not _is_pair(value)
 
@@ -114,19 +114,19 @@ def _is_pair(value: Any) -> bool:
     return not isinstance(value[1], str) or value[1].lstrip().startswith(("{", "["))
 
 
-def jsonl_rows(lines: Lines) -> Iterator[Row | RowIssue]:
+def parse_json_lines(lines: Lines) -> Iterator[RawRow | RowIssue]:
     """The values of JSON lines; lines that are none give issues."""
     for number, line in lines:
         if isinstance(line, RowIssue):
             yield line
         elif line.strip():
             try:
-                yield Row(number, parse_json(line))
-            except JsonProblem as problem:
+                yield RawRow(number, parse_json(line))
+            except InvalidJson as problem:
                 yield RowIssue(number, "invalid_json", str(problem), value=line)
 
 
-def read_json(path: Path, encoding: str | None = None) -> Iterator[Row | RowIssue]:
+def read_json(path: Path, encoding: str | None = None) -> Iterator[RawRow | RowIssue]:
     """The rows of a JSON list, or of the list under `data`; a file with a JSON object a line is read as such.
 
     Raises:
@@ -139,16 +139,16 @@ def read_json(path: Path, encoding: str | None = None) -> Iterator[Row | RowIssu
             "Write one JSON object a line and name it .jsonl: that is read piece by piece."
         )
     try:
-        text = decode_whole(content, encoding)
+        text = decode_bytes(content, encoding)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise DatasetError(f"{path.name}: expected {encoding or 'UTF-8'}, found something else in line {line}").hint(
             encoding_hint(content)
         ) from error
-    return array_rows(text, path.name)
+    return parse_json_list(text, path.name)
 
 
-def array_rows(text: str, name: str) -> Iterator[Row | RowIssue]:
+def parse_json_list(text: str, name: str) -> Iterator[RawRow | RowIssue]:
     """The rows of a JSON text.
 
     Raises:
@@ -156,19 +156,21 @@ def array_rows(text: str, name: str) -> Iterator[Row | RowIssue]:
     """
     try:
         value = parse_json(text)
-    except JsonProblem as problem:
+    except InvalidJson as problem:
         lines = list(enumerate(text.split("\n"), 1))
         if _starts_with_object(lines):
-            return jsonl_rows(lines)
+            return parse_json_lines(lines)
         raise DatasetError(f"{name}: {problem}").hint(
             "A file with one JSON object a line is named .jsonl."
         ) from problem
     if isinstance(value, dict) and isinstance(value.get("data"), list):
         value = _named_cells(value["data"], value.get("columns"))
     if not isinstance(value, list):
-        found = f"an object with the keys {table_columns(value)}" if isinstance(value, dict) else type(value).__name__
+        found = (
+            f"an object with the keys {describe_columns(value)}" if isinstance(value, dict) else type(value).__name__
+        )
         raise DatasetError(f'{name}: expected a list of rows, or {{"data": [...]}}, found {found}')
-    return iter([Row(number, row) for number, row in enumerate(value, 1)])
+    return iter([RawRow(number, row) for number, row in enumerate(value, 1)])
 
 
 def _named_cells(rows: list[Any], columns: Any) -> list[Any]:
@@ -180,16 +182,16 @@ def _named_cells(rows: list[Any], columns: Any) -> list[Any]:
 
 def _starts_with_object(lines: list[tuple[int, str]]) -> bool:
     """True if the first line that is not blank is a whole JSON object, and more lines follow."""
-    filled = [line for _, line in first_lines(iter(lines)) if isinstance(line, str) and line.strip()]
+    filled = [line for _, line in take_first_lines(iter(lines)) if isinstance(line, str) and line.strip()]
     if len(filled) < 2:
         return False
     try:
         return isinstance(parse_json(filled[0]), dict)
-    except JsonProblem:
+    except InvalidJson:
         return False
 
 
-def read_parquet(path: Path) -> tuple[tuple[str, ...], Iterator[Row]]:
+def read_parquet(path: Path) -> tuple[tuple[str, ...], Iterator[RawRow]]:
     """The columns and the rows of a Parquet file, read in batches.
 
     Raises:
@@ -213,4 +215,4 @@ def read_parquet(path: Path) -> tuple[tuple[str, ...], Iterator[Row]]:
         except (pyarrow.ArrowException, OSError) as error:
             raise DatasetError(f"{path.name}: the Parquet file is broken ({type(error).__name__})") from error
 
-    return tuple(file.schema_arrow.names), (Row(number, value) for number, value in enumerate(values(), 1))
+    return tuple(file.schema_arrow.names), (RawRow(number, value) for number, value in enumerate(values(), 1))

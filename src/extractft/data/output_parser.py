@@ -10,9 +10,9 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from extractft.data.raw_row import RowProblem
-from extractft.data.strict_json import JsonProblem, parse_json, unwrapped_answer
-from extractft.data.table_values import drop_padding, is_plain, plain
+from extractft.data.raw_row import InvalidRow
+from extractft.data.strict_json import InvalidJson, parse_json, unwrap_answer
+from extractft.data.table_values import drop_null_padding, is_jsonable, to_jsonable
 from extractft.data.validation_errors import ErrorDescriber
 from extractft.errors import SchemaError
 from extractft.schema import LiteralNode, Schema, StringNode
@@ -52,17 +52,17 @@ class OutputParser(Generic[T]):
         model that says `extra="ignore"` or `extra="allow"` itself is believed.
 
         Raises:
-            RowProblem: `raw` is not valid; every problem is listed.
+            InvalidRow: `raw` is not valid; every problem is listed.
         """
         try:
             return self._parsed(raw)
-        except (RowProblem, MemoryError):
+        except (InvalidRow, MemoryError):
             raise
         except RecursionError as error:
-            raise RowProblem.one("invalid_output", "nested too deeply to read") from error
+            raise InvalidRow.one("invalid_output", "nested too deeply to read") from error
         except Exception as error:  # the schema's own validators may raise anything
             message = f"a validator of the schema failed with {type(error).__name__}"
-            raise RowProblem.one("invalid_output", message, "", raw) from error
+            raise InvalidRow.one("invalid_output", message, "", raw) from error
 
     def _parsed(self, raw: Any) -> T:
         if self._is_instance(raw):
@@ -70,19 +70,19 @@ class OutputParser(Generic[T]):
         if isinstance(raw, str) and not self._takes_text:
             raw = self._from_json(raw)
         elif self.padded:
-            raw = drop_padding(plain(raw), self.schema)
-        elif not is_plain(raw):
+            raw = drop_null_padding(to_jsonable(raw), self.schema)
+        elif not is_jsonable(raw):
             instance = self._from_python(raw)
             if instance is not None:
                 return instance
-            raw = plain(raw)
+            raw = to_jsonable(raw)
         instance = self._validated(raw)
         self._refuse_unknown_keys(raw, instance)
         return self._checked(instance)
 
     def _is_instance(self, raw: Any) -> bool:
         expected = self.schema.type
-        if not isinstance(expected, type) or is_plain(raw):
+        if not isinstance(expected, type) or is_jsonable(raw):
             return False
         try:
             return isinstance(raw, expected)
@@ -95,22 +95,22 @@ class OutputParser(Generic[T]):
             self.schema.canonical_json(instance)
         except SchemaError as error:
             message = f"not a valid {self.schema.name}, or one that changes when it is written and parsed back"
-            raise RowProblem.one("invalid_output", message, self._describer.shown_path(error.path), instance) from error
+            raise InvalidRow.one("invalid_output", message, self._describer.shown_path(error.path), instance) from error
         return instance
 
     @staticmethod
     def _from_json(raw: str) -> Any:
         if not raw.strip():
-            raise RowProblem.one("missing_output", "the output is blank")
+            raise InvalidRow.one("missing_output", "the output is blank")
         try:
             value = parse_json(raw)
             return parse_json(value) if isinstance(value, str) and value.lstrip().startswith(("{", "[")) else value
-        except JsonProblem as problem:
-            answer = unwrapped_answer(raw)
+        except InvalidJson as problem:
+            answer = unwrap_answer(raw)
             if answer != raw:
-                with suppress(JsonProblem):
+                with suppress(InvalidJson):
                     return parse_json(answer)
-            raise RowProblem.one("invalid_json", f"the output: {problem}", "", raw) from problem
+            raise InvalidRow.one("invalid_json", f"the output: {problem}", "", raw) from problem
 
     def _from_python(self, raw: Any) -> T | None:
         """The instance that pydantic makes of Python objects, `None` if it makes none."""
@@ -126,7 +126,7 @@ class OutputParser(Generic[T]):
         except ValidationError as error:
             raise self._describer.problem(error.errors(include_url=False), raw) from None
         except (ValueError, TypeError, RecursionError) as error:
-            raise RowProblem.one("invalid_output", f"not a valid {self.schema.name}", "", raw) from error
+            raise InvalidRow.one("invalid_output", f"not a valid {self.schema.name}", "", raw) from error
 
     def _refuse_unknown_keys(self, raw: Any, instance: T) -> None:
         try:

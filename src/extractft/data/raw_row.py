@@ -9,14 +9,14 @@ from typing import Any
 
 from extractft.errors import RowIssue
 
-__all__ = ["Problem", "Row", "RowIssue", "RowProblem", "with_value_shown"]
+__all__ = ["InvalidRow", "RawRow", "RowFault", "RowIssue", "with_value_shown"]
 
 SHORT = reprlib.Repr()
 SHORT.maxstring = SHORT.maxother = SHORT.maxlong = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class RawRow:
     """A row as it was found.
 
     Attributes:
@@ -29,7 +29,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class RowFault:
     """One thing that is wrong with a row whose number is not known here.
 
     Attributes:
@@ -45,21 +45,21 @@ class Problem:
     value: Any = None
 
 
-class RowProblem(Exception):
+class InvalidRow(Exception):
     """What is wrong with one row; caught inside this room, where the row's number is known."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__(f"{len(problems)} problems")
-        self.problems = tuple(problems)
+    def __init__(self, faults: Sequence[RowFault]) -> None:
+        super().__init__(f"{len(faults)} faults")
+        self.faults = tuple(faults)
 
     @classmethod
-    def one(cls, kind: str, message: str, field: str = "", value: Any = None) -> RowProblem:
+    def one(cls, kind: str, message: str, field: str = "", value: Any = None) -> InvalidRow:
         """A problem that stands alone."""
-        return cls([Problem(kind, message, field, value)])
+        return cls([RowFault(kind, message, field, value)])
 
     def issues(self, row: int) -> list[RowIssue]:
         """The problems as issues of that row."""
-        return [RowIssue(row, found.kind, found.message, found.field, value=found.value) for found in self.problems]
+        return [RowIssue(row, found.kind, found.message, found.field, value=found.value) for found in self.faults]
 
 
 def with_value_shown(issue: RowIssue) -> RowIssue:

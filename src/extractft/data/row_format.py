@@ -10,25 +10,25 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from extractft.data.chat_rows import chat_column, chat_parts
-from extractft.data.column_names import closest_name, name_list, shown_name, table_columns
+from extractft.data.chat_rows import find_chat_column, split_chat
+from extractft.data.column_names import closest_name, describe_columns, display_name, format_names
 from extractft.data.example import Example
-from extractft.data.instruction_rows import Instructions
-from extractft.data.raw_row import Row, RowProblem
-from extractft.data.row_source import Source
-from extractft.data.table_values import cell_value, plain
+from extractft.data.instruction_rows import InstructionRows
+from extractft.data.raw_row import InvalidRow, RawRow
+from extractft.data.row_source import RowSource
+from extractft.data.table_values import parse_cell, to_jsonable
 from extractft.errors import DatasetError
 from extractft.schema import Field, ObjectNode, Schema
 from extractft.schema.nodes import accepts_null
 from extractft.text import is_blank
 
-__all__ = ["Layout"]
+__all__ = ["RowFormat"]
 
 Parts = tuple[Any, Any]
 Reader = Callable[[Mapping[str, Any], int], Parts]
 
 
-class Layout:
+class RowFormat:
     """Takes raw rows apart.
 
     Args:
@@ -44,15 +44,15 @@ class Layout:
     def __init__(
         self,
         schema: Schema[Any],
-        source: Source,
+        source: RowSource,
         columns: Mapping[str, str] | None = None,
-        instructions: Instructions | None = None,
+        instructions: InstructionRows | None = None,
     ) -> None:
         self.schema = schema
         self.kind = source.kind
         self.name = source.name
         self.columns = _checked(columns)
-        self.instructions = instructions or Instructions()
+        self.instructions = instructions or InstructionRows()
         root = schema.resolve(schema.tree)
         self.fields: tuple[Field, ...] = root.fields if isinstance(root, ObjectNode) else ()
         self.field_names = {field.key for field in self.fields} | {field.name for field in self.fields}
@@ -68,8 +68,8 @@ class Layout:
         unknown = [name for name in self.columns if name not in names]
         if unknown:
             meant = closest_name(unknown[0], names)
-            problem = f"columns maps {name_list(unknown)}, expected only {name_list(sorted(names))}"
-            raise DatasetError(f"{problem}; is {shown_name(meant)} meant?" if meant else problem).hint(
+            problem = f"columns maps {format_names(unknown)}, expected only {format_names(sorted(names))}"
+            raise DatasetError(f"{problem}; is {display_name(meant)} meant?" if meant else problem).hint(
                 'The direction is our name -> your column: columns={"text": "complaint"}.'
             )
         if "output" in self.columns and len(self.columns) > 1 + ("text" in self.columns):
@@ -80,23 +80,25 @@ class Layout:
         text = self.columns.get("text", "text")
         both = [name for name, column in self.columns.items() if name != "text" and column == text]
         if both:
-            raise DatasetError(f"columns maps text and {name_list(both)} to one column: the text would hold the answer")
+            raise DatasetError(
+                f"columns maps text and {format_names(both)} to one column: the text would hold the answer"
+            )
 
     def _check_table(self, name: str, columns: Sequence[str]) -> None:
         try:
             reader = self._reader(columns)
             if reader == self._flat:
                 self._check_field_columns(columns)
-        except RowProblem as problem:
-            raise DatasetError(f"{name}: {problem.problems[0].message}").hint(
+        except InvalidRow as problem:
+            raise DatasetError(f"{name}: {problem.faults[0].message}").hint(
                 'Map the columns, our name -> yours: columns={"text": "complaint", "output": "label"}.'
             ) from problem
 
-    def split(self, row: Row) -> Parts:
+    def split(self, row: RawRow) -> Parts:
         """The text and the raw output of a row.
 
         Raises:
-            RowProblem: The row has no such shape.
+            InvalidRow: The row has no such shape.
         """
         value = row.value
         if isinstance(value, Example):
@@ -106,7 +108,7 @@ class Layout:
         if isinstance(value, tuple | list) and len(value) == 2:
             return value[0], value[1]
         found = f"{len(value)} items" if isinstance(value, tuple | list) else f"a {type(value).__name__}"
-        raise RowProblem.one("invalid_row", f"expected text and output as a pair or a mapping, found {found}")
+        raise InvalidRow.one("invalid_row", f"expected text and output as a pair or a mapping, found {found}")
 
     def _reader(self, columns: Iterable[str]) -> Reader:
         """The method that reads rows with these column names."""
@@ -130,7 +132,7 @@ class Layout:
         A `text` beside them is usually the whole prompt, rendered from them together with the answer.
         """
         has_text = "text" in names
-        if chat_column(names) and not (has_text and has_record):
+        if find_chat_column(names) and not (has_text and has_record):
             return self._chat
         if self.output in names and not self.mapped_fields and not self.field_names & {"instruction", "input"}:
             given = {"instruction", "input"}.intersection(names)
@@ -140,10 +142,10 @@ class Layout:
             return self._completion
         return None
 
-    def _missing(self, column: str, names: Collection[str]) -> RowProblem:
+    def _missing(self, column: str, names: Collection[str]) -> InvalidRow:
         meant = closest_name(column, names)
-        expected = f"expected {shown_name(column)}, found only {table_columns(names, self._familiar())}"
-        return RowProblem.one("missing_column", f"{expected}; is {shown_name(meant)} it?" if meant else expected)
+        expected = f"expected {display_name(column)}, found only {describe_columns(names, self._familiar())}"
+        return InvalidRow.one("missing_column", f"{expected}; is {display_name(meant)} it?" if meant else expected)
 
     def _familiar(self) -> set[str]:
         return {*self.field_names, *self.columns.values()}
@@ -158,11 +160,11 @@ class Layout:
         names = dict.fromkeys(columns)
         without = [field.key for field in self.fields if self._column(field, names) is None]
         if without:
-            found = f"found only {table_columns(columns, self._familiar())}"
+            found = f"found only {describe_columns(columns, self._familiar())}"
             used = {self.text, *(self._column(field, names) for field in self.fields)}
             meant = closest_name(without[0], (name for name in columns if name not in used))
-            ask = f"; is {shown_name(meant)} the column of {shown_name(without[0])}?" if meant else ""
-            raise RowProblem.one("missing_column", f"no column for the fields {name_list(without)}, {found}{ask}")
+            ask = f"; is {display_name(meant)} the column of {display_name(without[0])}?" if meant else ""
+            raise InvalidRow.one("missing_column", f"no column for the fields {format_names(without)}, {found}{ask}")
 
     def _pair(self, row: Mapping[str, Any], _: int) -> Parts:
         return row[self.text], row[self.output]
@@ -187,10 +189,10 @@ class Layout:
 
     def _from_cell(self, value: Any, field: Field) -> Any:
         if self.kind == "table":
-            value = plain(value)
+            value = to_jsonable(value)
         elif is_blank(value):
             return None
-        return cell_value(value, field, self.schema) if isinstance(value, str) else value
+        return parse_cell(value, field, self.schema) if isinstance(value, str) else value
 
     def _keeps_null(self, field: Field) -> bool:
         """True if nothing means null rather than a missing key. A blank cell is null only if it must be."""
@@ -203,13 +205,13 @@ class Layout:
         return self.instructions.text(row, output, number, self.name), output
 
     def _chat(self, row: Mapping[str, Any], _: int) -> Parts:
-        column = chat_column(row)
-        return chat_parts(row[column] if column else [])
+        column = find_chat_column(row)
+        return split_chat(row[column] if column else [])
 
     def _completion(self, row: Mapping[str, Any], _: int) -> Parts:
-        prompt, completion = plain(row["prompt"]), plain(row["completion"])
+        prompt, completion = to_jsonable(row["prompt"]), to_jsonable(row["completion"])
         if isinstance(prompt, list) and isinstance(completion, list):
-            return chat_parts(prompt, completion)
+            return split_chat(prompt, completion)
         return prompt, completion
 
 

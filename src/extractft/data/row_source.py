@@ -11,20 +11,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from extractft.data.column_names import repeated_names, table_columns
+from extractft.data.column_names import describe_columns, duplicate_names
 from extractft.data.csv_reader import read_csv
-from extractft.data.data_files import find_files, split_ending
+from extractft.data.data_files import file_ending, find_data_files
 from extractft.data.excel_reader import EXCEL_ENDINGS, read_excel
 from extractft.data.json_reader import read_json, read_jsonl, read_parquet
-from extractft.data.raw_row import Row, RowIssue
-from extractft.data.text_encoding import checked_encoding
+from extractft.data.raw_row import RawRow, RowIssue
+from extractft.data.text_encoding import normalize_encoding
 from extractft.errors import DatasetError
 
-__all__ = ["Source", "file_source", "open_sources"]
+__all__ = ["RowSource", "file_row_source", "open_row_sources"]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class RowSource:
     """Rows to be read once.
 
     Attributes:
@@ -35,50 +35,50 @@ class Source:
         name: What messages call it.
     """
 
-    rows: Iterable[Row | RowIssue]
+    rows: Iterable[RawRow | RowIssue]
     kind: Literal["objects", "table", "cells"] = "objects"
     columns: tuple[str, ...] | None = None
     name: str = "the data"
 
 
-def open_sources(data: Any, encoding: str | None = None) -> Iterator[Source]:
+def open_row_sources(data: Any, encoding: str | None = None) -> Iterator[RowSource]:
     """The rows of a table or an iterable, or of each file that is named, one after another.
 
     Raises:
         DatasetError: The files or the object are none that rows can be read from.
     """
-    encoding = checked_encoding(encoding)
-    files = find_files(data)
+    encoding = normalize_encoding(encoding)
+    files = find_data_files(data)
     if files is None:
         return iter([_object_source(data)])
-    opened = (file_source(file, encoding) for file in files)
+    opened = (file_row_source(file, encoding) for file in files)
     if len(files) == 1:
         return opened
     return (replace(source, name=file.as_posix()) for file, source in zip(files, opened, strict=True))
 
 
-def file_source(path: Path, encoding: str | None = None) -> Source:
+def file_row_source(path: Path, encoding: str | None = None) -> RowSource:
     """Rows of a file, told by its ending; text is UTF-8 unless it has another mark or `encoding` says so.
 
     Raises:
         DatasetError: An unknown ending, or a file that is broken as a whole.
     """
-    ending = split_ending(path)
+    ending = file_ending(path)
     if ending in (".csv", ".tsv"):
         columns, rows = read_csv(path, delimiter="\t" if ending == ".tsv" else ",", encoding=encoding)
-        return Source(rows, "cells", columns, path.name)
+        return RowSource(rows, "cells", columns, path.name)
     if ending in EXCEL_ENDINGS:
         columns, rows = read_excel(path)
-        return Source(rows, "cells", columns, path.name)
+        return RowSource(rows, "cells", columns, path.name)
     if ending == ".parquet":
         columns, values = read_parquet(path)
-        return Source(values, "table", _names(columns), path.name)
-    return Source(read_json(path, encoding) if ending == ".json" else read_jsonl(path, encoding), name=path.name)
+        return RowSource(values, "table", _names(columns), path.name)
+    return RowSource(read_json(path, encoding) if ending == ".json" else read_jsonl(path, encoding), name=path.name)
 
 
-def _object_source(data: Any) -> Source:
+def _object_source(data: Any) -> RowSource:
     if isinstance(data, Mapping):
-        raise DatasetError(f"expected rows, found one mapping with the keys {table_columns(data)}").hint(
+        raise DatasetError(f"expected rows, found one mapping with the keys {describe_columns(data)}").hint(
             'Pass a list of rows, one split of a dataset (data["train"]), or for lists by column '
             "pandas.DataFrame(data)."
         )
@@ -88,34 +88,36 @@ def _object_source(data: Any) -> Source:
     if hasattr(data, "read"):
         raise DatasetError("expected a path or rows, found an open file").hint("Pass its path.")
     if isinstance(data, Iterable) and not isinstance(data, bytes | bytearray):
-        return Source(_numbered(data))
+        return RowSource(_numbered(data))
     raise DatasetError(f"expected a path, a table or an iterable of rows, found {type(data).__name__}")
 
 
-def _table(data: Any) -> Source | None:
+def _table(data: Any) -> RowSource | None:
     if hasattr(data, "to_pylist") and hasattr(data, "column_names"):  # pyarrow
-        return Source(_numbered(data.to_pylist()), "table", _names(data.column_names))
+        return RowSource(_numbered(data.to_pylist()), "table", _names(data.column_names))
     if hasattr(data, "to_dicts") and hasattr(data, "columns"):  # polars
-        return Source(_numbered(data.to_dicts()), "table", _names(data.columns))
+        return RowSource(_numbered(data.to_dicts()), "table", _names(data.columns))
     if hasattr(data, "to_dict") and hasattr(data, "columns"):  # pandas
         columns = _names(data.columns)
         records = data.to_dict(orient="records")
-        return Source(_numbered({str(key): value for key, value in row.items()} for row in records), "table", columns)
+        return RowSource(
+            _numbered({str(key): value for key, value in row.items()} for row in records), "table", columns
+        )
     if hasattr(data, "column_names"):  # datasets
         rows = data.with_format(None) if hasattr(data, "with_format") else data
         if data.column_names is None:  # a streamed set may not know its columns yet
-            return Source(_numbered(rows))
-        return Source(_numbered(rows), "table", _names(data.column_names))
+            return RowSource(_numbered(rows))
+        return RowSource(_numbered(rows), "table", _names(data.column_names))
     return None
 
 
 def _names(columns: Iterable[Any]) -> tuple[str, ...]:
     names = tuple(str(column) for column in columns)
-    twice = repeated_names(names)
+    twice = duplicate_names(names)
     if twice:
-        raise DatasetError(f"expected each column once, found several named {table_columns(twice)}")
+        raise DatasetError(f"expected each column once, found several named {describe_columns(twice)}")
     return names
 
 
-def _numbered(rows: Iterable[Any]) -> Iterator[Row]:
-    return (Row(number, value) for number, value in enumerate(rows, 1))
+def _numbered(rows: Iterable[Any]) -> Iterator[RawRow]:
+    return (RawRow(number, value) for number, value in enumerate(rows, 1))

@@ -14,8 +14,8 @@ from typing import Any
 from pydantic import BaseModel, RootModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from extractft.data.raw_row import RowProblem
-from extractft.data.strict_json import JsonProblem, parse_json
+from extractft.data.raw_row import InvalidRow
+from extractft.data.strict_json import InvalidJson, parse_json
 from extractft.schema import (
     ArrayNode,
     Field,
@@ -29,18 +29,18 @@ from extractft.schema import (
 from extractft.schema.nodes import accepts_null, options_of
 from extractft.schema.records import choose_option, field_of
 
-__all__ = ["cell_value", "drop_padding", "is_missing", "is_plain", "plain"]
+__all__ = ["drop_null_padding", "is_jsonable", "is_missing", "parse_cell", "to_jsonable"]
 
 NUMPY_TIMES = ("datetime64", "timedelta64")
 PLAIN_TYPES = (str, int, float, bool, type(None))
 
 
-def is_plain(value: Any) -> bool:
+def is_jsonable(value: Any) -> bool:
     """True if a value is what `json.loads` could have returned."""
     if isinstance(value, dict):
-        return all(type(key) is str and is_plain(item) for key, item in value.items())
+        return all(type(key) is str and is_jsonable(item) for key, item in value.items())
     if isinstance(value, list):
-        return all(is_plain(item) for item in value)
+        return all(is_jsonable(item) for item in value)
     return type(value) in PLAIN_TYPES
 
 
@@ -53,37 +53,37 @@ def is_missing(value: Any) -> bool:
     )
 
 
-def plain(value: Any) -> Any:  # noqa: C901 - one case for each kind of value
+def to_jsonable(value: Any) -> Any:  # noqa: C901 - one case for each kind of value
     """A value of a table, or of Python, as JSON-able value; what tables call missing becomes `None`.
 
     Raises:
-        RowProblem: It holds something that has no JSON form.
+        InvalidRow: It holds something that has no JSON form.
     """
     if is_missing(value):
         return None
     if type(value) in PLAIN_TYPES:
         return value
     if isinstance(value, dict):
-        return {str(plain(key)): plain(item) for key, item in value.items()}
+        return {str(to_jsonable(key)): to_jsonable(item) for key, item in value.items()}
     if isinstance(value, RootModel):
-        return plain(value.root)
+        return to_jsonable(value.root)
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [to_jsonable(item) for item in value]
     if type(value).__name__ in NUMPY_TIMES:  # of nanoseconds, numpy makes integers
-        return plain(value.astype(f"{type(value).__name__}[us]").tolist())
+        return to_jsonable(value.astype(f"{type(value).__name__}[us]").tolist())
     if hasattr(value, "tolist"):  # numpy arrays and scalars
-        return plain(value.tolist())
+        return to_jsonable(value.tolist())
     if isinstance(value, datetime) and value.tzinfo is None and value.time() == time():
         return value.date().isoformat()  # how tables hold dates
     if hasattr(value, "get_secret_value"):  # shown as stars otherwise
-        return plain(value.get_secret_value())
+        return to_jsonable(value.get_secret_value())
     parts = _parts(value)
     if parts is not None:
-        return {name: plain(part) for name, part in parts.items()}
+        return {name: to_jsonable(part) for name, part in parts.items()}
     try:
         return to_jsonable_python(value, by_alias=False)
     except (PydanticSerializationError, ValueError) as error:
-        raise RowProblem.one("invalid_output", f"a {type(value).__name__} has no JSON form") from error
+        raise InvalidRow.one("invalid_output", f"a {type(value).__name__} has no JSON form") from error
 
 
 def _parts(value: Any) -> dict[str, Any] | None:
@@ -95,14 +95,14 @@ def _parts(value: Any) -> dict[str, Any] | None:
     return None
 
 
-def cell_value(cell: str, field: Field, schema: Schema[Any]) -> Any:
+def parse_cell(cell: str, field: Field, schema: Schema[Any]) -> Any:
     """The JSON-able value that a cell of text means for a field.
 
     Text and allowed values are taken as they stand; numbers, booleans, lists and objects are read as JSON. A union
     that takes text as well reads JSON only from what looks like a list or an object that it may be.
 
     Raises:
-        RowProblem: A list or object was expected and the cell is not JSON.
+        InvalidRow: A list or object was expected and the cell is not JSON.
     """
     options = [option for option in options_of(field.node, schema.definitions) if not isinstance(option, NullNode)]
     if any(isinstance(option, LiteralNode) and cell in option.values for option in options):
@@ -114,13 +114,13 @@ def cell_value(cell: str, field: Field, schema: Schema[Any]) -> Any:
         return cell
     try:
         return parse_json(cell.lower() if cell.strip().lower() in ("true", "false") else cell)
-    except JsonProblem as problem:
+    except InvalidJson as problem:
         if texts or not nested or len(options) > 1:
             return cell  # not JSON, so text: pydantic may still make a number of it
-        raise RowProblem.one("invalid_json", str(problem), field.name) from problem
+        raise InvalidRow.one("invalid_json", str(problem), field.name) from problem
 
 
-def drop_padding(value: Any, schema: Schema[Any]) -> Any:
+def drop_null_padding(value: Any, schema: Schema[Any]) -> Any:
     """A record from a typed table without the nulls that only pad it.
 
     A null stays where the schema takes null; elsewhere it means that the key was not there.

@@ -7,11 +7,11 @@ import unicodedata
 from collections.abc import Iterator
 from typing import IO
 
-from extractft.data.column_names import shown_name
+from extractft.data.column_names import display_name
 from extractft.data.raw_row import RowIssue
 from extractft.errors import DatasetError
 
-__all__ = ["LONGEST_LINE", "checked_encoding", "decode_lines", "decode_whole", "encoding_hint", "likely_encoding"]
+__all__ = ["LONGEST_LINE", "decode_bytes", "decode_lines", "encoding_hint", "guess_encoding", "normalize_encoding"]
 
 LONGEST_LINE = 2**26
 """Most bytes (or characters) of one line: 64 MiB. A few kilobytes of gzip may hold a line of a gigabyte."""
@@ -37,7 +37,7 @@ FOUND_USUAL = 0.9
 FOUND_LETTERS = 0.75
 
 
-def checked_encoding(name: str | None) -> str | None:
+def normalize_encoding(name: str | None) -> str | None:
     """The encoding itself, if Python knows it.
 
     Raises:
@@ -49,7 +49,7 @@ def checked_encoding(name: str | None) -> str | None:
         "".encode(name)
         return codecs.lookup(name).name
     except (LookupError, ValueError, TypeError) as error:
-        raise DatasetError(f"encoding: expected the name of an encoding, found {shown_name(name)}").hint(
+        raise DatasetError(f"encoding: expected the name of an encoding, found {display_name(name)}").hint(
             "Such as 'utf-8', 'gb18030' (Chinese Windows), 'cp1252' (Western European Windows) or 'utf-16'."
         ) from error
 
@@ -71,7 +71,7 @@ def decode_lines(stream: IO[bytes], name: str, encoding: str | None = None) -> I
     first = stream.readline(LONGEST_LINE + 1)
     if encoding is None and not _marked(first) and _is_mostly_nul(first):
         raise DatasetError(f"{name}: expected UTF-8, found UTF-16 without a byte order mark").hint(encoding_hint(first))
-    encoding = _marked(first) or checked_encoding(encoding) or "utf-8"
+    encoding = _marked(first) or normalize_encoding(encoding) or "utf-8"
     if not _goes_by_bytes(encoding):
         yield from _wide_lines(stream, first, name, encoding)
         return
@@ -87,18 +87,18 @@ def decode_lines(stream: IO[bytes], name: str, encoding: str | None = None) -> I
             yield number, text.removeprefix("\ufeff") if number == 1 else text
 
 
-def decode_whole(content: bytes, encoding: str | None = None) -> str:
+def decode_bytes(content: bytes, encoding: str | None = None) -> str:
     """The text of a whole file, without a byte order mark.
 
     Raises:
         UnicodeDecodeError: It is in another encoding.
     """
-    return content.decode(_marked(content) or checked_encoding(encoding) or "utf-8").removeprefix("\ufeff")
+    return content.decode(_marked(content) or normalize_encoding(encoding) or "utf-8").removeprefix("\ufeff")
 
 
 def encoding_hint(content: bytes) -> str:
     """What to do about bytes that are not in the encoding expected."""
-    guess = likely_encoding(content)
+    guess = guess_encoding(content)
     example = guess or "gb18030"
     return (
         f"{f'This looks like {guess.upper()}. ' if guess else ''}Say the encoding: load_examples(path, schema, "
@@ -107,7 +107,7 @@ def encoding_hint(content: bytes) -> str:
     )
 
 
-def likely_encoding(content: bytes) -> str | None:
+def guess_encoding(content: bytes) -> str | None:
     """The encoding that bytes which are not UTF-8 are most likely in; `None` if none of the usual ones fits."""
     sample = content[:CHUNK]
     if _is_mostly_nul(sample):
@@ -184,7 +184,7 @@ def _split_lines(stream: IO[bytes], first: bytes, encoding: str) -> Iterator[str
 
 
 def _misfit(line: bytes, encoding: str, place: int) -> str:
-    guess = likely_encoding(line) if encoding.startswith("utf-8") else None
+    guess = guess_encoding(line) if encoding.startswith("utf-8") else None
     found = f"what looks like {guess.upper()}" if guess else "something else"
     expected = "UTF-8" if encoding.startswith("utf-8") else encoding
     return f"expected {expected}, found {found} at byte {place + 1} of the line"

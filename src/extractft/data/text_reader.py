@@ -11,15 +11,15 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
-from extractft.data.column_names import closest_name, shown_name, table_columns
-from extractft.data.data_files import TEXT_ENDINGS, find_files, split_ending
+from extractft.data.column_names import closest_name, describe_columns, display_name
+from extractft.data.data_files import TEXT_ENDINGS, file_ending, find_data_files
 from extractft.data.example import Example
-from extractft.data.example_loader import parsed_examples, valid_text
-from extractft.data.json_reader import LARGEST_JSON, array_rows, first_lines, jsonl_rows, read_lines
-from extractft.data.raw_row import Row, RowIssue, RowProblem
-from extractft.data.row_source import file_source
-from extractft.data.strict_json import JsonProblem, parse_json
-from extractft.data.text_encoding import checked_encoding, decode_lines
+from extractft.data.example_loader import parse_examples, validate_text
+from extractft.data.json_reader import LARGEST_JSON, parse_json_lines, parse_json_list, read_lines, take_first_lines
+from extractft.data.raw_row import InvalidRow, RawRow, RowIssue
+from extractft.data.row_source import file_row_source
+from extractft.data.strict_json import InvalidJson, parse_json
+from extractft.data.text_encoding import decode_lines, normalize_encoding
 from extractft.errors import DatasetError
 from extractft.schema import Schema
 from extractft.storage import published_file
@@ -60,10 +60,10 @@ def iter_text_rows(
     Raises:
         DatasetError: A file as a whole cannot be read.
     """
-    encoding = checked_encoding(encoding)
+    encoding = normalize_encoding(encoding)
     if hasattr(source, "readline"):
         return _usable(_stream_rows(cast("IO[bytes]", source), encoding), column)
-    files = find_files(source, TEXT_ENDINGS)
+    files = find_data_files(source, TEXT_ENDINGS)
     if files is None:
         raise DatasetError("expected a path, a list of paths or a binary stream, found something else").hint(
             "Texts in memory need no reading: pass them to extract_many as they are."
@@ -75,34 +75,34 @@ def iter_text_rows(
 
 
 def _all_texts(
-    files: Sequence[Path], opened: Sequence[Iterable[Row | RowIssue]], column: str
+    files: Sequence[Path], opened: Sequence[Iterable[RawRow | RowIssue]], column: str
 ) -> Iterator[str | RowIssue]:
     for file, rows in zip(files, opened, strict=True):
         for _, text in _usable(rows, column):
             yield replace(text, file=file.as_posix()) if isinstance(text, RowIssue) else text
 
 
-def _file_rows(path: Path, column: str, encoding: str | None) -> Iterable[Row | RowIssue]:
-    if split_ending(path, TEXT_ENDINGS) == ".txt":
+def _file_rows(path: Path, column: str, encoding: str | None) -> Iterable[RawRow | RowIssue]:
+    if file_ending(path, TEXT_ENDINGS) == ".txt":
         return _line_rows(read_lines(path, encoding))
-    opened = file_source(path, encoding)
+    opened = file_row_source(path, encoding)
     if opened.columns is not None and column not in opened.columns:
         meant = closest_name(column, opened.columns)
-        found = f"expected a column {shown_name(column)}, found only {table_columns(opened.columns, {column})}"
-        raise DatasetError(f"{path.name}: {found}{f'; is {shown_name(meant)} it?' if meant else ''}").hint(
+        found = f"expected a column {display_name(column)}, found only {describe_columns(opened.columns, {column})}"
+        raise DatasetError(f"{path.name}: {found}{f'; is {display_name(meant)} it?' if meant else ''}").hint(
             "Name the column: column=, on the command line --column."
         )
     return opened.rows
 
 
-def _stream_rows(stream: IO[bytes], encoding: str | None) -> Iterator[Row | RowIssue]:
+def _stream_rows(stream: IO[bytes], encoding: str | None) -> Iterator[RawRow | RowIssue]:
     lines = decode_lines(stream, "the stream", encoding)
-    head = first_lines(lines)
+    head = take_first_lines(lines)
     first = next((line.strip() for _, line in head if isinstance(line, str) and line.strip()), "")
     if first.startswith("[") and (first == "[" or _is_list(first) or first.replace(" ", "").startswith(ARRAY_STARTS)):
         yield from _array_rows(chain(head, lines))
     elif first.startswith("{"):
-        yield from jsonl_rows(chain(head, lines))
+        yield from parse_json_lines(chain(head, lines))
     else:
         yield from _line_rows(chain(head, lines))
 
@@ -110,12 +110,12 @@ def _stream_rows(stream: IO[bytes], encoding: str | None) -> Iterator[Row | RowI
 def _is_list(line: str) -> bool:
     try:
         value = parse_json(line)
-    except JsonProblem:
+    except InvalidJson:
         return False
     return isinstance(value, list) and all(isinstance(item, str | dict) for item in value)
 
 
-def _array_rows(lines: Iterable[tuple[int, str | RowIssue]]) -> Iterator[Row | RowIssue]:
+def _array_rows(lines: Iterable[tuple[int, str | RowIssue]]) -> Iterator[RawRow | RowIssue]:
     """The rows of a JSON list over all lines."""
     parts: list[str] = []
     size = 0
@@ -128,25 +128,25 @@ def _array_rows(lines: Iterable[tuple[int, str | RowIssue]]) -> Iterator[Row | R
             raise DatasetError(f"the stream: expected at most {LARGEST_JSON >> 20} MiB of a JSON list").hint(
                 "Write one JSON object a line."
             )
-    yield from array_rows("".join(parts), "the stream")
+    yield from parse_json_list("".join(parts), "the stream")
 
 
-def _line_rows(lines: Iterable[tuple[int, str | RowIssue]]) -> Iterator[Row | RowIssue]:
+def _line_rows(lines: Iterable[tuple[int, str | RowIssue]]) -> Iterator[RawRow | RowIssue]:
     for number, line in lines:
         if isinstance(line, RowIssue):
             yield line
         elif line.strip():
-            yield Row(number, line.removesuffix("\n").removesuffix("\r"))
+            yield RawRow(number, line.removesuffix("\n").removesuffix("\r"))
 
 
-def _usable(rows: Iterable[Row | RowIssue], column: str) -> Iterator[tuple[int, str | RowIssue]]:
+def _usable(rows: Iterable[RawRow | RowIssue], column: str) -> Iterator[tuple[int, str | RowIssue]]:
     for row in rows:
         if isinstance(row, RowIssue):
             yield row.row, row
             continue
         try:
-            yield row.number, valid_text(_text_of(row.value, column))
-        except RowProblem as problem:
+            yield row.number, validate_text(_text_of(row.value, column))
+        except InvalidRow as problem:
             yield row.number, problem.issues(row.number)[0]
 
 
@@ -154,8 +154,8 @@ def _text_of(value: Any, column: str) -> Any:
     if not isinstance(value, Mapping):
         return value
     if column not in value:
-        found = f"expected {shown_name(column)}, found only {table_columns(value, {column})}"
-        raise RowProblem.one("missing_column", found)
+        found = f"expected {display_name(column)}, found only {describe_columns(value, {column})}"
+        raise InvalidRow.one("missing_column", found)
     return value[column]
 
 
@@ -181,7 +181,7 @@ def write_jsonl(path: str | Path, examples: Iterable[Example[T]], schema: Schema
     try:
         with published_file(path) as raw, _maybe_zipped(raw, path) as out:
             for example in examples:
-                (parsed,) = parsed_examples([example], schema)
+                (parsed,) = parse_examples([example], schema)
                 row = {"text": parsed.text, "output": schema.canonical_value(parsed.output)}
                 out.write(json.dumps(row, ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n")
                 count += 1

@@ -8,9 +8,9 @@ from typing import Any, get_args
 
 from pydantic_core import ErrorDetails, core_schema
 
-from extractft.data.column_names import closest_name, shown_name
+from extractft.data.column_names import closest_name, display_name
 from extractft.data.field_paths import field_path
-from extractft.data.raw_row import Problem, RowProblem
+from extractft.data.raw_row import InvalidRow, RowFault
 from extractft.schema import ArrayNode, Field, MapNode, Node, ObjectNode, Schema, UnionNode
 
 __all__ = ["ErrorDescriber"]
@@ -46,32 +46,32 @@ class ErrorDescriber:
         self._names = {field.name: field.name for field in fields} | {field.key: field.name for field in fields}
         self._show_values = show_values
 
-    def problem(self, details: Sequence[ErrorDetails], raw: Any) -> RowProblem:
+    def problem(self, details: Sequence[ErrorDetails], raw: Any) -> InvalidRow:
         """The errors as one problem, the first of very many; what several options of a union say is said once."""
-        found: dict[tuple[str, str, str], Problem] = {}
+        found: dict[tuple[str, str, str], RowFault] = {}
         for detail in details[:MOST_PROBLEMS]:
             problem = self._described(detail, raw)
             found.setdefault((problem.kind, problem.message, problem.field), problem)
         more = len(details) - MOST_PROBLEMS
-        rest = [Problem(details[-1]["type"], f"and {more} more of the kind in this row")] if more > 0 else []
-        return RowProblem([*found.values(), *rest])
+        rest = [RowFault(details[-1]["type"], f"and {more} more of the kind in this row")] if more > 0 else []
+        return InvalidRow([*found.values(), *rest])
 
-    def _described(self, detail: ErrorDetails, raw: Any) -> Problem:
+    def _described(self, detail: ErrorDetails, raw: Any) -> RowFault:
         if detail["type"] == "extra_forbidden":
             *place, key = detail["loc"]
-            shown = shown_name(key)
+            shown = display_name(key)
             meant = closest_name(str(key), sorted(self._names))
             message = f"the schema has no key {shown}"
-            asked = f"{message}; is {shown_name(meant)} meant?" if meant else message
-            return Problem("unknown_key", asked, _join(self._path(place, raw), shown.strip("'")), detail["input"])
+            asked = f"{message}; is {display_name(meant)} meant?" if meant else message
+            return RowFault("unknown_key", asked, _join(self._path(place, raw), shown.strip("'")), detail["input"])
         message = OWN_WORDS.get(detail["type"], detail["msg"])
         if detail["type"] not in KNOWN and not self._show_values:
             message = REFUSED
         if len(message) > MOST_CHARACTERS:  # an enumeration of thousands of values lists them all
             message = message[:MOST_CHARACTERS].rpartition(",")[0] + ", ... (one of many values)"
         if detail["type"] == "missing" and detail["loc"]:
-            return Problem("invalid_output", message, field_path(detail["loc"], raw, self._schema, missing=True))
-        return Problem("invalid_output", message, self._path(detail["loc"], raw), detail["input"])
+            return RowFault("invalid_output", message, field_path(detail["loc"], raw, self._schema, missing=True))
+        return RowFault("invalid_output", message, self._path(detail["loc"], raw), detail["input"])
 
     def common(self, details: Sequence[ErrorDetails], raw: Any) -> list[ErrorDetails]:
         """Of errors about unknown keys, those that count.

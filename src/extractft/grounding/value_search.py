@@ -18,7 +18,7 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from extractft.data.free_text import places_of
+from extractft.data.free_text import find_free_text
 from extractft.grounding.fuzzy_search import find_similar
 from extractft.grounding.record_leaves import Leaf
 from extractft.grounding.spans import Method
@@ -81,7 +81,7 @@ def _places(leaf: Leaf, text: IndexedText, budget: SearchBudget) -> Iterable[Pla
         return ()
     formatted = _FORMATS.get(node.format or "")
     places = formatted(value, text, budget) if formatted else None
-    return places_of(node, value, text, budget) if places is None else places
+    return find_free_text(node, value, text, budget) if places is None else places
 
 
 def _choice(value: str, text: IndexedText, budget: SearchBudget) -> Iterator[Place]:

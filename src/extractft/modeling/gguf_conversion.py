@@ -18,11 +18,11 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from extractft.errors import ArtifactError, ArtifactMismatchError, ExtractFTError, MissingDependencyError
-from extractft.modeling.strict_loading import LOADING, load_checked, no_progress_bars
+from extractft.modeling.strict_loading import LOADING_LOCK, load_complete_model, no_progress_bars
 from extractft.modeling.weight_digests import cache_dir, file_digest
 from extractft.storage import published_directory, restore_lost, tree_digests
 
-__all__ = ["converted_gguf"]
+__all__ = ["convert_gguf"]
 
 LAYOUT = 1
 """Raised when a conversion comes out differently, so that older ones are not used any more."""
@@ -35,7 +35,7 @@ class _MadeMeanwhileError(Exception):
     """Another process was faster."""
 
 
-def converted_gguf(file: Path) -> Path:
+def convert_gguf(file: Path) -> Path:
     """The directory with a GGUF model's weights in float32, made at the first call and when it is damaged.
 
     Two processes may do it at once: each works in a directory of its own, and the first to finish gives its name.
@@ -72,7 +72,7 @@ def _publish(target: Path, file: Path) -> None:
     with published_directory(target) as work:
         dense, tokenizer = _convert(file)
         try:
-            with LOADING, no_progress_bars():
+            with LOADING_LOCK, no_progress_bars():
                 dense.save_pretrained(work)
             tokenizer.save_pretrained(work)
         except Exception as error:  # safetensors and tokenizers have errors of their own for a full disk
@@ -97,7 +97,7 @@ def _convert(file: Path) -> tuple[PreTrainedModel, Any]:
     """The model of a GGUF file in dense weights, and its tokenizer."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
-        packed = load_checked(file.name, str(file.parent), gguf_file=file.name, dtype=torch.float32)
+        packed = load_complete_model(file.name, str(file.parent), gguf_file=file.name, dtype=torch.float32)
         return _dense(packed), tokenizer
     except (ExtractFTError, MemoryError):
         raise
@@ -116,7 +116,7 @@ def _dense(packed: PreTrainedModel) -> PreTrainedModel:
     config = packed.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config
-    with LOADING, torch.device("meta"):
+    with LOADING_LOCK, torch.device("meta"):
         dense = AutoModelForCausalLM.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
     dense.load_state_dict(packed.state_dict(), assign=True)
     dense.tie_weights()

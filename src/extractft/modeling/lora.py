@@ -22,7 +22,7 @@ from extractft.modeling.adapter_files import (
     require_rank,
 )
 
-__all__ = ["attach_lora", "load_adapter", "merge_adapter", "trainable_parameters"]
+__all__ = ["attach_lora", "count_parameters", "load_adapter", "merge_adapter"]
 
 SHOWN = 5
 
@@ -101,7 +101,7 @@ def merge_adapter(model: nn.Module) -> None:
         model.merge_adapter()
 
 
-def trainable_parameters(model: nn.Module) -> tuple[int, int]:
+def count_parameters(model: nn.Module) -> tuple[int, int]:
     """How many parameters are trained, and how many there are; tied ones count once."""
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
     return sum(size for size, trained in sizes if trained), sum(size for size, _ in sizes)

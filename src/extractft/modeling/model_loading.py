@@ -14,7 +14,7 @@ from extractft.errors import ArtifactMismatchError, ArtifactNotFoundError, Missi
 from extractft.modeling.base_model import BaseModelRef
 from extractft.modeling.device_memory import is_out_of_memory
 from extractft.modeling.hardware import choose_device, choose_dtype
-from extractft.modeling.strict_loading import load_checked
+from extractft.modeling.strict_loading import load_complete_model
 
 __all__ = ["load_model", "load_tokenizer"]
 
@@ -60,7 +60,7 @@ def load_model(ref: BaseModelRef, *, device: str = "auto", dtype: str = "auto") 
     target = choose_device(device)
     number_type = choose_dtype(dtype, target)
     try:
-        model = load_checked(ref.name, ref.path, dtype=number_type, use_safetensors=True)
+        model = load_complete_model(ref.name, ref.path, dtype=number_type, use_safetensors=True)
     except ImportError as error:
         raise MissingDependencyError(f"Base model {ref.name!r} needs another package: {_first_line(error)}") from error
     except (ArtifactMismatchError, MemoryError):

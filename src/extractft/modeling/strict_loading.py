@@ -12,14 +12,14 @@ from transformers.utils import logging as transformers_logging
 from extractft.errors import ArtifactMismatchError
 from extractft.processes import fork_safe_lock
 
-__all__ = ["LOADING", "load_checked", "no_progress_bars"]
+__all__ = ["LOADING_LOCK", "load_complete_model", "no_progress_bars"]
 
 SHOWN = 5
-LOADING = fork_safe_lock()
+LOADING_LOCK = fork_safe_lock()
 """transformers changes defaults of the whole process while it loads: in parallel threads, weights get lost."""
 
 
-def load_checked(name: str, path: str, **options: Any) -> PreTrainedModel:
+def load_complete_model(name: str, path: str, **options: Any) -> PreTrainedModel:
     """A causal language model whose every weight comes from its files, in evaluation mode.
 
     Args:
@@ -31,7 +31,7 @@ def load_checked(name: str, path: str, **options: Any) -> PreTrainedModel:
         ArtifactMismatchError: Weights are missing, left over or of another shape; tied ones count as present.
         OSError, ValueError, KeyError, RuntimeError, ImportError: What transformers raises.
     """
-    with LOADING, no_progress_bars():
+    with LOADING_LOCK, no_progress_bars():
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             path, local_files_only=True, trust_remote_code=False, output_loading_info=True, **options
         )
