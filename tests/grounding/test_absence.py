@@ -143,3 +143,14 @@ def test_what_is_left_holds_all_else_and_nothing_of_what_was_cut(parts: list[str
         assert all(not after[name] for name in gone)
         assert all(bool(after[name]) == bool(before[name]) for name in before if name not in gone)
         assert len(example.text) < len(text)
+
+
+def test_fields_within_maps_and_tuples_stay() -> None:
+    class Shelf(BaseModel):
+        boxes: dict[str, Line] = Field(default_factory=dict)
+        pair: tuple[Line, int] | None = None
+
+    output = {"boxes": {"left": {"item": "tea", "note": "green"}}, "pair": [{"item": "milk", "note": "cold"}, 7]}
+    texts = [text for text, _ in made(Shelf, "left: tea green; milk cold 7", output)]
+    assert all(("tea" in text) == ("green" in text) for text in texts)
+    assert all(("milk" in text) == ("cold" in text) for text in texts)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from extractft.data.table_values import parse_cell, to_jsonable
 from extractft.schema import BooleanNode, LiteralNode, NullNode, ObjectNode, Schema, StringNode
 from extractft.schema.nodes import accepts_null, options_of
-from extractft.schema.records import choose_option, walk
+from extractft.schema.records import choose_option, scalars, walk
 
 
 class Cat(BaseModel):
@@ -70,6 +70,33 @@ def test_values_come_with_their_node_and_field() -> None:
     assert visits["full_name"].field.name == "full_name"
     assert isinstance(visits["mood"].node, LiteralNode)
     assert visits["scores.x"].value == 0.5
+
+
+def test_keys_lead_to_the_value() -> None:
+    for visit in walk(PERSON, SCHEMA):
+        value: Any = PERSON
+        for key in visit.keys:
+            value = value[key]
+        assert value is visit.value
+
+
+def test_positions_in_tuples_are_told_from_those_in_lists() -> None:
+    routes = [visit.route for visit in scalars(PERSON, SCHEMA)]
+    assert ("pets", 1, "owner", "full_name") in routes
+    assert ("size", "0") in routes
+
+
+def test_scalars_are_the_present_leaves() -> None:
+    record = {"fullName": "Tom", "size": None, "scores": {}, "mood": {"no": "scalar"}}
+    assert [(visit.path, visit.value) for visit in scalars(record, SCHEMA)] == [
+        ("full_name", "Tom"),
+        ("mood", {"no": "scalar"}),
+    ]
+
+
+def test_a_part_is_walked_from_its_node() -> None:
+    pets = _field("pets").node
+    assert [visit.path for visit in scalars([{"kind": "cat", "lives": 7}], SCHEMA, node=pets)] == ["0.kind", "0.lives"]
 
 
 def _field(name: str) -> Any:

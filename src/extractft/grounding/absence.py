@@ -17,9 +17,9 @@ from extractft.data import Example
 from extractft.errors import PromptError
 from extractft.grounding.grounding import ground
 from extractft.grounding.spans import Span
-from extractft.schema import MISSING, ArrayNode, Field, Node, ObjectNode, Schema
+from extractft.schema import MISSING, ArrayNode, Field, MapNode, Schema
 from extractft.schema.nodes import accepts_null, options_of
-from extractft.schema.records import choose_option
+from extractft.schema.records import Route, Visit, walk
 
 __all__ = ["absence_examples"]
 
@@ -42,7 +42,7 @@ class _Place:
 
     path: str
     pattern: str
-    steps: tuple[str | int, ...]
+    steps: Route
     absent: Any
 
 
@@ -91,28 +91,26 @@ def absence_examples(
 
 
 def _optional_fields(value: Any, schema: Schema[Any]) -> Iterator[tuple[_Place, bool]]:
-    """The fields of a full value that may be absent, and whether each is filled."""
-
-    def visit(value: Any, node: Node, path: str, pattern: str, steps: tuple[str | int, ...]) -> Iterator[Any]:
-        node = choose_option(node, value, schema)
-        if isinstance(node, ObjectNode) and isinstance(value, dict):
-            for field in node.fields:
-                if field.key not in value:
-                    continue
-                inner = _join(path, field.name), _join(pattern, field.name), (*steps, field.key)
-                absent = _absent(field, schema)
-                if absent is not MISSING:
-                    yield _Place(*inner, absent), value[field.key] not in (absent, None, "", [], {})
-                yield from visit(value[field.key], field.node, *inner)
-        elif isinstance(node, ArrayNode) and isinstance(value, list) and node.items is not None:
-            for index, item in enumerate(value[len(node.prefix) :], len(node.prefix)):
-                yield from visit(item, node.items, _join(path, str(index)), _join(pattern, "*"), (*steps, index))
-
-    return visit(value, schema.tree, "", "", ())
+    """The fields of a full value that may be absent, each with True if it is filled."""
+    for visit in walk(value, schema):
+        if visit.field is None or _is_in_map_or_tuple(visit):
+            continue
+        absent = _absent(visit.field, schema)
+        if absent is not MISSING:
+            filled = visit.value not in (absent, None, "", [], {})
+            yield _Place(visit.path, visit.pattern, visit.keys, absent), filled
 
 
-def _join(path: str, step: str) -> str:
-    return f"{path}.{step}" if path else step
+def _is_in_map_or_tuple(visit: Visit) -> bool:
+    """True if a map or the positions of a tuple are on the way: their parts are not left out one by one."""
+    inner, parent = visit, visit.parent
+    while parent is not None:
+        if isinstance(parent.node, MapNode):
+            return True
+        if isinstance(parent.node, ArrayNode) and isinstance(inner.route[-1], str):
+            return True
+        inner, parent = parent, parent.parent
+    return False
 
 
 def _absent(field: Field, schema: Schema[Any]) -> Any:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from extractft.grounding.record_leaves import Leaf, leaves_of
 from extractft.grounding.span_assignment import choose_places
 from extractft.grounding.spans import Span
 from extractft.grounding.value_search import Candidate, find_places, find_similar_place
 from extractft.schema import Schema
+from extractft.schema.records import Visit, scalars
 from extractft.text import IndexedText, SearchBudget
 from extractft.text.nfc import refuse_surrogates
 
@@ -36,7 +36,7 @@ def ground(schema: Schema[Any], value: Any, text: str | IndexedText) -> dict[str
     """
     source = text if isinstance(text, IndexedText) else IndexedText(text)
     refuse_surrogates(source.original)
-    leaves = list(leaves_of(schema, value))
+    leaves = list(scalars(value, schema))
     ranked = choose_places(leaves, _places(leaves, source), length=len(source.text))
     return {
         leaf.path: tuple(_span(candidate, source) for candidate in candidates)
@@ -44,7 +44,7 @@ def ground(schema: Schema[Any], value: Any, text: str | IndexedText) -> dict[str
     }
 
 
-def _places(leaves: list[Leaf], source: IndexedText) -> list[list[Candidate]]:
+def _places(leaves: list[Visit], source: IndexedText) -> list[list[Candidate]]:
     """The places of every leaf; equal values of the same kind are looked up once.
 
     What is similar is looked for last: it takes longest, and is worth least.

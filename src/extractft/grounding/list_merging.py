@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from extractft.grounding.record_leaves import Route
+from extractft.schema.records import Route
 from extractft.schema.scalar_writers import sort_key
 
 __all__ = ["WindowValue", "join_items", "same"]

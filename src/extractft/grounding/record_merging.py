@@ -13,7 +13,6 @@ from typing import Any
 
 from extractft.errors import MergeConflictError
 from extractft.grounding.list_merging import WindowValue, join_items, same
-from extractft.grounding.record_leaves import Route, leaves_below
 from extractft.grounding.spans import Span
 from extractft.grounding.text_windows import Window
 from extractft.schema import (
@@ -29,7 +28,7 @@ from extractft.schema import (
     Schema,
 )
 from extractft.schema.nodes import options_of
-from extractft.schema.records import choose_option
+from extractft.schema.records import Route, choose_option, scalars
 
 __all__ = ["MergedRecord", "ValueSource", "merge", "merge_records", "merge_spans"]
 
@@ -203,10 +202,10 @@ class _Merger:
     def _note(self, node: Node, value: Any, having: list[WindowValue], route: Route) -> None:
         """Keep the sources of all leaves of a value."""
         known = [
-            (piece, {leaf.route: leaf.value for leaf in leaves_below(node, piece.value, self.schema)})
+            (piece, {leaf.route: leaf.value for leaf in scalars(piece.value, self.schema, node=node)})
             for piece in having
         ]
-        for leaf in leaves_below(node, value, self.schema):
+        for leaf in scalars(value, self.schema, node=node):
             self.sources[".".join(map(str, (*route, *leaf.route)))] = tuple(
                 ValueSource(piece.window, ".".join(map(str, (*piece.route, *leaf.route))))
                 for piece, leaves in known

@@ -17,8 +17,8 @@ from bisect import bisect_left, insort
 from collections.abc import Sequence
 from typing import Any
 
-from extractft.grounding.record_leaves import Leaf, Route
 from extractft.grounding.value_search import Candidate
+from extractft.schema.records import Route, Visit
 
 __all__ = ["choose_places"]
 
@@ -33,7 +33,7 @@ ONE_MORE, ONE_LESS = bytes([*range(1, 256), 255]), bytes([0, *range(254), 255])
 
 
 def choose_places(
-    leaves: Sequence[Leaf], places: Sequence[Sequence[Candidate]], *, length: int
+    leaves: Sequence[Visit], places: Sequence[Sequence[Candidate]], *, length: int
 ) -> list[list[Candidate]]:
     """For every leaf its places again, the most likely first.
 
@@ -83,7 +83,7 @@ def _nearest(places: Sequence[Candidate], center: int | None, count: int) -> Seq
     return places[first : first + count]
 
 
-def _untangled(leaves: Sequence[Leaf], ranked: Sequence[Sequence[Candidate]]) -> list[tuple[int, Candidate]]:
+def _untangled(leaves: Sequence[Visit], ranked: Sequence[Sequence[Candidate]]) -> list[tuple[int, Candidate]]:
     """Equal values of a list's items that stand in the wrong order: where each of them belongs.
 
     One by one they cannot move, since each holds the place that the other should have.

@@ -20,9 +20,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from extractft.data.free_text import find_free_text
 from extractft.grounding.fuzzy_search import find_similar
-from extractft.grounding.record_leaves import Leaf
 from extractft.grounding.spans import Method
 from extractft.schema import BooleanNode, LiteralNode, StringNode
+from extractft.schema.records import Visit
 from extractft.text import IndexedText, Place, Rung, SearchBudget
 from extractft.text.equality import FOLDED, MOST_PLACES, SHORT, folded_places, in_order, written_places
 from extractft.text.folding import fold_value
@@ -50,7 +50,7 @@ class Candidate:
     cost: float = 0.0
 
 
-def find_places(leaf: Leaf, text: IndexedText, budget: SearchBudget) -> list[Candidate]:
+def find_places(leaf: Visit, text: IndexedText, budget: SearchBudget) -> list[Candidate]:
     """The places of a value, from left to right and each once; none for a boolean, whose word says too little."""
     return [
         Candidate(place.start, place.end, "exact" if place.rung is Rung.EXACT else "normalized", cost=place.cost)
@@ -58,7 +58,7 @@ def find_places(leaf: Leaf, text: IndexedText, budget: SearchBudget) -> list[Can
     ]
 
 
-def find_similar_place(leaf: Leaf, text: IndexedText, budget: SearchBudget) -> list[Candidate]:
+def find_similar_place(leaf: Visit, text: IndexedText, budget: SearchBudget) -> list[Candidate]:
     """The place of free text that is most like a value which stands nowhere."""
     node = leaf.node
     if not isinstance(node, StringNode) or not isinstance(leaf.value, str) or node.format in (*_FORMATS, *_UNALIKE):
@@ -69,7 +69,7 @@ def find_similar_place(leaf: Leaf, text: IndexedText, budget: SearchBudget) -> l
     return [Candidate(found[0], found[1], "fuzzy", found[2])]
 
 
-def _places(leaf: Leaf, text: IndexedText, budget: SearchBudget) -> Iterable[Place]:
+def _places(leaf: Visit, text: IndexedText, budget: SearchBudget) -> Iterable[Place]:
     node, value = leaf.node, leaf.value
     if isinstance(value, bool) or isinstance(node, BooleanNode):
         return ()

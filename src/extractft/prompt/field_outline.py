@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from extractft.prompt.phrasebook import Words, spell, spell_number
+from extractft.prompt.phrasebook import Phrasebook, spell, spell_number
 from extractft.schema import (
     MISSING,
     ArrayNode,
@@ -91,7 +91,7 @@ class _Phrase:
     description: str | None = None
 
 
-def outline(tree: Node, definitions: Mapping[str, Node], words: Words, *, omit_defaults: bool) -> Outline:
+def outline(tree: Node, definitions: Mapping[str, Node], words: Phrasebook, *, omit_defaults: bool) -> Outline:
     """Put a field tree into words.
 
     Args:
@@ -106,7 +106,7 @@ def outline(tree: Node, definitions: Mapping[str, Node], words: Words, *, omit_d
 class _Describer:
     """Walks the tree once, from top to bottom: what was described stays described."""
 
-    def __init__(self, tree: Node, definitions: Mapping[str, Node], words: Words, omit_defaults: bool) -> None:
+    def __init__(self, tree: Node, definitions: Mapping[str, Node], words: Phrasebook, omit_defaults: bool) -> None:
         self.definitions = definitions
         self.words = words
         self.omit_defaults = omit_defaults
@@ -300,7 +300,7 @@ def _numbered(phrases: Sequence[_Phrase]) -> tuple[Entry, ...]:
     )
 
 
-def _string_details(node: StringNode, words: Words) -> tuple[str, ...]:
+def _string_details(node: StringNode, words: Phrasebook) -> tuple[str, ...]:
     count = words.count(words.characters, node.min_length if node.min_length > 1 else None, node.max_length)
     details = [count] if count else []
     if node.pattern is not None and len(node.pattern) <= LONGEST_PATTERN:
@@ -308,7 +308,7 @@ def _string_details(node: StringNode, words: Words) -> tuple[str, ...]:
     return tuple(details)
 
 
-def _number_details(node: IntegerNode | NumberNode, words: Words) -> tuple[str, ...]:
+def _number_details(node: IntegerNode | NumberNode, words: Phrasebook) -> tuple[str, ...]:
     limits: list[tuple[str, float | None]] = [(words.multiple_of, node.multiple_of)]
     if isinstance(node, NumberNode):
         limits = [(words.more_than, node.exclusive_minimum), (words.less_than, node.exclusive_maximum), *limits]

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from extractft.schema import JsonScalar, StringFormat
 
-__all__ = ["PHRASEBOOKS", "Language", "Words", "spell", "spell_number"]
+__all__ = ["PHRASEBOOKS", "Language", "Phrasebook", "spell", "spell_number"]
 
 Language = Literal["zh", "en"]
 MOST_VALUES, MOST_CHARACTERS = 100, 2_000
@@ -44,7 +44,7 @@ class Noun:
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class Phrasebook:
     """The vocabulary of one language. Phrases with `{}` are filled in."""
 
     text: Noun
@@ -132,7 +132,7 @@ class Words:
         return unit.form((low if high is None else high) != 1).format(bounds) if bounds else ""
 
 
-ENGLISH: Final = Words(
+ENGLISH: Final = Phrasebook(
     text=Noun("text", "texts"),
     integer=Noun("whole number", "whole numbers"),
     number=Noun("number", "numbers"),
@@ -183,7 +183,7 @@ ENGLISH: Final = Words(
     colon=": ",
 )
 
-CHINESE: Final = Words(
+CHINESE: Final = Phrasebook(
     text=Noun("文本", "文本"),
     integer=Noun("整数", "整数"),
     number=Noun("数字", "数字"),
@@ -234,4 +234,4 @@ CHINESE: Final = Words(
     colon="：",
 )
 
-PHRASEBOOKS: Final[Mapping[Language, Words]] = {"en": ENGLISH, "zh": CHINESE}
+PHRASEBOOKS: Final[Mapping[Language, Phrasebook]] = {"en": ENGLISH, "zh": CHINESE}

@@ -16,7 +16,7 @@ from extractft.config import PromptConfig
 from extractft.errors import PromptError
 from extractft.prompt.field_outline import Entry, outline
 from extractft.prompt.language_detection import detect_language
-from extractft.prompt.phrasebook import PHRASEBOOKS, Words
+from extractft.prompt.phrasebook import PHRASEBOOKS, Phrasebook
 from extractft.prompt.template_step_limit import TEMPLATE as TEMPLATE_FILE
 from extractft.prompt.template_step_limit import TooManyStepsError, limited_steps
 from extractft.schema import Schema
@@ -76,7 +76,7 @@ def render_system_prompt(schema: Schema[Any], config: PromptConfig = DEFAULT_CON
     return _render_own(config.template, variables)
 
 
-def _spell(answer: Entry, words: Words) -> str:
+def _spell(answer: Entry, words: Phrasebook) -> str:
     opening, closing = words.bracket
     return answer.type + (opening + words.comma.join(answer.details) + closing if answer.details else "")
 

@@ -1,4 +1,7 @@
-"""Walks a JSON-able record along the field tree. Knows nodes and JSON values, no Python class of the user's."""
+"""The walk of a record along the field tree: every value with its path, its node and its field.
+
+The one walk that all rooms use. Knows nodes and JSON values, no Python class of the user's.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ from extractft.schema.nodes import (
 )
 from extractft.schema.schema import Schema
 
-__all__ = ["Visit", "choose_option", "field_of", "walk"]
+__all__ = ["Route", "Visit", "choose_option", "field_of", "scalars", "walk"]
+
+Route = tuple[str | int, ...]
+"""The way to a value, step by step: fields by their Python names, keys of maps, positions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,47 +36,107 @@ class Visit:
     """A value met on the way.
 
     Attributes:
-        path: Where it stands, fields by their Python names: `lines.0.total`; empty for the record itself.
-        pattern: The same for all records, positions and data keys as `*`: `lines.*.total`.
-        node: What the tree says about it, references followed and the option of a union chosen.
+        route: The way to it; empty where the walk starts. A position in a list is an integer, one of a tuple, which
+            means the same in all records, a string of digits.
+        node: The node that it belongs to, references followed and the option of a union chosen.
         field: The field whose value it is, `None` for items of lists and maps.
         value: The JSON-able value.
+        parent: The value that it stands in, `None` where the walk starts.
     """
 
-    path: str
-    pattern: str
+    route: Route
     node: Node
     field: Field | None
     value: Any
+    parent: Visit | None = None
+
+    @property
+    def path(self) -> str:
+        """The route as people read it: `lines.0.total`."""
+        return ".".join(map(str, self.route))
+
+    @property
+    def pattern(self) -> str:
+        """The same for all records, positions in lists and keys of maps as `*`: `lines.*.total`."""
+        return ".".join(visit._generic_step() for visit in self._line())
+
+    @property
+    def keys(self) -> Route:
+        """The way to it in the JSON value: fields by their keys, all positions as integers."""
+        return tuple(visit._key() for visit in self._line())
+
+    @property
+    def is_leaf(self) -> bool:
+        """True if the tree goes no further: for a scalar, and for a value that does not fit its node."""
+        match self.node:
+            case ObjectNode() | MapNode():
+                return not isinstance(self.value, dict)
+            case ArrayNode():
+                return not isinstance(self.value, list)
+        return True
+
+    def _line(self) -> list[Visit]:
+        """The values on the way, from the one right inside of the start to this one."""
+        line: list[Visit] = []
+        visit = self
+        while visit.parent is not None:
+            line.append(visit)
+            visit = visit.parent
+        return line[::-1]
+
+    def _generic_step(self) -> str:
+        assert self.parent is not None
+        step = self.route[-1]
+        return "*" if isinstance(step, int) or isinstance(self.parent.node, MapNode) else step
+
+    def _key(self) -> str | int:
+        assert self.parent is not None
+        if self.field is not None:
+            return self.field.key
+        step = self.route[-1]
+        return int(step) if isinstance(self.parent.node, ArrayNode) else step
 
 
-def walk(value: Any, schema: Schema[Any]) -> Iterator[Visit]:
-    """Every value of a record, parents before children, in the order in which it is written."""
-    return _walk(value, schema.tree, None, "", "", schema)
+def walk(value: Any, schema: Schema[Any], *, node: Node | None = None) -> Iterator[Visit]:
+    """Every value of a record, parents before children, in the order in which it is written.
+
+    Args:
+        value: The record, or a part of one.
+        schema: Its schema.
+        node: The node of the part, by default that of a whole record.
+    """
+    start = choose_option(schema.tree if node is None else node, value, schema)
+    return _walk(Visit((), start, None, value), schema)
 
 
-def _walk(value: Any, node: Node, field: Field | None, path: str, pattern: str, schema: Schema[Any]) -> Iterator[Visit]:
-    node = choose_option(node, value, schema)
-    yield Visit(path, pattern, node, field, value)
-    if isinstance(node, ObjectNode) and isinstance(value, dict):
-        for child in node.fields:
-            if child.key in value:
-                places = _join(path, child.name), _join(pattern, child.name)
-                yield from _walk(value[child.key], child.node, child, *places, schema)
-    elif isinstance(node, ArrayNode) and isinstance(value, list):
-        for index, item in enumerate(value):
-            step = str(index) if index < len(node.prefix) else "*"
-            item_node = node.prefix[index] if index < len(node.prefix) else node.items
-            if item_node is not None:
-                places = _join(path, str(index)), _join(pattern, step)
-                yield from _walk(item, item_node, None, *places, schema)
-    elif isinstance(node, MapNode) and isinstance(value, dict):
+def scalars(value: Any, schema: Schema[Any], *, node: Node | None = None) -> Iterator[Visit]:
+    """The leaves of a record that are present: nulls are left out. Arguments as for `walk`."""
+    return (visit for visit in walk(value, schema, node=node) if visit.is_leaf and visit.value is not None)
+
+
+def _walk(visit: Visit, schema: Schema[Any]) -> Iterator[Visit]:
+    yield visit
+    if not visit.is_leaf:
+        for step, node, field, value in _members(visit.node, visit.value):
+            inside = Visit((*visit.route, step), choose_option(node, value, schema), field, value, visit)
+            yield from _walk(inside, schema)
+
+
+def _members(node: Node, value: Any) -> Iterator[tuple[str | int, Node, Field | None, Any]]:
+    """Step, node, field and value of all that is right inside of a value."""
+    if isinstance(node, ObjectNode):
+        for field in node.fields:
+            if field.key in value:
+                yield field.name, field.node, field, value[field.key]
+    elif isinstance(node, MapNode):
         for key, item in value.items():
-            yield from _walk(item, node.values, None, _join(path, str(key)), _join(pattern, "*"), schema)
-
-
-def _join(path: str, step: str) -> str:
-    return f"{path}.{step}" if path else step
+            yield key, node.values, None, item
+    elif isinstance(node, ArrayNode):
+        for index, item in enumerate(value):
+            if index < len(node.prefix):
+                yield str(index), node.prefix[index], None, item
+            elif node.items is not None:
+                yield index, node.items, None, item
 
 
 def choose_option(node: Node, value: Any, schema: Schema[Any]) -> Node:
