@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 __all__ = ["Completion", "Engine", "FinishReason", "GenerationRequest", "Grammar", "Matcher", "TokenStep"]
 
 FinishReason = Literal["stop", "closed", "length", "error"]
-"""Why a completion ended.
+"""Reason for which a completion ended.
 
 `stop`: the model ended it. `closed`: the budget ran out and the record was closed by a short way that the grammar
 allows. `length`: the budget ran out and no way to close it was found. `error`: the engine could not go on with this
@@ -47,11 +47,11 @@ class Matcher(Protocol):
         ...
 
     def is_finished(self) -> bool:
-        """Whether the end token was consumed, or nothing more can follow."""
+        """True if the end token was consumed, or nothing more can follow."""
         ...
 
     def is_complete(self) -> bool:
-        """Whether the record may end here."""
+        """True if the record may end here."""
         ...
 
     def forced_tokens(self) -> list[int]:
@@ -67,7 +67,7 @@ class Matcher(Protocol):
 
 
 class Grammar(Protocol):
-    """What the tokens of one completion may spell."""
+    """The language of one completion: all that its tokens may spell."""
 
     @property
     def source(self) -> str:
@@ -130,7 +130,7 @@ class TokenStep:
         token_id: The token.
         logprob: Natural log of its probability under the model; `None` from an engine that only knows the next one.
         constrained_logprob: The same, renormalised over the tokens that the grammar allowed.
-        forced: Whether the grammar allowed this token alone, or it was put there to close the record. The model was
+        forced: True if the grammar allowed this token alone, or it was put there to close the record. The model was
             not asked about the latter; their log-probabilities are 0.
         alternatives: `(token id, constrained_logprob)` of the most probable allowed tokens, the best first; empty
             where the token was forced.
@@ -145,12 +145,12 @@ class TokenStep:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What an engine made of a request.
+    """An engine's answer to a request.
 
     Attributes:
         steps: The decided tokens, without the end token.
-        finish_reason: Why it ended.
-        error: What went wrong if `finish_reason` is `"error"`; says nothing of the text.
+        finish_reason: The reason for which it ended.
+        error: The failure in words if `finish_reason` is `"error"`; says nothing of the text.
         cause: The exception behind it, if there was one.
     """
 
@@ -166,11 +166,11 @@ class Completion:
 
 
 class Engine(Protocol):
-    """Makes completions. Safe to call from several threads at once."""
+    """A maker of completions. Safe to call from several threads at once."""
 
     def generate(self, requests: Iterable[GenerationRequest], *, batch_size: int | None = None) -> Iterator[Completion]:
         """Yield one completion for each request, in order; requests are taken lazily, two batches ahead at most.
 
-        `batch_size` is how many to make side by side, the engine's own setting if `None`.
+        `batch_size` is the number to make side by side, the engine's own setting if `None`.
         """
         ...

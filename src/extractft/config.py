@@ -31,32 +31,35 @@ class Config(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _propose_names(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Say of an unknown name what it may have meant."""
+        """Name the settings that an unknown one may have meant."""
         try:
             return handler(values)
         except ValidationError as error:
             details = error.errors(include_url=False)
             if not any(item["type"] == "extra_forbidden" and len(item["loc"]) == 1 for item in details):
                 raise
-            lines = [InitErrorDetails(type=cls._told(item), loc=item["loc"], input=item["input"]) for item in details]
+            lines = [
+                InitErrorDetails(type=cls._reword_unknown_name(item), loc=item["loc"], input=item["input"])
+                for item in details
+            ]
             raise ValidationError.from_exception_data(error.title, lines) from None
 
     @classmethod
-    def _told(cls, error: ErrorDetails) -> PydanticCustomError:
+    def _reword_unknown_name(cls, error: ErrorDetails) -> PydanticCustomError:
         unknown = error["type"] == "extra_forbidden" and len(error["loc"]) == 1
-        message = cls._proposal(str(error["loc"][0])) if unknown else error["msg"]
+        message = cls._unknown_name_message(str(error["loc"][0])) if unknown else error["msg"]
         return PydanticCustomError(error["type"], "{message}", {"message": message})
 
     @classmethod
-    def _proposal(cls, unknown: str) -> str:
+    def _unknown_name_message(cls, unknown: str) -> str:
         """A sentence about a name that is none of the settings, with what it may have meant."""
-        near = list(dict.fromkeys(cls._near(unknown)))
+        near = list(dict.fromkeys(cls._similar_names(unknown)))
         near = near or difflib.get_close_matches(unknown, cls.model_fields, cutoff=0.5)
         proposed = f", did you mean {' or '.join(near)}?" if near else f"; it has {', '.join(cls.model_fields)}"
         return f"{cls.__name__} has no setting {unknown}{proposed}"
 
     @classmethod
-    def _near(cls, unknown: str) -> Iterator[str]:
+    def _similar_names(cls, unknown: str) -> Iterator[str]:
         short = SHORT_NAMES.get(unknown)
         if short in cls.model_fields:
             yield str(short)
@@ -77,7 +80,7 @@ class Config(BaseModel):
         try:
             return cls(**settings)
         except ValidationError as error:
-            found = "; ".join(map(_in_words, error.errors(include_url=False)))
+            found = "; ".join(map(_describe_error, error.errors(include_url=False)))
             raise ConfigError(f"Expected valid settings, found {found}.").hint(
                 f"The reference lists every setting of {cls.__name__} with its default."
             ) from error
@@ -92,7 +95,7 @@ class Config(BaseModel):
         return type(self).checked(**{**values, **changes})
 
 
-def _in_words(error: ErrorDetails) -> str:
+def _describe_error(error: ErrorDetails) -> str:
     path, value = ".".join(map(str, error["loc"])), error["input"]
     if error["type"] == "extra_forbidden":  # whose message names it
         return error["msg"]
@@ -114,7 +117,7 @@ class LoRAConfig(Config):
 
 
 class PromptConfig(Config):
-    """How the system prompt is written from the schema."""
+    """Settings of the system prompt, which is written from the schema."""
 
     language: Literal["auto", "zh", "en"] = "auto"
     """Language of the prompt; `auto` takes Chinese when the schema's own words are Chinese."""
@@ -127,7 +130,7 @@ class PromptConfig(Config):
 
 
 class GenerationConfig(Config):
-    """How records are decoded."""
+    """Settings of decoding."""
 
     max_new_tokens: int | None = Field(None, ge=8)
     """Budget of new tokens for one record; `None` computes it from the schema and the text."""
@@ -143,7 +146,7 @@ class GenerationConfig(Config):
     split_long_texts: bool = False
     """Read longer texts piece by piece and merge the records, instead of raising `InputTooLongError`."""
     overlap_tokens: int = Field(64, ge=0)
-    """What neighbouring pieces of a long text have in common at most, so that no value is cut in two."""
+    """Tokens that neighbouring pieces of a long text share at most, so that no value is cut in two."""
     merge_adapter: bool = True
     """Add the adapter to the base weights in memory once it is trained or loaded, which saves two products in every
     adapted layer. What is saved is the adapter. Off, the base weights stay what they are, to the last bit."""
@@ -153,7 +156,7 @@ class GenerationConfig(Config):
     keep_truncated: bool = False
     """Return a record that had to be closed early (marked in `Extraction.truncated`) instead of raising."""
     num_alternatives: int = Field(5, ge=0)
-    """How many of the most probable allowed tokens are kept at each decision, for confidence."""
+    """Number of the most probable allowed tokens that are kept at each decision, for confidence."""
 
 
 class TrackingConfig(Config):
@@ -166,7 +169,7 @@ class TrackingConfig(Config):
     experiment_name: str | None = None
     """SwanLab experiment; `None` lets SwanLab name it."""
     log_dir: str | None = None
-    """Where SwanLab writes; `None` for `swanlog` in the output directory."""
+    """Directory that SwanLab writes to; `None` for `swanlog` in the output directory."""
 
 
 class TrainingConfig(Config):
@@ -191,7 +194,7 @@ class TrainingConfig(Config):
     max_length: int = Field(2048, ge=16)
     """Longest row in tokens, prompt and answer together. Rows are never truncated."""
     overlong: Literal["error", "skip"] = "error"
-    """What to do with rows over `max_length`: refuse to train, or leave them out and count them."""
+    """Handling of rows over `max_length`: `error` refuses to train, `skip` leaves them out and counts them."""
     seed: int = Field(42, ge=0, lt=2**32)
     """Seed of the split, the order of rows, the adapter's initialisation and dropout."""
     eval_fraction: float = Field(0.1, ge=0, lt=1)

@@ -98,10 +98,11 @@ class RowIssue:
         row: The number that the row has in its own file: the line of a text file (a header counts, and a row that
             takes several lines has the number of the first), the row of a spreadsheet. In memory the first row is 1.
         kind: Short machine-readable name, such as `"invalid_output"`.
-        message: What is wrong, without quoting the row's text.
+        message: The fault in words, without quoting the row's text.
         field: Path to the field concerned, empty for the row as a whole.
         file: Name of the file, if the data is in several.
-        value: What was found. Private data: in no message, unless asked for (`load_examples(show_values=True)`).
+        value: The value that was found. Private data: in no message, unless asked for by
+            `load_examples(show_values=True)`.
     """
 
     row: int
@@ -149,8 +150,8 @@ class ArtifactMismatchError(ArtifactError, ValueError):
     """A saved extractor does not belong to what it was loaded with.
 
     Attributes:
-        expected: What the artifact says.
-        found: What it was given.
+        expected: The artifact's value.
+        found: The value that it was given.
     """
 
     def __init__(self, message: str, *, expected: str, found: str) -> None:
@@ -164,7 +165,7 @@ class ExtractionError(ExtractFTError):
 
     Attributes:
         text: The text as it was handed in. Private data: never logged by extractft.
-        raw_output: What the model wrote, as far as it came; `None` if it did not run.
+        raw_output: The model's output, as far as it came; `None` if it did not run.
     """
 
     def __init__(self, message: str, *, text: str, raw_output: str | None = None) -> None:

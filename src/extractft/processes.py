@@ -34,16 +34,16 @@ def fork_safe_lock() -> threading.Lock:
     return lock
 
 
-def reset_after_fork(thing: ForkAware) -> None:
-    """Have `thing.after_fork()` called in every process that is forked from this one, as long as `thing` lives."""
-    _fork_aware.add(thing)
+def reset_after_fork(instance: ForkAware) -> None:
+    """Call `instance.after_fork()` in every process that is forked from this one, as long as `instance` lives."""
+    _fork_aware.add(instance)
 
 
 def _after_fork_in_child() -> None:
     for lock in list(_locks):
         lock._at_fork_reinit()  # what `logging` and `threading` do with their own
-    for thing in list(_fork_aware):
-        thing.after_fork()
+    for instance in list(_fork_aware):
+        instance.after_fork()
 
 
 if hasattr(os, "register_at_fork"):
@@ -68,10 +68,10 @@ class BoundToProcess:
 
 
 def raised_by_signal(error: BaseException) -> bool:
-    """Tell if an exception came out of a signal handler written in Python, such as one that keeps a time limit."""
+    """True if an exception came out of a signal handler written in Python, such as one that keeps a time limit."""
     if threading.current_thread() is not threading.main_thread():
         return False
-    handlers = {code for number in signal.valid_signals() if (code := _code(signal.getsignal(number))) is not None}
+    handlers = {_code_of(signal.getsignal(number)) for number in signal.valid_signals()} - {None}
     traceback = error.__traceback__
     while traceback is not None:
         if traceback.tb_frame.f_code in handlers:
@@ -80,7 +80,7 @@ def raised_by_signal(error: BaseException) -> bool:
     return False
 
 
-def _code(handler: Any) -> CodeType | None:
+def _code_of(handler: Any) -> CodeType | None:
     while hasattr(handler, "func"):  # functools.partial
         handler = handler.func
     if not hasattr(handler, "__code__") and callable(handler):

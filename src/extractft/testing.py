@@ -160,14 +160,14 @@ def scripted_extractor(schema: type[T] | Schema[T] | Any, answers: Mapping[str, 
 def grammar_accepts(
     schema: type[T] | Schema[T] | Any, json_text: str, tokenizer: Any, *, text: str | None = None
 ) -> bool:
-    """Whether the schema's grammar accepts `json_text` to the end, token by token.
+    """True if the schema's grammar accepts `json_text` to the end, token by token.
 
     Args:
         schema: A Pydantic model, any type that `TypeAdapter` takes, or a `Schema`.
         json_text: The record as JSON, written as the canonical form writes it.
         tokenizer: A fast tokenizer with a chat template, such as `byte_tokenizer()`.
-        text: What verbatim fields are copied from, composed (NFC) as the extractor does; without it they are as free
-            as others.
+        text: The text that verbatim fields are copied from, composed (NFC) as the extractor does; without it they
+            are as free as others.
     """
     spec: Schema[Any] = Schema.of(schema)
     chat = ChatRenderer(tokenizer, "")

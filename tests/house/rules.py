@@ -34,7 +34,7 @@ SHORT_FILES: dict[str, str] = {
     "data/example.py": "the one type that the whole room shares",
     "grounding/spans.py": "the one type that the whole room shares",
     "remote/capabilities.py": "the one type that users and all dialects share",
-    "remote/steps.py": "arithmetic that all dialects share",
+    "remote/token_steps.py": "arithmetic that all dialects share",
     "storage/digests.py": "one function that artifact and training share",
 }
 """Files under 40 lines, and why each is one."""

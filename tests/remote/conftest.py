@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import pytest
-from fake_vllm import FakeVLLM
+from fake_vllm import QUICK, TEXTS, FakeVLLM
 from pydantic import BaseModel
 
 from extractft import Extractor, GenerationConfig, Schema
 from extractft.completion import GenerationRequest
-from extractft.remote import RemoteEngine, Retries, connect
+from extractft.remote import RemoteEngine, connect
 from extractft.remote.probe import ServerProbe
 
 
@@ -23,10 +23,6 @@ class Order(BaseModel):
 
 class Probe(BaseModel):
     probe: Literal["q7Zx 龙", "Kw3-ß"]
-
-
-TEXTS = ["tea for b", "rice now", "one 茶", "salt b", "👩‍💻 and é"]
-QUICK = Retries(attempts=3, first_delay=0.001, max_delay=0.01)
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,11 @@ from typing import Any
 import httpx
 
 from extractft.completion import Completion
+from extractft.remote import Retries
 
 MODEL = "tuned"
+TEXTS = ["tea for b", "rice now", "one 茶", "salt b", "👩‍💻 and é"]
+QUICK = Retries(attempts=3, first_delay=0.001, max_delay=0.01)
 
 
 class FakeVLLM(httpx.AsyncBaseTransport):

@@ -12,9 +12,8 @@ from typing import Any
 
 import httpx
 import pytest
-from fake_vllm import MODEL, FakeVLLM
+from fake_vllm import MODEL, QUICK, TEXTS, FakeVLLM
 
-from conftest import QUICK, TEXTS
 from extractft import Extractor
 from extractft.completion import Completion, GenerationRequest, TokenStep
 from extractft.errors import EngineError

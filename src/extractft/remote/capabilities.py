@@ -24,7 +24,7 @@ class Capabilities:
             `"renormalized"` are computed here from those of the most probable tokens; `"none"` means that records
             come without a confidence.
         token_ids: True if prompts and answers travel as token ids, so that nobody tokenizes twice.
-        notes: What is missing and what to set on the server to get it.
+        notes: Each missing feature, and the setting of the server that brings it.
     """
 
     kind: str

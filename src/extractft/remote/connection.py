@@ -71,7 +71,7 @@ def connect(
 
     Args:
         engine: Its address, see `ServerAddress`.
-        server_probe: What the server has to get right.
+        server_probe: Questions that the server has to get right.
         api_key: Its key.
         num_alternatives: Most probable allowed tokens to ask for at each decision.
         max_in_flight: Requests under way at once.
@@ -84,32 +84,30 @@ def connect(
             grammars or has too short a window; the note says what to set.
     """
     address = ServerAddress.parse(engine)
-
-    async def connected() -> RemoteEngine:
-        client = ServerClient(
-            address.url,
-            api_key=api_key,
-            max_in_flight=max_in_flight,
-            timeouts=timeouts,
-            retries=retries,
-            transport=transport,
-        )
-        dialect = await _dialect(client, address)
-        capabilities = await dialect.inspect(client, address.model)
-        settings = RequestSettings(capabilities.model, server_probe.end_token_id, num_alternatives)
-        capabilities = await check_server(client, dialect, capabilities, settings, server_probe)
-        return RemoteEngine(
-            client,
-            dialect,
-            capabilities,
-            end_token_id=server_probe.end_token_id,
-            num_alternatives=num_alternatives,
-        )
-
-    return submit(connected()).result()
+    client = ServerClient(
+        address.url,
+        api_key=api_key,
+        max_in_flight=max_in_flight,
+        timeouts=timeouts,
+        retries=retries,
+        transport=transport,
+    )
+    return submit(_checked_engine(client, address, server_probe, num_alternatives)).result()
 
 
-async def _dialect(client: ServerClient, address: ServerAddress) -> ServerDialect:
+async def _checked_engine(
+    client: ServerClient, address: ServerAddress, probe: ServerProbe, num_alternatives: int
+) -> RemoteEngine:
+    """An engine on a server that answers the probe as it should."""
+    dialect = await _find_dialect(client, address)
+    capabilities = await dialect.inspect(client, address.model)
+    settings = RequestSettings(capabilities.model, probe.end_token_id, num_alternatives)
+    capabilities = await check_server(client, dialect, capabilities, settings, probe)
+    end_token_id = probe.end_token_id
+    return RemoteEngine(client, dialect, capabilities, end_token_id=end_token_id, num_alternatives=num_alternatives)
+
+
+async def _find_dialect(client: ServerClient, address: ServerAddress) -> ServerDialect:
     for dialect in DIALECTS:
         if address.kind == dialect.kind or (address.kind is None and await dialect.recognise(client)):
             return dialect

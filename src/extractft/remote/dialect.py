@@ -34,7 +34,7 @@ class ServerRequest:
 
     Attributes:
         path: Path of the API.
-        body: What is posted there.
+        body: The JSON that is posted there.
     """
 
     path: str
@@ -46,7 +46,7 @@ class ServerDialect(Protocol):
 
     Attributes:
         kind: Its name in addresses, `kind+http://host:port`.
-        grammar_advice: What to set on such a server so that it obeys grammars.
+        grammar_advice: The setting that makes such a server obey grammars.
     """
 
     kind: str

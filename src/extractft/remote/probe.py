@@ -16,7 +16,7 @@ __all__ = ["ServerProbe", "check_server"]
 
 @dataclass(frozen=True, slots=True)
 class ServerProbe:
-    """What is asked of a server, and what would be right.
+    """Questions to a server, and the right answers.
 
     Attributes:
         token_ids: Texts and the extractor's own token ids for them.

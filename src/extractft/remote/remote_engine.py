@@ -25,7 +25,7 @@ class RemoteEngine:
     Args:
         client: The server.
         dialect: Its kind.
-        capabilities: What was found out about it.
+        capabilities: Features that were found on connecting.
         end_token_id: The token that ends a record.
         num_alternatives: Most probable allowed tokens to report at each decision.
 

@@ -118,23 +118,23 @@ class ServerClient:
         Raises:
             ServerAnswerError: It failed, for good or after the last try.
         """
-        return await self._ask("GET", path, None)
+        return await self._request("GET", path, None)
 
     async def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """Parsed JSON of a POST; the same errors as `get`."""
-        return await self._ask("POST", path, body)
+        return await self._request("POST", path, body)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
 
-    async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
+    async def _request(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
         attempt = 1
         while True:
             try:
                 async with self._free:
-                    return await self._once(method, path, body)
-            except _Failed as failed:
+                    return await self._try_once(method, path, body)
+            except _FailedTry as failed:
                 if not failed.error.retryable or attempt >= self.retries.attempts:
                     raise failed.error from failed.__cause__
                 asked_for = failed.retry_after
@@ -142,18 +142,18 @@ class ServerClient:
             await asyncio.sleep(wait)
             attempt += 1
 
-    async def _once(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
+    async def _try_once(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
         try:
             response = await self._http.request(method, path, json=body)
         except httpx.HTTPError as error:
-            raise _Failed(self._unreachable(error)) from error
+            raise _FailedTry(self._unreachable_error(error)) from error
         if response.status_code >= 400:
-            raise _Failed(self._refused(response), _retry_after(response.headers.get("retry-after")))
+            raise _FailedTry(self._status_error(response), _retry_after_seconds(response.headers.get("retry-after")))
         try:
             return response.json()
         except ValueError as error:
             found = response.headers.get("content-type", "no content type")
-            raise _Failed(
+            raise _FailedTry(
                 ServerAnswerError(
                     f"Expected JSON from {self.base_url}{path}, found {found}.",
                     status=response.status_code,
@@ -161,7 +161,7 @@ class ServerClient:
                 )
             ) from error
 
-    def _unreachable(self, error: httpx.HTTPError) -> ServerAnswerError:
+    def _unreachable_error(self, error: httpx.HTTPError) -> ServerAnswerError:
         what = "no answer in time" if isinstance(error, httpx.TimeoutException) else type(error).__name__
         found = ServerAnswerError(
             f"Expected an answer from {self.base_url}, found {what}.", status=None, retryable=True
@@ -169,7 +169,7 @@ class ServerClient:
         found.hint("Is the server running, and is that its address and port?")
         return found
 
-    def _refused(self, response: httpx.Response) -> ServerAnswerError:
+    def _status_error(self, response: httpx.Response) -> ServerAnswerError:
         status = response.status_code
         found = ServerAnswerError(
             f"Expected an answer from {self.base_url}, found status {status} ({response.reason_phrase}).",
@@ -182,7 +182,7 @@ class ServerClient:
         return found
 
 
-class _Failed(Exception):
+class _FailedTry(Exception):
     """One try that failed, and how long the server asks to be left alone."""
 
     def __init__(self, error: ServerAnswerError, retry_after: float | None = None) -> None:
@@ -191,7 +191,7 @@ class _Failed(Exception):
         self.retry_after = retry_after
 
 
-def _retry_after(value: str | None) -> float | None:
+def _retry_after_seconds(value: str | None) -> float | None:
     """Seconds that a `Retry-After` header asks for, which is a number or a date; `None` if it says neither."""
     if value is None:
         return None

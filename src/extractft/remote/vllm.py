@@ -15,7 +15,7 @@ from extractft.completion import Completion, GenerationRequest
 from extractft.errors import EngineError
 from extractft.remote.capabilities import Capabilities
 from extractft.remote.dialect import RequestSettings, ServerRequest
-from extractft.remote.steps import step_of, without_end
+from extractft.remote.token_steps import drop_end_token, to_token_step
 from extractft.remote.transport import ServerAnswerError, ServerClient
 
 __all__ = ["VLLM"]
@@ -46,7 +46,7 @@ class VLLM:
         """The model that it serves and its window."""
         version = await client.get("/version")
         served = {entry["id"]: entry for entry in (await client.get("/v1/models"))["data"]}
-        entry = served[chosen_model(served, model, client.base_url)]
+        entry = served[choose_model(served, model, client.base_url)]
         while entry.get("max_model_len") is None and entry.get("parent") in served:
             entry = served[entry["parent"]] | {"id": entry["id"]}  # an adapter has the window of its base
         return Capabilities(
@@ -86,17 +86,17 @@ class VLLM:
         if ids is None or len(logprobs.get("token_logprobs") or ()) != len(ids):
             raise ValueError("no token ids, or no log-probability for each of them")
         steps = [
-            step_of(token_id, logprob, _by_id(top), num_alternatives=settings.num_alternatives)
+            to_token_step(token_id, logprob, _by_token_id(top), num_alternatives=settings.num_alternatives)
             for token_id, logprob, top in zip(ids, logprobs["token_logprobs"], logprobs["top_logprobs"], strict=True)
         ]
         if reason == "length":
             return Completion(tuple(steps), "length")
         if reason != "stop":
             return Completion(tuple(steps), "error", f"The server ended the record for another reason: {reason}.")
-        return Completion(without_end(steps, settings.end_token_id), "stop")
+        return Completion(drop_end_token(steps, settings.end_token_id), "stop")
 
 
-def chosen_model(served: Mapping[str, Any], model: str | None, url: str) -> str:
+def choose_model(served: Mapping[str, Any], model: str | None, url: str) -> str:
     """The model to use: the one that was named, or the only one.
 
     Raises:
@@ -114,6 +114,6 @@ def chosen_model(served: Mapping[str, Any], model: str | None, url: str) -> str:
     return model if model is not None else next(iter(served))
 
 
-def _by_id(top: Mapping[str, float]) -> dict[int, float]:
+def _by_token_id(top: Mapping[str, float]) -> dict[int, float]:
     """`{"token_id:17": -0.5}` as ids and log-probabilities."""
     return {int(name.removeprefix("token_id:")): value for name, value in top.items()}
