@@ -380,6 +380,23 @@ def test_a_folder_of_shards_of_one_split(tmp_path: Path) -> None:
     assert len(load_examples(tmp_path, SCHEMA)) == 3
 
 
+def test_a_folder_that_datasets_saved(tmp_path: Path) -> None:
+    rows = [{"text": f"a bill of {name}", "name": name} for name in ("Ann", "Ben")]
+    dataset = datasets.Dataset.from_list(rows)
+    dataset.save_to_disk(tmp_path / "one")
+    datasets.DatasetDict({"train": dataset, "test": dataset}).save_to_disk(tmp_path / "splits")
+    expected = load_examples(dataset, SCHEMA)
+    assert len(expected) == 2
+    for folder in (tmp_path / "one", str(tmp_path / "one"), tmp_path / "splits" / "train", [tmp_path / "one"]):
+        assert load_examples(folder, SCHEMA) == expected
+    assert list(iter_texts(tmp_path / "one")) == [row["text"] for row in rows]
+    error = _refused(tmp_path / "splits")
+    assert "saved dataset" in str(error)
+    assert "splits/train" in _said(error)
+    next((tmp_path / "one").glob("*.arrow")).write_bytes(b"no arrow")
+    assert "cannot be read" in str(_refused(tmp_path / "one"))
+
+
 def test_paths_that_name_nothing(tmp_path: Path) -> None:
     for data in (tmp_path / "no.jsonl", f"{tmp_path}/*.csv", [tmp_path / "no.jsonl"], ["no.jsonl"], ""):
         assert "no such file" in str(_refused(data))

@@ -1,11 +1,11 @@
-"""The text and the record of a chat, in the formats that chats are stored in. Knows no schema."""
+"""Rows that hold a chat: the user's turn is the text, the assistant's turn the record. Knows no schema."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from extractft.data.raw_row import InvalidRow
+from extractft.data.raw_row import InvalidRow, RawExample
 from extractft.data.strict_json import InvalidJson, parse_json, strip_thinking
 from extractft.data.table_values import is_missing, to_jsonable
 
@@ -26,21 +26,21 @@ def find_chat_column(names: Iterable[str]) -> str | None:
     return next((name for name in CHAT_COLUMNS if name in found), None)
 
 
-def split_chat(*turns: Any) -> tuple[Any, Any]:
-    """The text of the one user turn and the answer of the one assistant turn; system turns are left aside.
+def split_chat(*turns: Any) -> RawExample:
+    """The text of the only user turn and the answer of the only assistant turn; system turns are ignored.
 
     Args:
         *turns: Lists of turns (`role` and `content`, or `from` and `value`), one after another; or JSON of such lists.
 
     Raises:
-        InvalidRow: Other turns, or more: which of them are the text cannot be known.
+        InvalidRow: There are other turns, or more of them, so that the text is ambiguous.
     """
     found = [turn for part in turns for turn in _turns(part)]
     spoken = [(role, turn) for turn in found if (role := _role(turn)) != "system"]
     if [role for role, _ in spoken] == ["user", "assistant"]:
         (_, question), (_, answer) = spoken
         reply = _content(answer)
-        return _content(question), strip_thinking(reply) if isinstance(reply, str) else reply
+        return RawExample(_content(question), strip_thinking(reply) if isinstance(reply, str) else reply)
     roles = [role for role, _ in spoken]
     if "user" in roles and "assistant" in roles:
         raise InvalidRow.one(

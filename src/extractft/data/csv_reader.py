@@ -1,4 +1,4 @@
-"""Raw rows out of CSV and TSV files as spreadsheet programs and databases write them. Knows no schema."""
+"""Raw rows out of CSV and TSV files, as spreadsheet programs and databases write them. Knows no schema."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from extractft.data.column_names import describe_columns, duplicate_names
 from extractft.data.json_reader import open_bytes, read_lines
-from extractft.data.raw_row import RawRow, RowIssue
+from extractft.data.raw_row import RawRow, RawTable, RowIssue
 from extractft.data.text_encoding import LONGEST_LINE, encoding_hint
 from extractft.errors import DatasetError
 
@@ -18,19 +18,17 @@ __all__ = ["read_csv", "table_row"]
 DELIMITERS = ",;\t|"
 NAMED_DELIMITER = re.compile(r'"?sep=([^"\r\n])"?\r?\n?')
 """The line before the header with which Excel is told the delimiter."""
-SAMPLE = 2**16
+SAMPLE_BYTES = 2**16
 # Common writers leave a carriage return without quotes where lines end with a line feed, and the csv module ends the
 # row there. It is hidden behind half of a surrogate pair, which no file can hold.
 LONE_RETURN = re.compile(r"\r(?!\n)")
 HIDDEN_RETURN = "\udc0d"
 
 
-def read_csv(
-    path: Path, *, delimiter: str, encoding: str | None = None
-) -> tuple[tuple[str, ...], Iterator[RawRow | RowIssue]]:
+def read_csv(path: Path, *, delimiter: str, encoding: str | None = None) -> RawTable:
     """The header, and the rows below it as mappings of strings; a row's number is that of its first line.
 
-    Blank lines and rows of nothing but blank cells are passed over, and so are columns without a name.
+    Blank lines, rows of blank cells and columns without a name are skipped.
 
     Args:
         path: The file.
@@ -43,14 +41,14 @@ def read_csv(
     """
     # The limit belongs to the process and is meant for small cells; texts are longer. It is only ever raised.
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
-    lines = _Lines(path, encoding)
+    lines = _CountedLines(path, encoding)
     first = lines.first()
     named = NAMED_DELIMITER.fullmatch(first)
     if named:
         delimiter = named[1]
     else:
         lines.put_back(first)
-        delimiter = _delimiter(first, delimiter)
+        delimiter = _guess_delimiter(first, delimiter)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
         header = tuple(name.strip() for name in next(reader, ()))
@@ -62,10 +60,10 @@ def read_csv(
     twice = duplicate_names(columns)
     if twice:
         raise DatasetError(f"{path.name}: expected each column once, found several named {describe_columns(twice)}")
-    return tuple(columns), _csv_rows(path, header, reader, lines)
+    return RawTable(tuple(columns), _csv_rows(path, header, reader, lines))
 
 
-class _Lines(Iterator[str]):
+class _CountedLines(Iterator[str]):
     """The lines of a file as the csv module wants them, counted."""
 
     def __init__(self, path: Path, encoding: str | None) -> None:
@@ -90,7 +88,7 @@ class _Lines(Iterator[str]):
 
     def _decoded(self) -> Iterator[str]:
         with open_bytes(self.path) as stream:
-            sample = stream.read(SAMPLE)
+            sample = stream.read(SAMPLE_BYTES)
         old_mac = b"\r" in sample and b"\n" not in sample
         doubled = sample.partition(b"\n")[0].endswith(b"\r\r")  # Windows line ends, translated to Windows line ends
         for _, line in read_lines(self.path, self.encoding):
@@ -109,14 +107,14 @@ class _Lines(Iterator[str]):
         return DatasetError(message, issues=[issue]).hint(encoding_hint(issue.value if sample.isascii() else sample))
 
 
-def _delimiter(line: str, usual: str) -> str:
+def _guess_delimiter(line: str, usual: str) -> str:
     """The usual delimiter, or the one that splits a header which the usual one leaves whole."""
     cells = {mark: len(next(csv.reader([line], delimiter=mark), ())) for mark in {usual, *DELIMITERS}}
     return usual if cells[usual] > 1 else max((usual, *DELIMITERS), key=lambda mark: cells[mark])
 
 
 def _csv_rows(
-    path: Path, header: tuple[str, ...], reader: Iterator[list[str]], lines: _Lines
+    path: Path, header: tuple[str, ...], reader: Iterator[list[str]], lines: _CountedLines
 ) -> Iterator[RawRow | RowIssue]:
     while True:
         number = lines.number + 1
@@ -134,7 +132,7 @@ def _csv_rows(
 
 
 def table_row(number: int, header: tuple[str, ...], cells: list[str]) -> RawRow | RowIssue:
-    """A row under a header; cells without a column name are left aside."""
+    """A row under a header; cells without a column name are skipped."""
     if len(cells) != len(header):
         return RowIssue(number, "invalid_row", f"expected {len(header)} cells as in the header, found {len(cells)}")
     return RawRow(number, {name: cell for name, cell in zip(header, cells, strict=True) if name})

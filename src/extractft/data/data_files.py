@@ -1,4 +1,4 @@
-"""The files that data given as a path, a folder, a pattern or a list of them is in. Reads none of them."""
+"""Find the data files that a path, a folder, a pattern or a list of these names. Reads none of them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from extractft.data.excel_reader import EXCEL_ENDINGS
+from extractft.data.saved_dataset import is_saved_dataset
 from extractft.errors import DatasetError
 
 __all__ = ["ENDINGS", "TEXT_ENDINGS", "file_ending", "find_data_files"]
 
 ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", *EXCEL_ENDINGS)
 TEXT_ENDINGS = (*ENDINGS, ".txt")
+SAVED_DATASET = "saved dataset"
+"""Stands for the ending of a folder that `datasets.Dataset.save_to_disk` wrote."""
 NEVER_ZIPPED = frozenset((".parquet", *EXCEL_ENDINGS))
 LONGEST_NAME = 255
 SUFFIX = re.compile(r"\.[A-Za-z]\w{0,7}")
@@ -24,7 +27,7 @@ OTHER_ENDINGS = {
     ".ods": "Save it as .xlsx or as CSV UTF-8, or pass pandas.read_excel(path, dtype=str).",
     ".txt": "A table that a spreadsheet program saved as text with tabs is named .tsv.",
     ".zip": "Unpack it.",
-    ".arrow": "Pass datasets.load_from_disk(folder) or a pyarrow Table.",
+    ".arrow": "Pass the folder that Dataset.save_to_disk wrote, or a pyarrow Table.",
 }
 SPLIT_WORDS = frozenset(
     ("train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval", "heldout")
@@ -42,20 +45,22 @@ def find_data_files(data: Any, endings: Sequence[str] = ENDINGS) -> list[Path] |
         DatasetError: One of them does not exist, or a folder does not say which files are meant.
     """
     if isinstance(data, str | os.PathLike):
-        return _named(data, endings)
+        return _files_named(data, endings)
     if not isinstance(data, list | tuple) or not data or not all(isinstance(item, str | os.PathLike) for item in data):
         return None
     if not any(isinstance(item, os.PathLike) or _looks_like_path(item, endings) or _exists(item) for item in data):
         return None  # texts, not paths
-    return [file for item in data for file in _named(item, endings)]
+    return [file for item in data for file in _files_named(item, endings)]
 
 
 def file_ending(path: Path, endings: Sequence[str] = ENDINGS) -> str:
-    """The lower-case ending that tells the format of an existing file, `.gz` taken off.
+    """The lower-case ending that tells the format of a file, without `.gz`; `SAVED_DATASET` for such a folder.
 
     Raises:
         DatasetError: An unknown ending.
     """
+    if is_saved_dataset(path):
+        return SAVED_DATASET
     suffixes = [suffix.lower() for suffix in path.suffixes]
     zipped = suffixes[-1:] == [".gz"]
     ending = (suffixes[-2:-1] if zipped else suffixes[-1:]) or [""]
@@ -67,13 +72,15 @@ def file_ending(path: Path, endings: Sequence[str] = ENDINGS) -> str:
     return ending[0]
 
 
-def _named(item: str | os.PathLike[str], endings: Sequence[str]) -> list[Path]:
+def _files_named(item: str | os.PathLike[str], endings: Sequence[str]) -> list[Path]:
     """The files that one path, folder or pattern names.
 
     Raises:
         DatasetError: There are none.
     """
     found = _matches(str(item))
+    if found[:1] and is_saved_dataset(found[0]):
+        return found
     if found[:1] and found[0].is_dir():
         return _in_folder(found[0], endings)
     if found:
@@ -129,7 +136,7 @@ def _in_folder(folder: Path, endings: Sequence[str]) -> list[Path]:
     names = {file.name for file in files} | {file.name for file in folder.iterdir() if file.is_dir()}
     if names & {"dataset_info.json", "dataset_dict.json"}:
         raise DatasetError(f"expected files of rows, found the directory {folder.name} of a saved dataset").hint(
-            'Pass datasets.load_from_disk(folder), or one split of it: ["train"].'
+            f"Name one split of it, such as '{folder.name}/train'; a split has a dataset_info.json and a state.json."
         )
     found = [file for file in files if _plain_ending(file) in endings]
     formats = sorted({_plain_ending(file) for file in found})

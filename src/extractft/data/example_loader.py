@@ -1,4 +1,4 @@
-"""Examples out of whatever people have. Knows rows and the schema; the formats are known one door further."""
+"""Load examples from files, tables and iterables. Knows rows and the schema; `row_source` knows the formats."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HINTS = {
     "encoding": 'Say the encoding: load_examples(path, schema, encoding="gb18030"), on the command line --encoding '
     "gb18030; or save the file as UTF-8.",
 }
-MOST_VALUES = 1000
+MAX_KEPT_VALUES = 1000
 NUMBERS_HINT = "Numbers where text is expected: read the file with dtype=str, or pass its path."
 
 
@@ -50,7 +50,7 @@ class DataFiles:
 
 @dataclass(slots=True)
 class LoadedExamples(Generic[T]):
-    """Examples and where they stood.
+    """Examples with their row numbers.
 
     Attributes:
         examples: In their order.
@@ -77,7 +77,8 @@ def load_examples(
 
             - rows: `Example`s, `(text, output)` pairs or mappings, in any iterable;
             - a path to `.jsonl`, `.ndjson`, `.json` (a list, or `{"data": [...]}`), `.csv`, `.tsv` (all also `.gz`),
-              `.parquet` or `.xlsx`; a folder of such files, a pattern (`"data/*.jsonl"`), or a list of these;
+              `.parquet` or `.xlsx`; a folder of such files or one that `Dataset.save_to_disk` wrote, a pattern
+              (`"data/*.jsonl"`), or a list of these;
             - a `datasets.Dataset`, a pandas or polars `DataFrame`, a pyarrow `Table`;
             - `DataFiles`: paths with an encoding of their own.
 
@@ -97,7 +98,7 @@ def load_examples(
     Raises:
         DatasetError: No rows, or bad ones; `.issues` lists every bad row. A key that the schema does not know makes a
             row bad (its label would vanish), unless the model sets `extra` to `ignore` or `allow` itself.
-        MissingDependencyError: A Parquet file without pyarrow, an Excel file without openpyxl.
+        MissingDependencyError: openpyxl, which reads Excel files, is not installed.
     """
     loaded = load_numbered_examples(data, schema, columns=columns, encoding=encoding, show_values=show_values)
     return loaded.examples
@@ -111,36 +112,36 @@ def load_numbered_examples(
     encoding: str | None = None,
     show_values: bool = False,
 ) -> LoadedExamples[T]:
-    """The same as `load_examples`, with the number of each row in the user's data.
+    """Read examples like `load_examples`, with the number of each row in the user's data.
 
     The result is data in its own right: `fit`, `evaluate` and `load_examples` take it, and keep the numbers.
     """
     if isinstance(data, DataFiles):
         encoding, show_values = encoding or data.encoding, show_values or data.show_values
         data = list(data.paths)
-    loader = _Loader(schema, columns, show_values=show_values)
+    collector = _ExampleCollector(schema, columns, show_values=show_values)
     if isinstance(data, LoadedExamples):
         numbered = zip(data.numbers, data.examples, strict=True)
         sources = iter([RowSource(RawRow(number, example) for number, example in numbered)])
     else:
         sources = open_row_sources(data, encoding)
     for source in sources:
-        loader.read(source)
-    return loader.result()
+        collector.read(source)
+    return collector.result()
 
 
 def parse_examples(examples: Iterable[Example[Any]], schema: Schema[T]) -> list[Example[T]]:
-    """Examples whose outputs are instances, made of dicts, JSON strings or instances of another class if need be.
+    """Examples whose outputs are instances; dicts, JSON strings and instances of another class are parsed.
 
     Raises:
-        DatasetError: An output is none that the schema takes; all are in `.issues`.
+        DatasetError: An output does not fit the schema; all such outputs are in `.issues`.
     """
     examples = list(examples)
     if all(_is_writable(example.output, schema) for example in examples):
         return examples
-    loader = _Loader(schema, None, any_text=True)
-    loader.read(RowSource(RawRow(number, example) for number, example in enumerate(examples, 1)))
-    return loader.result().examples
+    collector = _ExampleCollector(schema, None, skip_text_check=True)
+    collector.read(RowSource(RawRow(number, example) for number, example in enumerate(examples, 1)))
+    return collector.result().examples
 
 
 def _is_writable(output: Any, schema: Schema[Any]) -> bool:
@@ -151,7 +152,7 @@ def _is_writable(output: Any, schema: Schema[Any]) -> bool:
     return True
 
 
-class _Loader(Generic[T]):
+class _ExampleCollector(Generic[T]):
     """Collects examples and issues from one source after another."""
 
     def __init__(
@@ -160,10 +161,10 @@ class _Loader(Generic[T]):
         columns: Mapping[str, str] | None,
         *,
         show_values: bool = False,
-        any_text: bool = False,
+        skip_text_check: bool = False,
     ) -> None:
         self.schema, self.columns = schema, columns
-        self.show_values, self.any_text = show_values, any_text
+        self.show_values, self.skip_text_check = show_values, skip_text_check
         self.sources: list[RowSource] = []
         self.loaded: LoadedExamples[T] = LoadedExamples()
         self.issues: list[RowIssue] = []
@@ -172,38 +173,38 @@ class _Loader(Generic[T]):
     def read(self, source: RowSource) -> None:
         """Take the rows of a source."""
         self.sources.append(source)
-        layout = RowFormat(self.schema, source, self.columns, self.instructions)
+        row_format = RowFormat(self.schema, source, self.columns, self.instructions)
         parser = OutputParser(self.schema, padded=source.kind == "table", show_values=self.show_values)
         for row in source.rows:
             if isinstance(row, RowIssue):
-                self._note([row], source)
+                self._add_issues([row], source)
                 continue
             try:
-                self.loaded.examples.append(self._example(row, layout, parser))
+                self.loaded.examples.append(self._example(row, row_format, parser))
                 self.loaded.numbers.append(row.number)
             except InvalidRow as problem:
-                self._note(problem.issues(row.number), source)
+                self._add_issues(problem.issues(row.number), source)
 
-    def _note(self, issues: Sequence[RowIssue], source: RowSource) -> None:
-        """Keep issues; of very many, without what was found, so that bad rows do not fill the memory."""
+    def _add_issues(self, issues: Sequence[RowIssue], source: RowSource) -> None:
+        """Keep issues; beyond the first thousand without the values that were found, which would fill the memory."""
         for issue in issues:
             issue = replace(issue, file=source.name)
-            if len(self.issues) >= MOST_VALUES:
+            if len(self.issues) >= MAX_KEPT_VALUES:
                 issue = replace(issue, value=None)
             self.issues.append(with_value_shown(issue) if self.show_values else issue)
 
-    def _example(self, row: RawRow, layout: RowFormat, parser: OutputParser[T]) -> Example[T]:
+    def _example(self, row: RawRow, row_format: RowFormat, parser: OutputParser[T]) -> Example[T]:
         faults: list[RowFault] = []
         try:
-            text, raw = layout.split(row)
+            text, raw_output = row_format.split(row)
         except RecursionError as error:
             raise InvalidRow.one("invalid_row", "nested too deeply to read") from error
         try:
-            text = text if self.any_text else validate_text(text)
+            text = text if self.skip_text_check else validate_text(text)
         except InvalidRow as problem:
             faults.extend(problem.faults)
         try:
-            output = parser.parse(raw)
+            output = parser.parse(raw_output)
         except InvalidRow as problem:
             faults.extend(problem.faults)
         if faults:
@@ -244,7 +245,7 @@ class _Loader(Generic[T]):
 
 
 def validate_text(text: Any) -> str:
-    """`text` if it is a text that a record can be extracted from.
+    """Return `text` if a record can be extracted from it.
 
     Raises:
         InvalidRow: Missing, blank, no string, or not encodable.

@@ -7,13 +7,13 @@ import zipfile
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import to_jsonable_python
 
 from extractft.data.column_names import describe_columns, duplicate_names
 from extractft.data.csv_reader import table_row
-from extractft.data.raw_row import RawRow, RowIssue
+from extractft.data.raw_row import RawRow, RawTable, RowIssue
 from extractft.errors import DatasetError, MissingDependencyError
 
 __all__ = ["EXCEL_ENDINGS", "read_excel"]
@@ -30,11 +30,16 @@ MERGED = b"<mergeCell "
 CHUNK = 2**20
 
 
-def read_excel(path: Path) -> tuple[tuple[str, ...], Iterator[RawRow | RowIssue]]:
+class _SheetRow(NamedTuple):
+    number: int
+    cells: list[Any]
+
+
+def read_excel(path: Path) -> RawTable:
     """The header, and the rows below it as mappings of strings; a row's number is that of the sheet.
 
     A number is written with the 15 digits that Excel keeps and the leading zeros of its format, a date as `2024-03-01`,
-    an empty cell as a blank. Empty rows and columns without a name are passed over.
+    an empty cell as a blank. Empty rows and columns without a name are skipped.
 
     Raises:
         DatasetError: No workbook, several sheets with something in them, merged cells, no header, or a column named
@@ -42,29 +47,29 @@ def read_excel(path: Path) -> tuple[tuple[str, ...], Iterator[RawRow | RowIssue]
         MissingDependencyError: openpyxl is not installed.
     """
     _check_archive(path)
-    cells = _sheet_rows(path)
-    top = next(cells, None)
+    rows = _sheet_rows(path)
+    top = next(rows, None)
     if top is None:
         raise DatasetError(f"{path.name}: expected a header with the column names, found an empty workbook")
-    header = tuple(_shown(cell).strip() for cell in top[1])
+    header = tuple(_cell_text(cell).strip() for cell in top.cells)
     columns = [name for name in header if name]
     twice = duplicate_names(columns)
     if twice:
         raise DatasetError(f"{path.name}: expected each column once, found several named {describe_columns(twice)}")
-    return tuple(columns), _rows(cells, header)
+    return RawTable(tuple(columns), _rows_below(rows, header))
 
 
-def _rows(rows: Iterator[tuple[int, list[Any]]], header: tuple[str, ...]) -> Iterator[RawRow | RowIssue]:
+def _rows_below(rows: Iterator[_SheetRow], header: tuple[str, ...]) -> Iterator[RawRow | RowIssue]:
     for number, cells in rows:
         if any(getattr(cell, "data_type", "") == "f" for cell in cells):
             yield RowIssue(number, "invalid_row", "a formula without a stored result: open and save the file in Excel")
             continue
-        texts = [_shown(cell) for cell in cells[: len(header)]]
+        texts = [_cell_text(cell) for cell in cells[: len(header)]]
         yield table_row(number, header, texts + [""] * (len(header) - len(texts)))
 
 
-def _sheet_rows(path: Path) -> Iterator[tuple[int, list[Any]]]:
-    """The rows of the one sheet that has any, with their numbers; cells of formulas without a result stay formulas."""
+def _sheet_rows(path: Path) -> Iterator[_SheetRow]:
+    """The rows of the one sheet that has any; cells of formulas without a result stay formulas."""
     try:
         import openpyxl
     except ImportError as error:
@@ -93,7 +98,8 @@ def _sheet_rows(path: Path) -> Iterator[tuple[int, list[Any]]]:
                 for cell, formula in zip(shown, written, strict=True)
             ]
             if _filled(cells):
-                yield next(cell.row for cell in cells if hasattr(cell, "row")), cells
+                number = next(cell.row for cell in cells if hasattr(cell, "row"))
+                yield _SheetRow(number, cells)
     results.close()
     formulas.close()
 
@@ -103,7 +109,7 @@ def _filled(cells: Any) -> bool:
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse what is no archive, unpacks to gigabytes, or has merged cells, of which all but one would be empty."""
+    """Refuse a file that is no archive, unpacks to gigabytes, or has merged cells, of which all but one are empty."""
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(part.file_size for part in archive.infolist()) > LARGEST_SHEET:
@@ -130,13 +136,13 @@ def _has_merged_cells(archive: zipfile.ZipFile, name: str) -> bool:
     return False
 
 
-def _shown(cell: Any) -> str:
+def _cell_text(cell: Any) -> str:
     """A cell as text, nearly as Excel shows it."""
     value = cell.value
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, int | float):
-        return _number(value, str(cell.number_format))
+        return _number_text(value, str(cell.number_format))
     if isinstance(value, datetime):
         return value.date().isoformat() if value.time() == time() else value.isoformat(sep=" ")
     if isinstance(value, date | time):
@@ -146,7 +152,7 @@ def _shown(cell: Any) -> str:
     return "" if value is None else str(value).replace(RETURN, "\r")
 
 
-def _number(value: float, number_format: str) -> str:
+def _number_text(value: float, number_format: str) -> str:
     if float(value).is_integer() and abs(value) < LARGEST_WHOLE:
         whole = str(int(value))
         return whole.zfill(len(number_format)) if ZEROS.fullmatch(number_format) else whole

@@ -1,13 +1,13 @@
-"""Rows of instruction, input and output: which of the two is the text. Knows no schema.
+"""Rows of instruction, input and output, as Alpaca has them: choose the text. Knows no schema.
 
-The instruction is the text where there is no input, but not if it is the prompt that all rows share.
+The input is the text. Without an input the instruction is, unless it is a prompt that rows share.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from extractft.data.raw_row import InvalidRow, RowIssue
 from extractft.data.table_values import is_missing
@@ -19,17 +19,23 @@ MANY_OUTPUTS = 3
 """A text with two outputs is a contradiction in the data; with three it is taken for a prompt."""
 
 
+class _InstructionAsText(NamedTuple):
+    file: str
+    number: int
+    instruction: str
+
+
 class InstructionRows:
-    """Finds the texts of instruction rows, and remembers enough to tell prompts from texts once all rows are read."""
+    """Chooses the texts of instruction rows, and tells prompts from texts once all rows are read."""
 
     def __init__(self) -> None:
         self._total = 0
         self._seen: Counter[str] = Counter()
         self._outputs: dict[str, set[int]] = {}
         self._with_input: set[str] = set()
-        self._as_text: list[tuple[str, int, str]] = []
+        self._used_as_text: list[_InstructionAsText] = []
 
-    def text(self, row: Mapping[str, Any], output: Any, number: int, file: str) -> Any:
+    def choose_text(self, row: Mapping[str, Any], output: Any, number: int, file: str) -> Any:
         """The input (also called context), or the instruction where the input is blank.
 
         Args:
@@ -46,15 +52,15 @@ class InstructionRows:
             raise InvalidRow.one("several_turns", "expected a row without history, found earlier turns in it")
         key = " ".join(instruction.split()) if isinstance(instruction, str) else ""
         self._count(key, output)
-        if not _says_nothing(given):
+        if not _is_empty(given):
             self._with_input.add(key)
             chosen = given
         elif "instruction" in row:
-            self._as_text.append((file, number, key))
+            self._used_as_text.append(_InstructionAsText(file, number, key))
             chosen = instruction
         else:
             chosen = given
-        if "text" in row and not _is_made_of(row["text"], chosen):
+        if "text" in row and not _contains(row["text"], chosen):
             raise InvalidRow.one(
                 "ambiguous_text",
                 "both 'text' and 'input' (or 'instruction') may be the text, and the one is not made of the other",
@@ -72,9 +78,9 @@ class InstructionRows:
         """The rows without input whose instruction turned out to be a prompt rather than a text."""
         message = "the input is empty, and the instruction is that of other rows too: there is no text"
         return [
-            RowIssue(number, "empty_text", message, "", file)
-            for file, number, key in self._as_text
-            if self._is_prompt(key)
+            RowIssue(used.number, "empty_text", message, "", used.file)
+            for used in self._used_as_text
+            if self._is_prompt(used.instruction)
         ]
 
     def _is_prompt(self, key: str) -> bool:
@@ -84,16 +90,18 @@ class InstructionRows:
         return key in self._with_input or different >= MANY_OUTPUTS or (different > 1 and mostly)
 
 
-def _says_nothing(value: Any) -> bool:
+def _is_empty(value: Any) -> bool:
     return is_missing(value) or (isinstance(value, str) and is_blank(value))
 
 
-def _is_made_of(text: Any, chosen: Any) -> bool:
-    """True if `text` is the whole prompt rendered from the other columns, or says nothing."""
-    if _says_nothing(text):
+def _contains(text: Any, chosen: Any) -> bool:
+    """True if `text` is empty, or a prompt rendered from the other columns."""
+    if _is_empty(text):
         return True
-    return isinstance(text, str) and isinstance(chosen, str) and _squeezed(chosen) in _squeezed(text)
+    return (
+        isinstance(text, str) and isinstance(chosen, str) and _without_whitespace(chosen) in _without_whitespace(text)
+    )
 
 
-def _squeezed(text: str) -> str:
+def _without_whitespace(text: str) -> str:
     return "".join(text.split())

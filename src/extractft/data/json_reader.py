@@ -1,7 +1,7 @@
-"""Raw rows out of JSONL, JSON and Parquet files. Knows file formats, no schema.
+"""Raw rows out of JSONL and JSON files. Knows no schema.
 
-JSONL and Parquet are read row by row, so that a large file costs no memory. A row that cannot be read becomes an issue
-and reading goes on; where it cannot go on, the file is refused.
+JSONL is read line by line, so that a large file costs no memory. A line that cannot be read becomes an issue; a file is
+refused where reading cannot go on.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from extractft.data.column_names import describe_columns
-from extractft.data.raw_row import RawRow, RowIssue
+from extractft.data.raw_row import NumberedText, RawRow, RowIssue, numbered_rows
 from extractft.data.strict_json import InvalidJson, parse_json
 from extractft.data.text_encoding import decode_bytes, decode_lines, encoding_hint
-from extractft.errors import DatasetError, MissingDependencyError
+from extractft.errors import DatasetError
 
 __all__ = [
     "LARGEST_JSON",
@@ -29,11 +29,8 @@ __all__ = [
     "read_json",
     "read_jsonl",
     "read_lines",
-    "read_parquet",
     "take_first_lines",
 ]
-
-Lines = Iterable[tuple[int, str | RowIssue]]
 
 LARGEST_JSON = 2**29
 """Most bytes of a file that has to be read whole: 512 MiB."""
@@ -56,7 +53,7 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
         raise DatasetError(f"{path.name}: cannot be read ({error.strerror or type(error).__name__})") from error
 
 
-def read_lines(path: Path, encoding: str | None = None) -> Iterator[tuple[int, str | RowIssue]]:
+def read_lines(path: Path, encoding: str | None = None) -> Iterator[NumberedText]:
     """The numbered lines of a file; see `decode_lines`."""
     with open_bytes(path) as stream:
         yield from decode_lines(stream, path.name, encoding)
@@ -79,19 +76,19 @@ def read_jsonl(path: Path, encoding: str | None = None) -> Iterator[RawRow | Row
     return parse_json_lines(chain(head, lines))
 
 
-def take_first_lines(lines: Iterator[tuple[int, str | RowIssue]]) -> list[tuple[int, str | RowIssue]]:
+def take_first_lines(lines: Iterator[NumberedText]) -> list[NumberedText]:
     """The lines up to the second that is not blank, taken off `lines`."""
-    head: list[tuple[int, str | RowIssue]] = []
+    head: list[NumberedText] = []
     filled = 0
-    for number, line in lines:
-        head.append((number, line))
-        filled += isinstance(line, RowIssue) or bool(line.strip())
+    for line in lines:
+        head.append(line)
+        filled += isinstance(line.text, RowIssue) or bool(line.text.strip())
         if filled == 2:
             break
     return head
 
 
-def is_json_list(head: Lines) -> bool:
+def is_json_list(head: Iterable[NumberedText]) -> bool:
     """True if lines that begin like this are one JSON list rather than a JSON value each.
 
     A line may hold a list of its own, a pair of text and output. So a list is that of all rows if it goes on over the
@@ -114,7 +111,7 @@ def _is_pair(value: Any) -> bool:
     return not isinstance(value[1], str) or value[1].lstrip().startswith(("{", "["))
 
 
-def parse_json_lines(lines: Lines) -> Iterator[RawRow | RowIssue]:
+def parse_json_lines(lines: Iterable[NumberedText]) -> Iterator[RawRow | RowIssue]:
     """The values of JSON lines; lines that are none give issues."""
     for number, line in lines:
         if isinstance(line, RowIssue):
@@ -157,7 +154,7 @@ def parse_json_list(text: str, name: str) -> Iterator[RawRow | RowIssue]:
     try:
         value = parse_json(text)
     except InvalidJson as problem:
-        lines = list(enumerate(text.split("\n"), 1))
+        lines = [NumberedText(number, line) for number, line in enumerate(text.split("\n"), 1)]
         if _starts_with_object(lines):
             return parse_json_lines(lines)
         raise DatasetError(f"{name}: {problem}").hint(
@@ -170,7 +167,7 @@ def parse_json_list(text: str, name: str) -> Iterator[RawRow | RowIssue]:
             f"an object with the keys {describe_columns(value)}" if isinstance(value, dict) else type(value).__name__
         )
         raise DatasetError(f'{name}: expected a list of rows, or {{"data": [...]}}, found {found}')
-    return iter([RawRow(number, row) for number, row in enumerate(value, 1)])
+    return numbered_rows(value)
 
 
 def _named_cells(rows: list[Any], columns: Any) -> list[Any]:
@@ -180,7 +177,7 @@ def _named_cells(rows: list[Any], columns: Any) -> list[Any]:
     return [dict(zip(map(str, columns), row, strict=True)) for row in rows]
 
 
-def _starts_with_object(lines: list[tuple[int, str]]) -> bool:
+def _starts_with_object(lines: list[NumberedText]) -> bool:
     """True if the first line that is not blank is a whole JSON object, and more lines follow."""
     filled = [line for _, line in take_first_lines(iter(lines)) if isinstance(line, str) and line.strip()]
     if len(filled) < 2:
@@ -189,30 +186,3 @@ def _starts_with_object(lines: list[tuple[int, str]]) -> bool:
         return isinstance(parse_json(filled[0]), dict)
     except InvalidJson:
         return False
-
-
-def read_parquet(path: Path) -> tuple[tuple[str, ...], Iterator[RawRow]]:
-    """The columns and the rows of a Parquet file, read in batches.
-
-    Raises:
-        DatasetError: The file is not Parquet, or (while reading) broken.
-        MissingDependencyError: pyarrow is not installed.
-    """
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise MissingDependencyError("reading .parquet needs pyarrow").hint("pip install pyarrow") from error
-    try:
-        file = pyarrow.parquet.ParquetFile(path)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DatasetError(f"{path.name}: expected a Parquet file, found something else") from error
-
-    def values() -> Iterator[Any]:
-        try:
-            for batch in file.iter_batches(batch_size=1024):
-                yield from batch.to_pylist()
-        except (pyarrow.ArrowException, OSError) as error:
-            raise DatasetError(f"{path.name}: the Parquet file is broken ({type(error).__name__})") from error
-
-    return tuple(file.schema_arrow.names), (RawRow(number, value) for number, value in enumerate(values(), 1))

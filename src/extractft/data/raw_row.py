@@ -1,15 +1,25 @@
-"""A raw row on its way to becoming an example. Knows nothing else."""
+"""Raw rows, and the faults found in them, on the way to becoming examples. Knows no formats and no schema."""
 
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from extractft.errors import RowIssue
 
-__all__ = ["InvalidRow", "RawRow", "RowFault", "RowIssue", "with_value_shown"]
+__all__ = [
+    "InvalidRow",
+    "NumberedText",
+    "RawExample",
+    "RawRow",
+    "RawTable",
+    "RowFault",
+    "RowIssue",
+    "numbered_rows",
+    "with_value_shown",
+]
 
 SHORT = reprlib.Repr()
 SHORT.maxstring = SHORT.maxother = SHORT.maxlong = 100
@@ -28,9 +38,45 @@ class RawRow:
     value: Any
 
 
+class RawTable(NamedTuple):
+    """A table as it was found.
+
+    Attributes:
+        columns: The names of its columns.
+        rows: The rows as mappings, read lazily; an issue in place of a row that cannot be read.
+    """
+
+    columns: tuple[str, ...]
+    rows: Iterable[RawRow | RowIssue]
+
+
+class RawExample(NamedTuple):
+    """A row taken apart, neither half validated yet.
+
+    Attributes:
+        text: The text to extract from.
+        output: The record, in whatever form the row has it.
+    """
+
+    text: Any
+    output: Any
+
+
+class NumberedText(NamedTuple):
+    """A line of a file, or the text of a row, with its number.
+
+    Attributes:
+        number: As in `RawRow`.
+        text: The text, or the issue that explains why there is none.
+    """
+
+    number: int
+    text: str | RowIssue
+
+
 @dataclass(frozen=True, slots=True)
 class RowFault:
-    """One thing that is wrong with a row whose number is not known here.
+    """One fault of a row whose number is not known here.
 
     Attributes:
         kind: As in `RowIssue`, and so are the others.
@@ -46,7 +92,7 @@ class RowFault:
 
 
 class InvalidRow(Exception):
-    """What is wrong with one row; caught inside this room, where the row's number is known."""
+    """The faults of one row; caught inside this room, where the row's number is known."""
 
     def __init__(self, faults: Sequence[RowFault]) -> None:
         super().__init__(f"{len(faults)} faults")
@@ -54,16 +100,21 @@ class InvalidRow(Exception):
 
     @classmethod
     def one(cls, kind: str, message: str, field: str = "", value: Any = None) -> InvalidRow:
-        """A problem that stands alone."""
+        """A row with a single fault."""
         return cls([RowFault(kind, message, field, value)])
 
     def issues(self, row: int) -> list[RowIssue]:
-        """The problems as issues of that row."""
+        """The faults as issues of that row."""
         return [RowIssue(row, found.kind, found.message, found.field, value=found.value) for found in self.faults]
 
 
+def numbered_rows(values: Iterable[Any]) -> Iterator[RawRow]:
+    """Number values from 1."""
+    return (RawRow(number, value) for number, value in enumerate(values, 1))
+
+
 def with_value_shown(issue: RowIssue) -> RowIssue:
-    """The issue with what was found in its message, shortened."""
+    """The issue, with the value that was found quoted in its message, shortened."""
     if issue.value is None:
         return issue
     return replace(issue, message=f"{issue.message}; found {SHORT.repr(issue.value)}")

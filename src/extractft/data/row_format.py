@@ -1,8 +1,8 @@
-"""Which part of a raw row is the text and which is the output. Knows the shapes rows come in, parses no output.
+"""Take a raw row apart into its text and its output. Knows the formats of rows, parses no output.
 
 Rows are pairs, mappings with `text` and `output`, mappings with a column for each field of the schema, instruction
 rows (`instruction`, `input`, `output`), chats (`messages`, `conversations`) or `prompt` and `completion`. System
-prompts in them are left aside: the prompt is made from the schema.
+prompts in them are ignored: the prompt is made from the schema.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from extractft.data.chat_rows import find_chat_column, split_chat
 from extractft.data.column_names import closest_name, describe_columns, display_name, format_names
 from extractft.data.example import Example
 from extractft.data.instruction_rows import InstructionRows
-from extractft.data.raw_row import InvalidRow, RawRow
+from extractft.data.raw_row import InvalidRow, RawExample, RawRow
 from extractft.data.row_source import RowSource
 from extractft.data.table_values import parse_cell, to_jsonable
 from extractft.errors import DatasetError
@@ -24,21 +24,20 @@ from extractft.text import is_blank
 
 __all__ = ["RowFormat"]
 
-Parts = tuple[Any, Any]
-Reader = Callable[[Mapping[str, Any], int], Parts]
+RowReader = Callable[[Mapping[str, Any], int], RawExample]
 
 
 class RowFormat:
-    """Takes raw rows apart.
+    """The format of the rows of a source; takes them apart.
 
     Args:
-        schema: What the outputs will be.
+        schema: The schema of the outputs.
         source: Where the rows come from.
         columns: Our names (`text`, `output`, a field's key or name) to the names that the rows have.
         instructions: Takes instruction rows apart; one for all sources of a data set.
 
     Raises:
-        DatasetError: `columns` maps a name that is none of ours.
+        DatasetError: `columns` maps a name that is not one of ours.
     """
 
     def __init__(
@@ -51,14 +50,14 @@ class RowFormat:
         self.schema = schema
         self.kind = source.kind
         self.name = source.name
-        self.columns = _checked(columns)
+        self.columns = _require_name_mapping(columns)
         self.instructions = instructions or InstructionRows()
         root = schema.resolve(schema.tree)
         self.fields: tuple[Field, ...] = root.fields if isinstance(root, ObjectNode) else ()
         self.field_names = {field.key for field in self.fields} | {field.name for field in self.fields}
         self._check_names()
-        self.text = self.columns.get("text", "text")
-        self.output = self.columns.get("output", "output")
+        self.text_column = self.columns.get("text", "text")
+        self.output_column = self.columns.get("output", "output")
         self.mapped_fields = any(name not in ("text", "output") for name in self.columns)
         if source.columns is not None:
             self._check_table(source.name, source.columns)
@@ -86,95 +85,99 @@ class RowFormat:
 
     def _check_table(self, name: str, columns: Sequence[str]) -> None:
         try:
-            reader = self._reader(columns)
-            if reader == self._flat:
+            reader = self._reader_for(columns)
+            if reader == self._read_fields:
                 self._check_field_columns(columns)
         except InvalidRow as problem:
             raise DatasetError(f"{name}: {problem.faults[0].message}").hint(
                 'Map the columns, our name -> yours: columns={"text": "complaint", "output": "label"}.'
             ) from problem
 
-    def split(self, row: RawRow) -> Parts:
+    def split(self, row: RawRow) -> RawExample:
         """The text and the raw output of a row.
 
         Raises:
-            InvalidRow: The row has no such shape.
+            InvalidRow: The row has none of the formats.
         """
         value = row.value
         if isinstance(value, Example):
-            return value.text, value.output
+            return RawExample(value.text, value.output)
         if isinstance(value, Mapping):
-            return self._reader(value)(value, row.number)
+            return self._reader_for(value)(value, row.number)
         if isinstance(value, tuple | list) and len(value) == 2:
-            return value[0], value[1]
+            return RawExample(value[0], value[1])
         found = f"{len(value)} items" if isinstance(value, tuple | list) else f"a {type(value).__name__}"
         raise InvalidRow.one("invalid_row", f"expected text and output as a pair or a mapping, found {found}")
 
-    def _reader(self, columns: Iterable[str]) -> Reader:
+    def _reader_for(self, columns: Iterable[str]) -> RowReader:
         """The method that reads rows with these column names."""
         names = dict.fromkeys(columns)
-        has_output = self.output in names and not self.mapped_fields
-        has_fields = "output" not in self.columns and any(self._column(field, names) for field in self.fields)
-        other = None if "text" in self.columns else self._other_format(names, has_record=has_output or has_fields)
+        has_output = self.output_column in names and not self.mapped_fields
+        has_fields = "output" not in self.columns and any(self._column_of(field, names) for field in self.fields)
+        other = (
+            None
+            if "text" in self.columns
+            else self._chat_or_instruction_reader(names, has_record=has_output or has_fields)
+        )
         if other is not None:
             return other
-        if self.text not in names:
-            raise self._missing(self.text, names)
+        if self.text_column not in names:
+            raise self._missing_column(self.text_column, names)
         if has_output:
-            return self._pair
+            return self._read_pair
         if has_fields:
-            return self._flat
-        raise self._missing(self.output, names)
+            return self._read_fields
+        raise self._missing_column(self.output_column, names)
 
-    def _other_format(self, names: Collection[str], *, has_record: bool) -> Reader | None:
+    def _chat_or_instruction_reader(self, names: Collection[str], *, has_record: bool) -> RowReader | None:
         """The method for chats and instruction rows, `None` if the row is neither.
 
         A `text` beside them is usually the whole prompt, rendered from them together with the answer.
         """
         has_text = "text" in names
         if find_chat_column(names) and not (has_text and has_record):
-            return self._chat
-        if self.output in names and not self.mapped_fields and not self.field_names & {"instruction", "input"}:
+            return self._read_chat
+        if self.output_column in names and not self.mapped_fields and not self.field_names & {"instruction", "input"}:
             given = {"instruction", "input"}.intersection(names)
             if len(given) == 2 or (given and not has_text):
-                return self._instruction
+                return self._read_instruction
         if not has_text and not has_record and {"prompt", "completion"} <= set(names):
-            return self._completion
+            return self._read_completion
         return None
 
-    def _missing(self, column: str, names: Collection[str]) -> InvalidRow:
+    def _missing_column(self, column: str, names: Collection[str]) -> InvalidRow:
         meant = closest_name(column, names)
-        expected = f"expected {display_name(column)}, found only {describe_columns(names, self._familiar())}"
+        expected = f"expected {display_name(column)}, found only {describe_columns(names, self._known_names())}"
         return InvalidRow.one("missing_column", f"{expected}; is {display_name(meant)} it?" if meant else expected)
 
-    def _familiar(self) -> set[str]:
+    def _known_names(self) -> set[str]:
         return {*self.field_names, *self.columns.values()}
 
-    def _column(self, field: Field, names: Collection[str]) -> str | None:
+    def _column_of(self, field: Field, names: Collection[str]) -> str | None:
         """The column of a field, `None` if there is none. The text's column belongs to the text."""
         mapped = self.columns.get(field.key) or self.columns.get(field.name)
         wanted = (mapped,) if mapped else (field.key, field.name)
-        return next((name for name in wanted if name in names and name != self.text), None)
+        return next((name for name in wanted if name in names and name != self.text_column), None)
 
     def _check_field_columns(self, columns: Sequence[str]) -> None:
         names = dict.fromkeys(columns)
-        without = [field.key for field in self.fields if self._column(field, names) is None]
+        without = [field.key for field in self.fields if self._column_of(field, names) is None]
         if without:
-            found = f"found only {describe_columns(columns, self._familiar())}"
-            used = {self.text, *(self._column(field, names) for field in self.fields)}
+            found = f"found only {describe_columns(columns, self._known_names())}"
+            used = {self.text_column, *(self._column_of(field, names) for field in self.fields)}
             meant = closest_name(without[0], (name for name in columns if name not in used))
             ask = f"; is {display_name(meant)} the column of {display_name(without[0])}?" if meant else ""
             raise InvalidRow.one("missing_column", f"no column for the fields {format_names(without)}, {found}{ask}")
 
-    def _pair(self, row: Mapping[str, Any], _: int) -> Parts:
-        return row[self.text], row[self.output]
+    def _read_pair(self, row: Mapping[str, Any], _: int) -> RawExample:
+        return RawExample(row[self.text_column], row[self.output_column])
 
-    def _flat(self, row: Mapping[str, Any], _: int) -> Parts:
-        """A column for each field. Other columns of a table are left aside; other keys of an object are not."""
+    def _read_fields(self, row: Mapping[str, Any], _: int) -> RawExample:
+        """A column for each field. Other columns of a table are ignored; other keys of an object are not."""
         record: dict[str, Any] = {}
-        used = {self.text}
+        used = {self.text_column}
         for field in self.fields:
-            column = self._column(field, row)
+            column = self._column_of(field, row)
             if column is None:
                 continue
             used.add(column)
@@ -185,7 +188,7 @@ class RowFormat:
                 record[field.key] = value
         if self.kind == "objects":
             record.update({key: value for key, value in row.items() if key not in used})
-        return row[self.text], record
+        return RawExample(row[self.text_column], record)
 
     def _from_cell(self, value: Any, field: Field) -> Any:
         if self.kind == "table":
@@ -195,27 +198,27 @@ class RowFormat:
         return parse_cell(value, field, self.schema) if isinstance(value, str) else value
 
     def _keeps_null(self, field: Field) -> bool:
-        """True if nothing means null rather than a missing key. A blank cell is null only if it must be."""
+        """True if an empty cell means null rather than a missing key; a blank cell is null only if it must be."""
         if self.kind == "objects":
             return True
         return (field.required or self.kind == "table") and accepts_null(field.node, self.schema.definitions)
 
-    def _instruction(self, row: Mapping[str, Any], number: int) -> Parts:
-        output = row[self.output]
-        return self.instructions.text(row, output, number, self.name), output
+    def _read_instruction(self, row: Mapping[str, Any], number: int) -> RawExample:
+        output = row[self.output_column]
+        return RawExample(self.instructions.choose_text(row, output, number, self.name), output)
 
-    def _chat(self, row: Mapping[str, Any], _: int) -> Parts:
+    def _read_chat(self, row: Mapping[str, Any], _: int) -> RawExample:
         column = find_chat_column(row)
         return split_chat(row[column] if column else [])
 
-    def _completion(self, row: Mapping[str, Any], _: int) -> Parts:
+    def _read_completion(self, row: Mapping[str, Any], _: int) -> RawExample:
         prompt, completion = to_jsonable(row["prompt"]), to_jsonable(row["completion"])
         if isinstance(prompt, list) and isinstance(completion, list):
             return split_chat(prompt, completion)
-        return prompt, completion
+        return RawExample(prompt, completion)
 
 
-def _checked(columns: Mapping[str, str] | None) -> dict[str, str]:
+def _require_name_mapping(columns: Mapping[str, str] | None) -> dict[str, str]:
     """The mapping, if it is one of names to names."""
     if columns is None:
         return {}

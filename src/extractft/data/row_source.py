@@ -1,7 +1,6 @@
-"""Where rows come from, as one shape: numbered raw rows, lazily. Knows no schema.
+"""Sources of rows (files, tables, iterables) in one shape: numbered raw rows, read lazily. Knows no schema.
 
-Nothing is imported for the sake of a type: tables are told by what they can do, so that pandas, polars, pyarrow and
-`datasets` are needed only by those who use them.
+Tables are recognised by their methods, so that a table of pandas, polars, pyarrow or `datasets` needs no import here.
 """
 
 from __future__ import annotations
@@ -13,10 +12,12 @@ from typing import Any, Literal
 
 from extractft.data.column_names import describe_columns, duplicate_names
 from extractft.data.csv_reader import read_csv
-from extractft.data.data_files import file_ending, find_data_files
+from extractft.data.data_files import SAVED_DATASET, file_ending, find_data_files
 from extractft.data.excel_reader import EXCEL_ENDINGS, read_excel
-from extractft.data.json_reader import read_json, read_jsonl, read_parquet
-from extractft.data.raw_row import RawRow, RowIssue
+from extractft.data.json_reader import read_json, read_jsonl
+from extractft.data.parquet_reader import read_parquet
+from extractft.data.raw_row import RawRow, RowIssue, numbered_rows
+from extractft.data.saved_dataset import read_saved_dataset
 from extractft.data.text_encoding import normalize_encoding
 from extractft.errors import DatasetError
 
@@ -50,7 +51,7 @@ def open_row_sources(data: Any, encoding: str | None = None) -> Iterator[RowSour
     encoding = normalize_encoding(encoding)
     files = find_data_files(data)
     if files is None:
-        return iter([_object_source(data)])
+        return iter([_memory_source(data)])
     opened = (file_row_source(file, encoding) for file in files)
     if len(files) == 1:
         return opened
@@ -58,66 +59,65 @@ def open_row_sources(data: Any, encoding: str | None = None) -> Iterator[RowSour
 
 
 def file_row_source(path: Path, encoding: str | None = None) -> RowSource:
-    """Rows of a file, told by its ending; text is UTF-8 unless it has another mark or `encoding` says so.
+    """Rows of a file, read by its ending; text is UTF-8 unless a byte order mark or `encoding` says otherwise.
 
     Raises:
         DatasetError: An unknown ending, or a file that is broken as a whole.
     """
     ending = file_ending(path)
     if ending in (".csv", ".tsv"):
-        columns, rows = read_csv(path, delimiter="\t" if ending == ".tsv" else ",", encoding=encoding)
-        return RowSource(rows, "cells", columns, path.name)
+        table = read_csv(path, delimiter="\t" if ending == ".tsv" else ",", encoding=encoding)
+        return RowSource(table.rows, "cells", table.columns, path.name)
     if ending in EXCEL_ENDINGS:
-        columns, rows = read_excel(path)
-        return RowSource(rows, "cells", columns, path.name)
-    if ending == ".parquet":
-        columns, values = read_parquet(path)
-        return RowSource(values, "table", _names(columns), path.name)
+        table = read_excel(path)
+        return RowSource(table.rows, "cells", table.columns, path.name)
+    if ending in (".parquet", SAVED_DATASET):
+        table = read_parquet(path) if ending == ".parquet" else read_saved_dataset(path)
+        return RowSource(table.rows, "table", _column_names(table.columns), path.name)
     return RowSource(read_json(path, encoding) if ending == ".json" else read_jsonl(path, encoding), name=path.name)
 
 
-def _object_source(data: Any) -> RowSource:
+def _memory_source(data: Any) -> RowSource:
+    """Rows that are in memory: a table, or an iterable of rows."""
     if isinstance(data, Mapping):
         raise DatasetError(f"expected rows, found one mapping with the keys {describe_columns(data)}").hint(
             'Pass a list of rows, one split of a dataset (data["train"]), or for lists by column '
             "pandas.DataFrame(data)."
         )
-    table = _table(data)
+    table = _table_source(data)
     if table is not None:
         return table
     if hasattr(data, "read"):
         raise DatasetError("expected a path or rows, found an open file").hint("Pass its path.")
     if isinstance(data, Iterable) and not isinstance(data, bytes | bytearray):
-        return RowSource(_numbered(data))
+        return RowSource(numbered_rows(data))
     raise DatasetError(f"expected a path, a table or an iterable of rows, found {type(data).__name__}")
 
 
-def _table(data: Any) -> RowSource | None:
+def _table_source(data: Any) -> RowSource | None:
+    """Rows of a table in memory, `None` if it is no table."""
     if hasattr(data, "to_pylist") and hasattr(data, "column_names"):  # pyarrow
-        return RowSource(_numbered(data.to_pylist()), "table", _names(data.column_names))
+        return RowSource(numbered_rows(data.to_pylist()), "table", _column_names(data.column_names))
     if hasattr(data, "to_dicts") and hasattr(data, "columns"):  # polars
-        return RowSource(_numbered(data.to_dicts()), "table", _names(data.columns))
+        return RowSource(numbered_rows(data.to_dicts()), "table", _column_names(data.columns))
     if hasattr(data, "to_dict") and hasattr(data, "columns"):  # pandas
-        columns = _names(data.columns)
+        columns = _column_names(data.columns)
         records = data.to_dict(orient="records")
         return RowSource(
-            _numbered({str(key): value for key, value in row.items()} for row in records), "table", columns
+            numbered_rows({str(key): value for key, value in row.items()} for row in records), "table", columns
         )
     if hasattr(data, "column_names"):  # datasets
         rows = data.with_format(None) if hasattr(data, "with_format") else data
         if data.column_names is None:  # a streamed set may not know its columns yet
-            return RowSource(_numbered(rows))
-        return RowSource(_numbered(rows), "table", _names(data.column_names))
+            return RowSource(numbered_rows(rows))
+        return RowSource(numbered_rows(rows), "table", _column_names(data.column_names))
     return None
 
 
-def _names(columns: Iterable[Any]) -> tuple[str, ...]:
+def _column_names(columns: Iterable[Any]) -> tuple[str, ...]:
+    """The names of a table's columns, each of which may be there once."""
     names = tuple(str(column) for column in columns)
     twice = duplicate_names(names)
     if twice:
         raise DatasetError(f"expected each column once, found several named {describe_columns(twice)}")
     return names
-
-
-def _numbered(rows: Iterable[Any]) -> Iterator[RawRow]:
-    return (RawRow(number, value) for number, value in enumerate(rows, 1))

@@ -1,4 +1,4 @@
-"""Bytes to lines of text in any encoding, and a guess at the encoding where UTF-8 does not fit. Knows no format."""
+"""Decode bytes in any encoding to lines of text, and guess the encoding of what is not UTF-8. Knows no format."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from extractft.data.column_names import display_name
-from extractft.data.raw_row import RowIssue
+from extractft.data.raw_row import NumberedText, RowIssue
 from extractft.errors import DatasetError
 
 __all__ = ["LONGEST_LINE", "decode_bytes", "decode_lines", "encoding_hint", "guess_encoding", "normalize_encoding"]
@@ -38,10 +38,10 @@ FOUND_LETTERS = 0.75
 
 
 def normalize_encoding(name: str | None) -> str | None:
-    """The encoding itself, if Python knows it.
+    """Python's own name of an encoding.
 
     Raises:
-        DatasetError: It does not.
+        DatasetError: Python does not know it.
     """
     if name is None:
         return None
@@ -54,7 +54,7 @@ def normalize_encoding(name: str | None) -> str | None:
         ) from error
 
 
-def decode_lines(stream: IO[bytes], name: str, encoding: str | None = None) -> Iterator[tuple[int, str | RowIssue]]:
+def decode_lines(stream: IO[bytes], name: str, encoding: str | None = None) -> Iterator[NumberedText]:
     """Numbered lines without a byte order mark, line ends kept; a line that cannot be decoded gives an issue.
 
     Lines end with a line feed alone: texts may well hold the other separators that `str.splitlines` knows.
@@ -65,26 +65,27 @@ def decode_lines(stream: IO[bytes], name: str, encoding: str | None = None) -> I
         encoding: How it is written; a byte order mark overrules it, and without either it is UTF-8.
 
     Raises:
-        DatasetError: The stream is in a wide encoding such as UTF-16 that nobody said, or not in the one that it should
-            be in.
+        DatasetError: The stream is in a wide encoding such as UTF-16 that was not given, or not in the one that was.
     """
     first = stream.readline(LONGEST_LINE + 1)
-    if encoding is None and not _marked(first) and _is_mostly_nul(first):
+    if encoding is None and not _encoding_of_mark(first) and _is_mostly_nul(first):
         raise DatasetError(f"{name}: expected UTF-8, found UTF-16 without a byte order mark").hint(encoding_hint(first))
-    encoding = _marked(first) or normalize_encoding(encoding) or "utf-8"
-    if not _goes_by_bytes(encoding):
+    encoding = _encoding_of_mark(first) or normalize_encoding(encoding) or "utf-8"
+    if not _is_split_at_newline_bytes(encoding):
         yield from _wide_lines(stream, first, name, encoding)
         return
     for number, line in _byte_lines(stream, first):
         if line is None:
-            yield number, RowIssue(number, "too_long", f"the line is longer than {LONGEST_LINE >> 20} MiB")
+            issue = RowIssue(number, "too_long", f"the line is longer than {LONGEST_LINE >> 20} MiB")
+            yield NumberedText(number, issue)
             continue
         try:
             text = line.decode(encoding)
         except UnicodeDecodeError as error:
-            yield number, RowIssue(number, "encoding", _misfit(line, encoding, error.start), value=line)
+            issue = RowIssue(number, "encoding", _decoding_problem(line, encoding, error.start), value=line)
+            yield NumberedText(number, issue)
         else:
-            yield number, text.removeprefix("\ufeff") if number == 1 else text
+            yield NumberedText(number, text.removeprefix("\ufeff") if number == 1 else text)
 
 
 def decode_bytes(content: bytes, encoding: str | None = None) -> str:
@@ -93,11 +94,11 @@ def decode_bytes(content: bytes, encoding: str | None = None) -> str:
     Raises:
         UnicodeDecodeError: It is in another encoding.
     """
-    return content.decode(_marked(content) or normalize_encoding(encoding) or "utf-8").removeprefix("\ufeff")
+    return content.decode(_encoding_of_mark(content) or normalize_encoding(encoding) or "utf-8").removeprefix("\ufeff")
 
 
 def encoding_hint(content: bytes) -> str:
-    """What to do about bytes that are not in the encoding expected."""
+    """A hint for bytes that are not in the expected encoding."""
     guess = guess_encoding(content)
     example = guess or "gb18030"
     return (
@@ -123,11 +124,11 @@ def _is_mostly_nul(content: bytes) -> bool:
     return content[:CHUNK].count(0) > len(content[:CHUNK]) // 4
 
 
-def _marked(content: bytes) -> str | None:
+def _encoding_of_mark(content: bytes) -> str | None:
     return next((encoding for mark, encoding in MARKS if content.startswith(mark)), None)
 
 
-def _goes_by_bytes(encoding: str) -> bool:
+def _is_split_at_newline_bytes(encoding: str) -> bool:
     """True if a byte 10 is always a line end, so that lines can be told apart before they are decoded."""
     plain = "\r\n\t ,;abc"
     codec = codecs.lookup(encoding).name
@@ -147,13 +148,13 @@ def _byte_lines(stream: IO[bytes], line: bytes) -> Iterator[tuple[int, bytes | N
         line = stream.readline(LONGEST_LINE + 1)
 
 
-def _wide_lines(stream: IO[bytes], first: bytes, name: str, encoding: str) -> Iterator[tuple[int, str | RowIssue]]:
+def _wide_lines(stream: IO[bytes], first: bytes, name: str, encoding: str) -> Iterator[NumberedText]:
     number = 1
     try:
         for line in _split_lines(stream, first, encoding):
             if len(line) > LONGEST_LINE:
                 raise DatasetError(f"{name}: line {number} is longer than {LONGEST_LINE >> 20} MiB")
-            yield number, line.removeprefix("\ufeff") if number == 1 else line
+            yield NumberedText(number, line.removeprefix("\ufeff") if number == 1 else line)
             number += 1
     except UnicodeDecodeError as error:
         raise DatasetError(f"{name}: expected {encoding.upper()}, found something else after line {number - 1}") from (
@@ -183,7 +184,7 @@ def _split_lines(stream: IO[bytes], first: bytes, encoding: str) -> Iterator[str
         yield "".join(parts)
 
 
-def _misfit(line: bytes, encoding: str, place: int) -> str:
+def _decoding_problem(line: bytes, encoding: str, place: int) -> str:
     guess = guess_encoding(line) if encoding.startswith("utf-8") else None
     found = f"what looks like {guess.upper()}" if guess else "something else"
     expected = "UTF-8" if encoding.startswith("utf-8") else encoding

@@ -1,4 +1,4 @@
-"""Texts to extract from, one after another, and examples written down. Knows files, not what is in the texts."""
+"""Read texts to extract from, one after another, and write examples. Knows files, not what is in the texts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from extractft.data.data_files import TEXT_ENDINGS, file_ending, find_data_files
 from extractft.data.example import Example
 from extractft.data.example_loader import parse_examples, validate_text
 from extractft.data.json_reader import LARGEST_JSON, parse_json_lines, parse_json_list, read_lines, take_first_lines
-from extractft.data.raw_row import InvalidRow, RawRow, RowIssue
+from extractft.data.raw_row import InvalidRow, NumberedText, RawRow, RowIssue
 from extractft.data.row_source import file_row_source
 from extractft.data.strict_json import InvalidJson, parse_json
 from extractft.data.text_encoding import decode_lines, normalize_encoding
@@ -41,19 +41,17 @@ def iter_texts(source: Texts, column: str = "text", *, encoding: str | None = No
     return (_text_or_raise(number, text) for number, text in iter_text_rows(source, column, encoding=encoding))
 
 
-def iter_text_rows(
-    source: Texts, column: str = "text", *, encoding: str | None = None
-) -> Iterator[tuple[int, str | RowIssue]]:
-    """Row numbers and texts; a row without a usable text gives an issue and spoils only itself.
+def iter_text_rows(source: Texts, column: str = "text", *, encoding: str | None = None) -> Iterator[NumberedText]:
+    """Texts with their row numbers; a row without a usable text gives an issue, and reading goes on.
 
     A row's number is that of its own file (see `RowIssue.row`); of several files, rows are counted through from 1, and
     issues name the file and the number in it.
 
     Args:
-        source: A path ending in one of those that `load_examples` takes, or in `.txt` (a text a line); a folder, a
-            pattern or a list of such paths; or a binary stream, which is JSONL if its first line that is not blank
-            begins with `{`, a JSON list if it begins like one, else a text a line. Blank lines are passed over. Rows of
-            JSON may also be bare strings.
+        source: A path with an ending that `load_examples` takes, or `.txt` (a text a line); a folder, a pattern or a
+            list of such paths; or a binary stream, which is JSONL if its first line that is not blank begins with `{`,
+            a JSON list if it begins like one, else a text a line. Blank lines are skipped. Rows of JSON may also be
+            bare strings.
         column: Key or column of the text.
         encoding: How text files are written; UTF-8 if not given.
 
@@ -62,7 +60,7 @@ def iter_text_rows(
     """
     encoding = normalize_encoding(encoding)
     if hasattr(source, "readline"):
-        return _usable(_stream_rows(cast("IO[bytes]", source), encoding), column)
+        return _usable_texts(_stream_rows(cast("IO[bytes]", source), encoding), column)
     files = find_data_files(source, TEXT_ENDINGS)
     if files is None:
         raise DatasetError("expected a path, a list of paths or a binary stream, found something else").hint(
@@ -70,15 +68,15 @@ def iter_text_rows(
         )
     opened = [_file_rows(file, column, encoding) for file in files]
     if len(files) == 1:
-        return _usable(opened[0], column)
-    return enumerate(_all_texts(files, opened, column), 1)
+        return _usable_texts(opened[0], column)
+    return (NumberedText(number, text) for number, text in enumerate(_texts_of_files(files, opened, column), 1))
 
 
-def _all_texts(
+def _texts_of_files(
     files: Sequence[Path], opened: Sequence[Iterable[RawRow | RowIssue]], column: str
 ) -> Iterator[str | RowIssue]:
     for file, rows in zip(files, opened, strict=True):
-        for _, text in _usable(rows, column):
+        for _, text in _usable_texts(rows, column):
             yield replace(text, file=file.as_posix()) if isinstance(text, RowIssue) else text
 
 
@@ -115,7 +113,7 @@ def _is_list(line: str) -> bool:
     return isinstance(value, list) and all(isinstance(item, str | dict) for item in value)
 
 
-def _array_rows(lines: Iterable[tuple[int, str | RowIssue]]) -> Iterator[RawRow | RowIssue]:
+def _array_rows(lines: Iterable[NumberedText]) -> Iterator[RawRow | RowIssue]:
     """The rows of a JSON list over all lines."""
     parts: list[str] = []
     size = 0
@@ -131,7 +129,7 @@ def _array_rows(lines: Iterable[tuple[int, str | RowIssue]]) -> Iterator[RawRow 
     yield from parse_json_list("".join(parts), "the stream")
 
 
-def _line_rows(lines: Iterable[tuple[int, str | RowIssue]]) -> Iterator[RawRow | RowIssue]:
+def _line_rows(lines: Iterable[NumberedText]) -> Iterator[RawRow | RowIssue]:
     for number, line in lines:
         if isinstance(line, RowIssue):
             yield line
@@ -139,15 +137,15 @@ def _line_rows(lines: Iterable[tuple[int, str | RowIssue]]) -> Iterator[RawRow |
             yield RawRow(number, line.removesuffix("\n").removesuffix("\r"))
 
 
-def _usable(rows: Iterable[RawRow | RowIssue], column: str) -> Iterator[tuple[int, str | RowIssue]]:
+def _usable_texts(rows: Iterable[RawRow | RowIssue], column: str) -> Iterator[NumberedText]:
     for row in rows:
         if isinstance(row, RowIssue):
-            yield row.row, row
+            yield NumberedText(row.row, row)
             continue
         try:
-            yield row.number, validate_text(_text_of(row.value, column))
+            yield NumberedText(row.number, validate_text(_text_of(row.value, column)))
         except InvalidRow as problem:
-            yield row.number, problem.issues(row.number)[0]
+            yield NumberedText(row.number, problem.issues(row.number)[0])
 
 
 def _text_of(value: Any, column: str) -> Any:
