@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any, get_args
 
@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails, core_schema
 from extractft.data.column_names import closest_name, display_name
 from extractft.data.field_paths import field_path
 from extractft.data.raw_row import InvalidRow, RowFault
-from extractft.schema import ArrayNode, Field, MapNode, Node, ObjectNode, Schema, UnionNode
+from extractft.schema import ObjectNode, Schema
 
 __all__ = ["ErrorDescriber"]
 
@@ -41,7 +41,7 @@ class ErrorDescriber:
     """
 
     def __init__(self, schema: Schema[Any], *, show_values: bool = False) -> None:
-        fields = [field for node in (schema.tree, *schema.definitions.values()) for field in _fields(node)]
+        fields = [field for node in schema.iter_nodes() if isinstance(node, ObjectNode) for field in node.fields]
         self._schema = schema
         self._names = {field.name: field.name for field in fields} | {field.key: field.name for field in fields}
         self._show_values = show_values
@@ -103,23 +103,3 @@ class ErrorDescriber:
 
 def _join(path: str, step: str) -> str:
     return f"{path}.{step}" if path else step
-
-
-def _fields(node: Node) -> Iterator[Field]:
-    """All fields below a node; references are not followed."""
-    inner: list[Node | None] = []
-    match node:
-        case ObjectNode(fields=fields):
-            yield from fields
-            inner.extend(field.node for field in fields)
-        case UnionNode(options=options):
-            inner.extend(options)
-        case ArrayNode(items=items, prefix=prefix):
-            inner.extend([*prefix, items])
-        case MapNode(values=values):
-            inner.append(values)
-        case _:
-            pass
-    for child in inner:
-        if child is not None:
-            yield from _fields(child)

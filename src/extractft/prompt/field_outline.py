@@ -7,7 +7,7 @@ is used twice is described where it stands first. Knows the tree and the words; 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from extractft.prompt.phrasebook import Phrasebook, spell, spell_number
@@ -28,6 +28,7 @@ from extractft.schema import (
     UnionNode,
     accepts_null,
 )
+from extractft.schema.nodes import children, iter_nodes, resolve
 
 __all__ = ["Entry", "Outline", "outline"]
 
@@ -110,7 +111,7 @@ class _Describer:
         self.definitions = definitions
         self.words = words
         self.omit_defaults = omit_defaults
-        nodes = list(_walk(tree, definitions))
+        nodes = list(iter_nodes(tree, definitions, map_keys=True))
         uses = Counter(node.name for node in nodes if isinstance(node, RefNode))
         named_root = next((RefNode(name) for name in uses if definitions[name] == tree), None)
         self.tree = named_root or tree
@@ -128,18 +129,13 @@ class _Describer:
     def outline(self) -> Outline:
         phrase = self.describe(self.tree)
         answer = Entry("", 0, phrase.type, phrase.details, False, "", phrase.children)
-        node = self.resolve(self.tree)
+        node = resolve(self.tree, self.definitions)
         root = "value"
         if isinstance(node, ObjectNode):
             root = "object"
         elif isinstance(node, ArrayNode) and not node.prefix:
             root = "list"
         return Outline(root, answer, self.any_optional, self.optional_marked, self.any_plain, self.any_formed)
-
-    def resolve(self, node: Node) -> Node:
-        while isinstance(node, RefNode):
-            node = self.definitions[node.name]
-        return node
 
     def is_optional(self, field: Field) -> bool:
         """Whether the field may be absent, in the way that this schema spells absence."""
@@ -266,7 +262,7 @@ class _Describer:
     def describe_option(self, node: Node) -> _Phrase:
         """An option of a union; objects by their names, which tell them apart."""
         phrase = self.describe(node)
-        target = self.resolve(node)
+        target = resolve(node, self.definitions)
         if isinstance(target, ObjectNode) and phrase.type == self.words.object.one:
             return replace(phrase, type=self.words.named.format(phrase.type, target.name))
         return phrase
@@ -278,14 +274,7 @@ class _Describer:
                 return True
             case RefNode():
                 return node.name not in self.described and self.is_nested(self.definitions[node.name])
-            case ArrayNode():
-                return any(self.is_nested(part) for part in (*node.prefix, *([node.items] if node.items else [])))
-            case MapNode():
-                return self.is_nested(node.values)
-            case UnionNode():
-                return any(self.is_nested(option) for option in node.options)
-            case _:
-                return False
+        return any(map(self.is_nested, children(node)))
 
     def inline(self, phrase: _Phrase) -> str:
         """Type and constraints inside a longer phrase."""
@@ -347,24 +336,3 @@ def _without_null(node: Node) -> Node:
 
 def _one_line(text: str | None) -> str:
     return " ".join(text.split()) if text else ""
-
-
-def _walk(tree: Node, definitions: Mapping[str, Node]) -> Iterator[Node]:
-    """All nodes, each definition once, references themselves as often as they stand there."""
-    seen: set[str] = set()
-    stack: list[Node] = [tree]
-    while stack:
-        node = stack.pop()
-        yield node
-        match node:
-            case ObjectNode():
-                stack += [field.node for field in node.fields]
-            case ArrayNode():
-                stack += [*node.prefix, *([node.items] if node.items else [])]
-            case MapNode():
-                stack += [node.keys, node.values]
-            case UnionNode():
-                stack += node.options
-            case RefNode() if node.name not in seen:
-                seen.add(node.name)
-                stack.append(definitions[node.name])

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from extractft.prompt.phrasebook import Language
-from extractft.schema import ArrayNode, LiteralNode, MapNode, Node, ObjectNode, Schema, UnionNode
+from extractft.schema import LiteralNode, Node, ObjectNode, Schema
 
 __all__ = ["detect_language"]
 
@@ -29,9 +28,10 @@ def detect_language(schema: Schema[Any]) -> Language:
     and everything else in words, as one character says about as much as half a word.
     """
     prose, names = [schema.description or ""], [schema.name]
-    for node in (schema.tree, *schema.definitions.values()):
-        for kind, word in _words(node):
-            (names if kind == "name" else prose).append(word)
+    for node in schema.iter_nodes(map_keys=True):
+        more_prose, more_names = _words(node)
+        prose += more_prose
+        names += more_names
     spoken, keys = " ".join(prose), " ".join(names)
     has_prose = bool(HAN.search(spoken) or OTHER_WORD.search(spoken))
     han = len(HAN.findall(spoken)) + len(HAN.findall(keys))
@@ -42,23 +42,12 @@ def detect_language(schema: Schema[Any]) -> Language:
     return "zh" if han >= HAN_SHARE * (han + others) else "en"
 
 
-def _words(node: Node) -> Iterator[tuple[str, str]]:
-    """The words of a node and of those below, as `("name" | "prose", word)`; references are not followed."""
+def _words(node: Node) -> tuple[list[str], list[str]]:
+    """The words of a single node: prose, and names that may be code."""
     match node:
         case LiteralNode():
-            yield from (("prose", value) for value in node.values if isinstance(value, str))
-        case ArrayNode():
-            for part in (*node.prefix, *([node.items] if node.items else [])):
-                yield from _words(part)
-        case MapNode():
-            yield from _words(node.keys)
-            yield from _words(node.values)
-        case UnionNode():
-            for option in node.options:
-                yield from _words(option)
+            return [value for value in node.values if isinstance(value, str)], []
         case ObjectNode():
-            yield "prose", node.description or ""
-            for field in node.fields:
-                yield "name", field.key
-                yield "prose", field.description or ""
-                yield from _words(field.node)
+            prose = [node.description or "", *(field.description or "" for field in node.fields)]
+            return prose, [field.key for field in node.fields]
+    return [], []

@@ -11,7 +11,7 @@ import dataclasses
 import json
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache, partialmethod
@@ -43,7 +43,7 @@ from pydantic_core import CoreSchema, core_schema
 from extractft.errors import SchemaError
 from extractft.schema import nodes as n
 from extractft.schema.markers import KEPT, STORED, TAG, Merge, Verbatim
-from extractft.schema.nodes import children, map_children
+from extractft.schema.nodes import iter_nodes, map_children
 from extractft.schema.tree_builder import TreeBuilder
 from extractft.schema.tree_serialisation import node_from_dict, node_to_dict
 
@@ -196,7 +196,7 @@ class _Rebuilder:
         self.definitions = definitions
         self.refs = {name: f"_Rebuilt{number}" for number, name in enumerate(definitions)}
         self.models: list[type[BaseModel]] = []
-        everything = [node for root in (tree, *definitions.values()) for node in _walk(root)]
+        everything = [node for root in (tree, *definitions.values()) for node in iter_nodes(root)]
         self.hashable = any(
             isinstance(node, n.ArrayNode) and node.unique and not isinstance(node.items, SCALARS) for node in everything
         )
@@ -284,12 +284,6 @@ class _Rebuilder:
         else:
             made = TUPLE[items, ...] if self.hashable else LIST[items]
         return _constrained(made, min_length=node.min_items or None, max_length=node.max_items)
-
-
-def _walk(node: n.Node) -> Iterable[n.Node]:
-    yield node
-    for child in children(node):
-        yield from _walk(child)
 
 
 def _swaps_names(node: n.Node) -> bool:

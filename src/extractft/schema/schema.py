@@ -122,12 +122,17 @@ class Schema(Generic[T]):
     @cached_property
     def has_verbatim(self) -> bool:
         """Whether a string has to be copied from the text, so that each text has a grammar of its own."""
-        strings = (node.keys if isinstance(node, MapNode) else node for node in self._nodes())
+        strings = (node.keys if isinstance(node, MapNode) else node for node in self.iter_nodes())
         return any(isinstance(node, StringNode) and node.verbatim for node in strings)
 
     def resolve(self, node: Node) -> Node:
         """The node itself, or what a reference refers to."""
         return resolve(node, self.definitions)
+
+    def iter_nodes(self, *, map_keys: bool = False) -> Iterator[Node]:
+        """Every node of the tree and of all definitions once; `map_keys` adds the keys of maps."""
+        for root in (self.tree, *self.definitions.values()):
+            yield from iter_nodes(root, map_keys=map_keys)
 
     def grammar_schema(self, *, max_string_length: int | None = None) -> dict[str, Any]:
         """A JSON schema made for the grammar compiler (not for people, and not Pydantic's).
@@ -261,14 +266,10 @@ class Schema(Generic[T]):
                 "Please report it with the class. Until then, write the field concerned with a simpler type."
             )
 
-    def _nodes(self) -> Iterator[Node]:
-        for root in (self.tree, *self.definitions.values()):
-            yield from iter_nodes(root)
-
     @cached_property
     def _names(self) -> dict[str, str]:
         """The Python names of all fields, by these and by their keys."""
-        fields = [field for node in self._nodes() if isinstance(node, ObjectNode) for field in node.fields]
+        fields = [field for node in self.iter_nodes() if isinstance(node, ObjectNode) for field in node.fields]
         return {field.name: field.name for field in fields} | {field.key: field.name for field in fields}
 
     def _path(self, loc: Sequence[int | str], value: Any) -> str:
@@ -291,7 +292,7 @@ class Schema(Generic[T]):
     @cached_property
     def _swaps_names(self) -> bool:
         """True if the name of a field is the key of another one, so that rows can only go by keys."""
-        objects = [node for node in self._nodes() if isinstance(node, ObjectNode)]
+        objects = [node for node in self.iter_nodes() if isinstance(node, ObjectNode)]
         return any(
             field.name != field.key and any(field.name == other.key for other in node.fields)
             for node in objects

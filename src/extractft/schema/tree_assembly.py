@@ -27,7 +27,7 @@ from extractft.schema.nodes import (
     RefNode,
     StringNode,
     UnionNode,
-    children,
+    iter_nodes,
     map_children,
 )
 from extractft.schema.tree_builder import TreeBuilder
@@ -163,10 +163,7 @@ _JSON_TYPES: Mapping[type[Node], Any] = {
 
 
 def _references(node: Node) -> Iterator[str]:
-    if isinstance(node, RefNode):
-        yield node.name
-    for child in children(node):
-        yield from _references(child)
+    return (inner.name for inner in iter_nodes(node) if isinstance(inner, RefNode))
 
 
 def _uses(tree: Node, nodes: Mapping[str, Node]) -> Counter[str]:
