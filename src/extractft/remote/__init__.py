@@ -6,6 +6,6 @@ Knows token ids, grammars and what servers call them; knows no schema, no text a
 from extractft.remote.capabilities import Capabilities
 from extractft.remote.connection import connect
 from extractft.remote.remote_engine import RemoteEngine
-from extractft.remote.transport import Retries, ServerClient, Timeouts
+from extractft.remote.server_client import Retries, ServerClient, Timeouts
 
 __all__ = ["Capabilities", "RemoteEngine", "Retries", "ServerClient", "Timeouts", "connect"]

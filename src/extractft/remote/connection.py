@@ -9,11 +9,11 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from extractft.errors import EngineError
-from extractft.remote.dialect import RequestSettings, ServerDialect
 from extractft.remote.event_loop import submit
-from extractft.remote.probe import ServerProbe, check_server
 from extractft.remote.remote_engine import RemoteEngine
-from extractft.remote.transport import Retries, ServerClient, Timeouts
+from extractft.remote.server_client import Retries, ServerClient, Timeouts
+from extractft.remote.server_dialect import RequestSettings, ServerDialect
+from extractft.remote.server_probe import ServerProbe, check_server
 from extractft.remote.vllm import VLLM
 
 __all__ = ["ServerAddress", "connect"]

@@ -10,9 +10,9 @@ from contextlib import suppress
 
 from extractft.completion import Completion, GenerationRequest
 from extractft.remote.capabilities import Capabilities
-from extractft.remote.dialect import RequestSettings, ServerDialect
 from extractft.remote.event_loop import submit
-from extractft.remote.transport import ServerAnswerError, ServerClient
+from extractft.remote.server_client import ServerAnswerError, ServerClient
+from extractft.remote.server_dialect import RequestSettings, ServerDialect
 
 __all__ = ["RemoteEngine"]
 

@@ -14,9 +14,9 @@ from typing import Any
 from extractft.completion import Completion, GenerationRequest
 from extractft.errors import EngineError
 from extractft.remote.capabilities import Capabilities
-from extractft.remote.dialect import RequestSettings, ServerRequest
+from extractft.remote.server_client import ServerAnswerError, ServerClient
+from extractft.remote.server_dialect import RequestSettings, ServerRequest
 from extractft.remote.token_steps import drop_end_token, to_token_step
-from extractft.remote.transport import ServerAnswerError, ServerClient
 
 __all__ = ["VLLM"]
 

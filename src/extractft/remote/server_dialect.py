@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from extractft.completion import Completion, GenerationRequest
 from extractft.remote.capabilities import Capabilities
-from extractft.remote.transport import ServerClient
+from extractft.remote.server_client import ServerClient
 
 __all__ = ["RequestSettings", "ServerDialect", "ServerRequest"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from extractft.completion import Completion, GenerationRequest
 from extractft.errors import EngineError
 from extractft.remote.capabilities import Capabilities
-from extractft.remote.dialect import RequestSettings, ServerDialect
-from extractft.remote.transport import ServerAnswerError, ServerClient
+from extractft.remote.server_client import ServerAnswerError, ServerClient
+from extractft.remote.server_dialect import RequestSettings, ServerDialect
 
 __all__ = ["ServerProbe", "check_server"]
 
