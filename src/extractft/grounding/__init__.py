@@ -1,4 +1,4 @@
-"""Where a value stands in its text, how a long text is taken apart, and how its records are put together again.
+"""Spans of values in their text, windows of a long text, and the merging of the windows' records.
 
 Knows schemas, records and characters; knows no tokens, no model and no torch.
 """

@@ -143,7 +143,7 @@ def _without(example: Example[T], value: Any, place: _Place, schema: Schema[T]) 
 
 
 def _still_true(before: Spans, after: Spans, cut: set[str]) -> bool:
-    """Whether what was cut is nowhere and everything else is found as it was."""
+    """True if the cut values are found nowhere, and everything else is found as it was."""
     return all(not after[path] if path in cut else _method(after[path]) == _method(before[path]) for path in before)
 
 

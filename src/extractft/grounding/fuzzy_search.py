@@ -159,7 +159,7 @@ def _trimmed(text: str, value: str, start: int, end: int) -> tuple[int, int]:
 
 
 def _same_words(value: str, piece: str) -> bool:
-    """Whether the edits are spread so thinly that every word of the value is still the same word."""
+    """True if the edits are spread so thinly that every word of the value is still the same word."""
     if _DIGITS.findall(value) != _DIGITS.findall(piece):
         return False
     edits = [0] * len(value)
@@ -181,7 +181,7 @@ def _same_words(value: str, piece: str) -> bool:
 
 
 def _letters(text: Iterable[str]) -> int:
-    """How many letters come first."""
+    """The number of letters at the start."""
     return sum(1 for _ in takewhile(lambda char: word_part(char) == "letter", text))
 
 

@@ -1,4 +1,4 @@
-"""Where the values of a record stand in its text. Wires the parts of this room together."""
+"""`ground`: the spans of a record's values in its text. Wires the parts of this room together."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class _Entry:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two JSON values are the same: `1` and `1.0` are, `1` and `true` are not, the order of keys is nothing."""
+    """True if two JSON values are the same: `1` and `1.0` are, `1` and `true` are not, the order of keys is ignored."""
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, list) and isinstance(b, list):
@@ -60,7 +60,7 @@ def join_items(
 
     Args:
         windows: The items of each window.
-        unique: Whether the list is a set: no item twice, and sorted as sets are.
+        unique: True if the list is a set: no item twice, and sorted as sets are.
     """
     entries: list[_Entry] = []
     before: list[_Entry] = []
@@ -140,7 +140,7 @@ def _add(
 
 
 def _holds(whole: Any, part: Any) -> bool:
-    """Whether an object says all that another one says, and more."""
+    """True if an object says all that another one says, and more."""
     if not (isinstance(whole, dict) and isinstance(part, dict)) or same(whole, part):
         return False
     said = {key: value for key, value in part.items() if value not in (None, "", [], {})}

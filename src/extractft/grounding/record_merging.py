@@ -37,7 +37,7 @@ Spans = Mapping[str, Sequence[Span]]
 
 @dataclass(frozen=True, slots=True)
 class ValueSource:
-    """Where a value of a merged record came from.
+    """The origin of a value of a merged record.
 
     Attributes:
         window: Number of the window, from 0.
@@ -138,7 +138,7 @@ class _Merger:
     def merge(
         self, node: Node, rule: MergeRule | None, default: Any, pieces: list[WindowValue], route: Route, pattern: str
     ) -> Any:
-        """What the pieces of one place make together; `MISSING` if there are none."""
+        """The merged value of the windows' values of one place; `MISSING` if there are none."""
         telling = [piece for piece in pieces if self._tells(node, piece.value, default)]
         if not telling:
             return self._take(node, pieces[:1], pieces, route)
@@ -213,7 +213,7 @@ class _Merger:
             )
 
     def _tells(self, node: Node, value: Any, default: Any) -> bool:
-        """Whether a value says something."""
+        """True if a value says something."""
         if value is None or value in ("", [], {}) or (default is not MISSING and same(value, default)):
             return False
         option = choose_option(node, value, self.schema)

@@ -1,4 +1,4 @@
-"""Which of several places of a value is the one that was copied: decided for the leaves of a record together.
+"""The choice among several places of a value, made for all leaves of a record together.
 
 Leaves are placed one after another, those with the fewest places first, each where it costs least beside what is placed
 already; then every leaf with a choice looks once more, now that all others stand. Costs are, from the most to the
@@ -104,7 +104,7 @@ def _untangled(leaves: Sequence[Visit], ranked: Sequence[Sequence[Candidate]]) -
 
 
 class _Board:
-    """What is placed where."""
+    """The leaves that have a place, and the characters that they hold."""
 
     def __init__(self, routes: Sequence[Route], length: int) -> None:
         self._parts = [[route[:depth] for depth in range(len(route) - 1, -1, -1)] for route in routes]
@@ -141,7 +141,7 @@ class _Board:
             _remove(self._columns[column], (index, place.start))
 
     def cost(self, leaf: int, place: Candidate) -> float:
-        """What it costs to put a leaf somewhere."""
+        """The cost of putting a leaf somewhere."""
         cost = place.cost + TAKEN * (not self._free(place))
         for column, index in self._lists[leaf]:
             placed = self._columns.get(column, ())
@@ -155,7 +155,7 @@ class _Board:
         return self._held.count(0, place.start, place.end) == place.end - place.start
 
     def relative(self, leaf: int) -> int | None:
-        """Where the leaf's relatives stand, roughly."""
+        """A rough position of the leaf's relatives."""
         for column, index in self._lists[leaf]:
             placed = self._columns.get(column)
             if placed:
@@ -167,7 +167,7 @@ class _Board:
         return None
 
     def _apart(self, leaf: int, place: Candidate) -> float:
-        """What it costs to be far from the leaves of the innermost part of the record in which any are placed.
+        """The cost of being far from the leaves of the innermost part of the record in which any are placed.
 
         Within a list's item, it costs more where a leaf of another item is nearer.
         """

@@ -89,7 +89,7 @@ class _Splitter:
         self.clusters = Clusters(text)
 
     def end(self, start: int, done: int, limit: int) -> int:
-        """Where a window that begins at `start` ends, if possible behind `done`."""
+        """The end of a window that begins at `start`, if possible behind `done`."""
         text = self.text
         length = self._reach(lambda n: self.size(text[start : start + n]) <= limit, self.guess, len(text) - start)
         farthest = start + length
@@ -104,7 +104,7 @@ class _Splitter:
         return end
 
     def restart(self, start: int, end: int, overlap: int) -> int:
-        """Where the window behind the one from `start` to `end` begins."""
+        """The start of the window behind the one from `start` to `end`."""
         text = self.text
         if not overlap or end == len(text):
             return end

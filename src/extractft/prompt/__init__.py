@@ -1,4 +1,4 @@
-"""What the model is told: the system prompt written from a schema, and the chat around a text.
+"""The prompt: the system prompt written from a schema, and the chat around a text.
 
 Knows schemas and tokenizers (through a small protocol). Knows no model and no torch.
 """

@@ -35,7 +35,7 @@ Message = dict[str, str]
 
 
 class ChatTokenizer(Protocol):
-    """What the renderer needs of a `transformers` fast tokenizer."""
+    """The part of a `transformers` fast tokenizer that the renderer needs."""
 
     @property
     def chat_template(self) -> Any:

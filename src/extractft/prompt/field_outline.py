@@ -47,7 +47,7 @@ class Entry:
         number: Position among the options of a union or in a tuple, from 1; 0 for a field.
         type: The type in words; empty for plain text in a field.
         details: Constraints, default and mark (`required`, `optional`) in words.
-        optional: Whether the field may be absent (left out, or null where everything is written).
+        optional: True if the field may be absent (left out, or null where everything is written).
         description: The author's words, on one line.
         children: Fields of an object, of the objects in a list, or options of a union.
     """
@@ -68,10 +68,10 @@ class Outline:
     Attributes:
         root: `object`, `list`, or `value` for anything else.
         answer: The root as an entry without a key; its children are the fields.
-        any_optional: Whether some field may be absent.
-        optional_marked: Whether those are marked; if not, the required ones are, or all are alike.
-        any_plain: Whether some field is plain text and says nothing about its type.
-        any_formed: Whether some value has a form of its own, so that it may stand otherwise in the text.
+        any_optional: True if some field may be absent.
+        optional_marked: True if those are marked; if not, the required ones are, or all are alike.
+        any_plain: True if some field is plain text and says nothing about its type.
+        any_formed: True if some value has a form of its own, so that it may stand otherwise in the text.
     """
 
     root: str
@@ -99,7 +99,7 @@ def outline(tree: Node, definitions: Mapping[str, Node], words: Phrasebook, *, o
         tree: Root of the field tree.
         definitions: Targets of the references in it.
         words: Vocabulary of the prompt's language.
-        omit_defaults: Whether absent fields are left out; if not, they are null.
+        omit_defaults: True if absent fields are left out; if not, they are null.
     """
     return _Describer(tree, definitions, words, omit_defaults).outline()
 
@@ -138,7 +138,7 @@ class _Describer:
         return Outline(root, answer, self.any_optional, self.optional_marked, self.any_plain, self.any_formed)
 
     def is_optional(self, field: Field) -> bool:
-        """Whether the field may be absent, in the way that this schema spells absence."""
+        """True if the field may be absent, in the way that this schema spells absence."""
         return not field.required if self.omit_defaults else accepts_null(field.node, self.definitions)
 
     def entry(self, field: Field) -> Entry:
@@ -157,7 +157,7 @@ class _Describer:
         )
 
     def is_null_implied(self, field: Field) -> bool:
-        """Whether "or null" would say again what the rule about absent fields says once."""
+        """True if "or null" would repeat the rule about absent fields."""
         if not self.is_optional(field):
             return False
         return field.default is None if self.omit_defaults else not self.optional_marked
@@ -268,7 +268,7 @@ class _Describer:
         return phrase
 
     def is_nested(self, node: Node) -> bool:
-        """Whether something will be listed below the node."""
+        """True if something will be listed below the node."""
         match node:
             case ObjectNode():
                 return True
@@ -307,14 +307,14 @@ def _number_details(node: IntegerNode | NumberNode, words: Phrasebook) -> tuple[
 
 
 def _has_form(node: Node) -> bool:
-    """Whether a value is written in a form of its own, whatever the text writes."""
+    """True if a value is written in a form of its own, whatever the text writes."""
     if isinstance(node, StringNode):
         return node.format not in (None, "email", "uri", "uuid")
     return isinstance(node, IntegerNode | NumberNode | BooleanNode | LiteralNode) and not _is_fixed(node)
 
 
 def _is_tag(field: Field) -> bool:
-    """Whether the field has one value whatever the text says, there or left out."""
+    """True if the field has one value whatever the text says, there or left out."""
     return _is_fixed(field.node) and field.default is not None
 
 

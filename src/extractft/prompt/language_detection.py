@@ -1,4 +1,4 @@
-"""Which language a schema's own words are in. Knows Chinese from the rest; knows no grammar of either."""
+"""The language of a schema's own words. Tells Chinese from the rest; knows no grammar of either."""
 
 from __future__ import annotations
 

@@ -53,10 +53,18 @@ def render_system_prompt(schema: Schema[Any], config: PromptConfig = DEFAULT_CON
     Raises:
         PromptError: `config.template` has a syntax error, uses an unknown variable, or renders to nothing.
     """
+    variables = _variables(schema, config)
+    if config.template is None:
+        return _environment().get_template(f"{variables['language']}.jinja").render(variables).strip()
+    return _render_own(config.template, variables)
+
+
+def _variables(schema: Schema[Any], config: PromptConfig) -> dict[str, Any]:
+    """The variables of a template; `render_system_prompt` lists them."""
     language = detect_language(schema) if config.language == "auto" else config.language
     words = PHRASEBOOKS[language]
     form = outline(schema.tree, schema.definitions, words, omit_defaults=schema.omit_defaults)
-    variables = {
+    return {
         "schema_name": schema.name,
         "description": (schema.description or "").strip(),
         "instructions": (config.instructions or "").strip(),
@@ -71,9 +79,6 @@ def render_system_prompt(schema: Schema[Any], config: PromptConfig = DEFAULT_CON
         "any_formed": form.any_formed,
         "omit_defaults": schema.omit_defaults,
     }
-    if config.template is None:
-        return _environment().get_template(f"{language}.jinja").render(variables).strip()
-    return _render_own(config.template, variables)
 
 
 def _spell(answer: Entry, words: Phrasebook) -> str:

@@ -60,7 +60,7 @@ class TextCodec:
 
         Args:
             text: A piece of the rendered template.
-            head: Whether it opens the prompt.
+            head: True if it opens the prompt.
         """
         return list((self._full if head else self._inner).encode(text, add_special_tokens=False).ids)
 

@@ -45,7 +45,7 @@ def notes_of_validator(core: Core, *, tells_format: bool) -> Iterator[str]:
 
     Args:
         core: The schema of the validator.
-        tells_format: Whether Pydantic's JSON schema has a format for it, which has a note of its own.
+        tells_format: True if Pydantic's JSON schema has a format for it, which has a note of its own.
     """
     updates = {
         name: value

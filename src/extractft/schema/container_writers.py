@@ -97,7 +97,7 @@ class FieldWriter:
         python_default: The default itself, compared when it does not fit the field's own type.
         loose: The default does not fit the field's own type (`x: str = None`), so that absence is its one spelling.
         may_be_missing: A key that a TypedDict need not have: there is no default, absence is a state of its own.
-        settled: Whether `default` and `loose` are known.
+        settled: True if `default` and `loose` are known.
     """
 
     name: str
@@ -244,7 +244,7 @@ class SecretWriter:
 
     Attributes:
         write: Writes what is hidden.
-        always: Whether the place holds secrets only, so that a bare value is a loose match.
+        always: True if the place holds secrets only, so that a bare value is a loose match.
     """
 
     write: Writer

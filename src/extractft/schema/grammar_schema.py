@@ -169,7 +169,7 @@ class _Emitter:
 
 
 def offered(field: Field, definitions: Mapping[str, Node]) -> Node | None:
-    """What may be written for a field: without its default where that is left out."""
+    """The values that may be written for a field: without its default where that is left out."""
     if field.required or field.default is MISSING:
         return field.node
     return _without(field.node, field.default, definitions)

@@ -1,4 +1,4 @@
-"""What a user writes inside `Annotated[...]` to say more of a field than its type does. Knows core schemas only."""
+"""Markers for `Annotated[...]`, which say more of a field than its type does. Knows core schemas only."""
 
 from __future__ import annotations
 

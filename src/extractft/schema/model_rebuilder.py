@@ -102,7 +102,7 @@ class _TakesDefault:
     Attributes:
         default: The canonical JSON value.
         value: The Python value to keep.
-        kept: Whether the field is written though it equals its default.
+        kept: True if the field is written though it equals its default.
     """
 
     default: Any

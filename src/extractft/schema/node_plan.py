@@ -1,4 +1,4 @@
-"""What the walk over a core schema collects, before the tree is put together."""
+"""The parts that the walk over a core schema collects, before the tree is put together."""
 
 from __future__ import annotations
 

@@ -70,7 +70,8 @@ class StringNode:
             `max_digits`, `decimal_places`, `multiple_of`, `timezone` (`"required"` or `"forbidden"`), `now`
             (`"past"` or `"future"`), `version` (of a UUID), `schemes` (of a URI, separated by commas),
             `regex_engine` (`"python-re"`: the pattern is one of Python's).
-        verbatim: Whether it has to be copied from the text, `"normalized"` if up to width, case and blanks.
+        verbatim: `"exact"` if it has to be copied from the text as it stands there, `"normalized"` if up to width,
+            case and blanks, `None` if it may be anything.
     """
 
     format: StringFormat | None = None
@@ -152,7 +153,7 @@ class Field:
         key: Key in the canonical JSON; differs from `name` when there is an alias.
         node: What the value may be.
         default: Canonical JSON value of a static default, `MISSING` if there is none.
-        required: Whether the key has to be in the canonical JSON. With `omit_defaults`, a field with a default
+        required: True if the key has to be in the canonical JSON. With `omit_defaults`, a field with a default
             (or a default factory) is not required.
         description: The author's words about the field.
         merge: How the values of a long text's pieces come together, `None` if nothing is said.

@@ -70,7 +70,7 @@ def join(path: str, step: str) -> str:
 
 
 def object_key(core: Core) -> Any:
-    """What tells one class with fields from another; `None` for anything else."""
+    """The identity of a class with fields; `None` for anything else."""
     while core["type"] in FUNCTIONS:
         core = core["schema"]
     match core["type"]:
@@ -187,13 +187,13 @@ def is_kept(core: Core) -> bool:
 
 
 def is_list(node: Node) -> bool:
-    """Whether a place holds a list, or null."""
+    """True for a list, or a list or null."""
     options = [option for option in (node.options if isinstance(node, UnionNode) else (node,)) if option != NullNode()]
     return len(options) == 1 and isinstance(options[0], ArrayNode) and not options[0].prefix
 
 
 def merge_rule(core: Core, markers: set[int]) -> MergeRule | None:
-    """What `Merge` says of a field, if it does.
+    """The rule that `Merge` gives a field, `None` without one.
 
     Args:
         core: The schema of the field's value.
@@ -227,7 +227,7 @@ _CONTAINERS: tuple[Any, ...] = (list, dict, set, frozenset, tuple, deque, Ordere
 
 
 def _empty_container(factory: Any, takes_data: bool | None) -> Any:
-    """What a default factory makes if that is always an empty container, else `MISSING`.
+    """The value of a default factory if that is always an empty container, else `MISSING`.
 
     A factory of anything else (a new id, the current time) has no static default.
     """

@@ -175,7 +175,7 @@ def _fits(value: Any, node: Node) -> bool:
 
 
 def _kinship(value: dict[str, Any], node: Node, schema: Schema[Any]) -> tuple[int, int]:
-    """How well an object fits an option: tags that agree less tags that do not, then keys known less unknown."""
+    """The fit of an object to an option: tags that agree minus tags that do not, then known minus unknown keys."""
     if not isinstance(node, ObjectNode):
         return (0, 0)
     tags = keys = 0

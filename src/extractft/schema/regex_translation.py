@@ -69,7 +69,7 @@ def _in_class(token: str, classes: Mapping[str, str], python: bool) -> str:
 
 
 def _anchored_at_ends(tokens: list[str]) -> bool:
-    """Whether `^` stands only at the start and `$` only at the end of a match, and neither is repeated."""
+    """True if `^` stands only at the start and `$` only at the end of a match, and neither is repeated."""
     kept = [token for token in tokens if not (token.startswith("(?") and token.endswith(")"))]  # flags for the rest
     plain = ["(" if token.startswith("(") else token for token in kept]
     mirrored = [{"(": ")", ")": "("}.get(token, token) for token in reversed(plain)]

@@ -34,13 +34,13 @@ T = TypeVar("T")
 
 
 class Schema(Generic[T]):
-    """What a record looks like. Made with `Schema.of`; immutable.
+    """The shape of a record. Made with `Schema.of`; immutable.
 
     Attributes:
         name: The type's name, such as `"Complaint"` or `"list[Complaint]"`.
         type: The type itself.
         adapter: Pydantic's adapter for it.
-        omit_defaults: Whether fields that equal their default are left out of the canonical JSON.
+        omit_defaults: True if fields that equal their default are left out of the canonical JSON.
         tree: Root of the field tree; a `RefNode` if the root refers to itself (see `resolve`).
         definitions: Targets of the tree's references, by name.
         description: Docstring of the root class, `None` if the author wrote none.
@@ -121,7 +121,7 @@ class Schema(Generic[T]):
 
     @cached_property
     def has_verbatim(self) -> bool:
-        """Whether a string has to be copied from the text, so that each text has a grammar of its own."""
+        """True if a string has to be copied from the text, so that each text has a grammar of its own."""
         strings = (node.keys if isinstance(node, MapNode) else node for node in self.iter_nodes())
         return any(isinstance(node, StringNode) and node.verbatim for node in strings)
 

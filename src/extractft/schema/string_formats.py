@@ -1,4 +1,4 @@
-"""How values that JSON has no type for are spelled in strings, and the regular expressions of these spellings.
+"""The spelling in strings of values that JSON has no type for, and the regular expressions of these spellings.
 
 Each format has one spelling: what a writer here produces is what the expression accepts and what Pydantic parses, with
 no more digits than a value can have, so that a model that knows nothing still writes what can be read. Bounds are left
@@ -133,7 +133,7 @@ def _decimal_regex(node: StringNode) -> str:
 
 
 def shares_digits(node: StringNode) -> bool:
-    """Whether the digits before and behind the point share one allowance, and it is small enough to spell out."""
+    """True if the digits before and behind the point share one limit that is small enough to spell out."""
     digits = node.constraint("max_digits")
     return digits is not None and node.constraint("decimal_places") is None and int(digits) <= _MANTISSA
 
@@ -145,7 +145,7 @@ def _whole_digits(node: StringNode) -> int:
 
 
 def _sign(node: StringNode) -> tuple[str, bool]:
-    """What may stand before the digits, and whether the digits have to be more than zero."""
+    """The sign that may stand before the digits, and True if the digits have to be more than zero."""
     lowest = [Decimal(str(bound)) for name in ("ge", "gt") if (bound := node.constraint(name)) is not None]
     above_zero = node.constraint("gt") is not None and Decimal(str(node.constraint("gt"))) >= 0
     if not lowest or max(lowest) < 0:

@@ -75,7 +75,7 @@ class TreeBuilder:
         definitions: Every object and every recursive type met, by unique name.
         unions: The options of every union met, to find out which fields tell objects apart.
         notes: Constraints that only Pydantic checks.
-        keeps_extras: Whether Pydantic keeps keys that the schema does not list, somewhere in a record.
+        keeps_extras: True if Pydantic keeps keys that the schema does not list, somewhere in a record.
     """
 
     def __init__(self, core: Core) -> None:

@@ -42,8 +42,8 @@ def occurrences(
     Args:
         value: The value.
         text: Where to look.
-        verbatim: Whether it is known to be a copy, so that it may well begin or end within a word or a number.
-        link: Whether it is a link, which also stands in a text without the scheme and the closing slash.
+        verbatim: True if it is known to be a copy, so that it may well begin or end within a word or a number.
+        link: True if it is a link, which also stands in a text without the scheme and the closing slash.
         budget: What the search may cost; when it is used up, what was found so far is all.
 
     Returns:
@@ -93,7 +93,7 @@ def _first(places: Iterable[Place]) -> list[Place]:
 
 
 def written_places(value: str, text: IndexedText, budget: SearchBudget, *, verbatim: bool = False) -> Iterator[Place]:
-    """Where the text has the value character by character."""
+    """The places where the text has the value character by character."""
     composed = normal_form("NFC", value)
     if composed.isspace() and not verbatim:
         return
@@ -115,7 +115,7 @@ def _as_written(value: str, text: IndexedText, start: int, end: int) -> Rung:
 def folded_places(
     value: str, text: IndexedText, budget: SearchBudget, *, loose: bool = False, verbatim: bool = False
 ) -> Iterator[Place]:
-    """Where the text has the value but for how it is written. `US` is not `us`, though `am` may be `AM`."""
+    """The places where the text has the value in other writing. `US` is not `us`, though `am` may be `AM`."""
     view = text.loose if loose else text.folded
     folded = fold_value(value, loose=loose)
     cased = len(folded) < SHORT and not value.islower()

@@ -122,7 +122,7 @@ def fold(text: str, *, loose: bool = False, clusters: Clusters | None = None) ->
 
     Args:
         text: Any text, best in NFC.
-        loose: Whether accents are dropped.
+        loose: True if accents are dropped.
         clusters: The grapheme clusters of the text, if they are known.
     """
     parts = list(map(_FOLDERS[loose].__getitem__, text))

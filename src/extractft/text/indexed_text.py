@@ -42,7 +42,7 @@ class IndexedText:
         return self._composed.to_source(start, end)
 
     def slice(self, start: int, end: int) -> str:
-        """What the original has where `text[start:end]` stands."""
+        """The part of the original that `text[start:end]` stands for."""
         start, end = self.to_original(start, end)
         return self.original[start:end]
 

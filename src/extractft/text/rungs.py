@@ -15,7 +15,7 @@ __all__ = ["Place", "Rung", "rung"]
 
 
 class Rung(IntEnum):
-    """How a value and a piece of text are the same, from the strictest to the loosest."""
+    """The ways in which a value and a piece of text are the same, from the strictest to the loosest."""
 
     EXACT = 0
     """Character for character, in the text as it was handed in."""

@@ -25,7 +25,7 @@ in proportion."""
 
 
 class SearchBudget:
-    """What is left to spend.
+    """The work that is left to spend.
 
     Args:
         length: Characters of the text.
@@ -55,7 +55,7 @@ class SearchBudget:
 
 
 def starts_of(piece: str, text: str, budget: SearchBudget) -> Iterator[int]:
-    """Where a piece stands in a text, from left to right; the places may overlap."""
+    """The starts of a piece in a text, from left to right; the places may overlap."""
     if not piece or not budget.allows_pass():
         return
     start = text.find(piece)

@@ -1,4 +1,4 @@
-"""Where a word ends, in scripts that set spaces between words and in others. Knows code points; knows no language."""
+"""Ends of words, in scripts that set spaces between words and in others. Knows code points; knows no language."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def cuts_word(text: str, at: int) -> bool:
 
 
 def weight(value: str, enough: int) -> int:
-    """How much a value says, counted up to `enough`: letters and digits 1, characters of unspaced scripts 2."""
+    """The weight of a value, counted up to `enough`: letters and digits 1, characters of unspaced scripts 2."""
     found = 0
     for char in value:
         if char.isalnum():

@@ -155,7 +155,7 @@ def _in_digits(plain: str) -> Iterator[Numeral]:
 
 
 def _readings(run: str) -> Iterator[tuple[Decimal, int, int]]:
-    """What a run of digits, points and commas may say, with the part of it that says so."""
+    """The numbers that a run of digits, points and commas may spell, each with the part that spells it."""
     bare = re.sub(r"['’\u00a0\u202f]", ",", run)
     if len(run) > MOST_DIGITS:
         if _LIST.fullmatch(bare):
@@ -199,7 +199,7 @@ def _sign(plain: str, start: int) -> tuple[int, int]:
 
 
 def _attached(plain: str, start: int, end: int) -> float:
-    """How much a number looks like a part of something longer."""
+    """The cost of a number that looks like a part of something longer."""
     before, after = plain[start - 1 : start], plain[end : end + 1]
     cost = BEHIND_LETTER if _LETTER_BEFORE.match(before) else 0.0
     joined = (before and before in "-/:.") and word_part(plain[start - 2 : start - 1] or " ") is not None
@@ -285,7 +285,7 @@ def _in_chinese(plain: str) -> Iterator[Numeral]:
 
 
 def _stands_alone(plain: str, at: int) -> bool:
-    """Whether a single numeral counts something, or has nothing on both sides that it could be a word with."""
+    """True if a single numeral counts something, or has nothing on either side that it could form a word with."""
     before, after = plain[at - 1 : at], plain[at + 1 : at + 3]
     if before == "第" or after[:1] in _CLASSIFIERS or (after[:1] == " " and after[1:] in _CLASSIFIERS):
         return plain[at : at + 2] != "十分"
@@ -324,7 +324,7 @@ def _in_english(plain: str) -> Iterator[Numeral]:
 
 
 def _counts_one(plain: str, start: int, end: int) -> bool:
-    """Whether `one` counts what follows, and does not stand for something."""
+    """True if `one` counts the word that follows, and does not stand for something."""
     before = re.search(r"([A-Za-z]+)\s+$", plain[max(0, start - 12) : start])
     after = re.match(r"\s+([A-Za-z]+)", plain[end : end + 24])
     if after is None or after[1].lower() in _NOT_ONE_AFTER:

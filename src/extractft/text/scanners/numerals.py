@@ -35,14 +35,14 @@ ENGLISH_WORDS: Final = {
 
 
 def chinese_digits(token: str) -> int | None:
-    """What digits that are read out one by one spell (二〇二六); `None` if there is anything else among them."""
+    """The number that digits spell one by one (二〇二六); `None` if there is anything else among them."""
     if not 0 < len(token) <= MOST_DIGITS or not all(char in CHINESE_DIGITS for char in token):
         return None
     return int("".join(str(CHINESE_DIGITS[char]) for char in token))
 
 
 def chinese_number(token: str) -> int | None:  # noqa: C901 - one case for each kind of character
-    """What a whole numeral says: 十二, 三百二十, 一万零五; also 两千三 for 2300. `None` if it is none.
+    """The number that a whole numeral spells: 十二, 三百二十, 一万零五; also 两千三 for 2300. `None` if it is none.
 
     Digits one by one have to be three at least: 三五 are a few.
     """
