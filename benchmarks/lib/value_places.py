@@ -196,8 +196,8 @@ def look_up(text: Any, value: str, start: int, end: int) -> Result:
     found = find_similar(text, value, least=min(THRESHOLDS))
     if found is None:
         return 0.0, False
-    common = min(found[1], end) - max(found[0], start)
-    return found[2], common / (max(found[1], end) - min(found[0], start)) > 0.8
+    common = min(found.end, end) - max(found.start, start)
+    return found.similarity, common / (max(found.end, end) - min(found.start, start)) > 0.8
 
 
 def spoiled(value: str, kind: str, rng: random.Random) -> str:

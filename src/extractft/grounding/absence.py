@@ -30,20 +30,35 @@ JOINING, ENDING = ",;:|/，、；：·", ".。"
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """A field of a record that is filled and may be absent.
+class _OptionalField:
+    """A field of a record that may be absent.
 
     Attributes:
         path: As the grounding names it: `lines.0.total`.
         pattern: The same for all records, positions as `*`.
         steps: Keys and positions that lead to it in the JSON value.
-        absent: What it is when the text has none.
+        absent: Its value when the text has none.
+        filled: True if the record has a value for it.
     """
 
     path: str
     pattern: str
     steps: Route
     absent: Any
+    filled: bool
+
+
+@dataclass(slots=True)
+class _FieldUse:
+    """The rows that have a field, and those of them that fill it."""
+
+    filled: int = 0
+    rows: int = 0
+
+    @property
+    def share(self) -> float:
+        """The share of rows that fill it."""
+        return self.filled / self.rows
 
 
 def absence_examples(
@@ -65,40 +80,40 @@ def absence_examples(
         The examples made, each with the index of the one that it was made from.
     """
     values = [schema.full_value(example.output) for example in examples]
-    total: dict[str, int] = {}
-    waiting: dict[str, list[tuple[int, _Place]]] = {}
+    uses: dict[str, _FieldUse] = {}
+    waiting: dict[str, list[tuple[int, _OptionalField]]] = {}
     for index, value in enumerate(values):
-        for place, filled in _optional_fields(value, schema):
-            total[place.pattern] = total.get(place.pattern, 0) + 1
-            if filled:
+        for place in _optional_fields(value, schema):
+            use = uses.setdefault(place.pattern, _FieldUse())
+            use.rows += 1
+            use.filled += place.filled
+            if place.filled:
                 waiting.setdefault(place.pattern, []).append((index, place))
-    filled_share = {pattern: (len(found), total[pattern]) for pattern, found in waiting.items()}
     shuffled = random.Random(seed)
     for found in waiting.values():
         shuffled.shuffle(found)
     made: list[tuple[int, Example[T]]] = []
     while len(made) < count and waiting:
-        pattern = max(waiting, key=lambda name: filled_share[name][0] / filled_share[name][1])
+        pattern = max(waiting, key=lambda name: uses[name].share)
         index, place = waiting[pattern].pop()
         if not waiting[pattern]:
             del waiting[pattern]
         example = _without(examples[index], values[index], place, schema)
         if example is not None:
             made.append((index, example))
-            count_filled, rows = filled_share[pattern]
-            filled_share[pattern] = count_filled, rows + 1
+            uses[pattern].rows += 1
     return made
 
 
-def _optional_fields(value: Any, schema: Schema[Any]) -> Iterator[tuple[_Place, bool]]:
-    """The fields of a full value that may be absent, each with True if it is filled."""
+def _optional_fields(value: Any, schema: Schema[Any]) -> Iterator[_OptionalField]:
+    """The fields of a full value that may be absent."""
     for visit in walk(value, schema):
         if visit.field is None or _is_in_map_or_tuple(visit):
             continue
         absent = _absent(visit.field, schema)
         if absent is not MISSING:
             filled = visit.value not in (absent, None, "", [], {})
-            yield _Place(visit.path, visit.pattern, visit.keys, absent), filled
+            yield _OptionalField(visit.path, visit.pattern, visit.keys, absent, filled)
 
 
 def _is_in_map_or_tuple(visit: Visit) -> bool:
@@ -122,7 +137,7 @@ def _absent(field: Field, schema: Schema[Any]) -> Any:
     return [] if any(not node.min_items and not node.prefix for node in lists) else MISSING
 
 
-def _without(example: Example[T], value: Any, place: _Place, schema: Schema[T]) -> Example[T] | None:
+def _without(example: Example[T], value: Any, place: _OptionalField, schema: Schema[T]) -> Example[T] | None:
     """The example without the field, `None` if that would not be true to the text."""
     try:
         before = ground(schema, value, example.text)

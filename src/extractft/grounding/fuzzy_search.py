@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import takewhile
 
 from rapidfuzz import fuzz
@@ -17,7 +18,7 @@ from extractft.text import SearchBudget
 from extractft.text.folding import FoldedText
 from extractft.text.word_boundaries import UNSPACED, cuts_word, weight, word_part
 
-__all__ = ["LEAST_SIMILARITY", "LEAST_WEIGHT", "LONGEST", "find_similar"]
+__all__ = ["LEAST_SIMILARITY", "LEAST_WEIGHT", "LONGEST", "SimilarPiece", "find_similar"]
 
 LEAST_SIMILARITY = 0.8
 """1 - edits / length, from which on a place is shown; measured by `benchmarks/trust.py`."""
@@ -25,7 +26,7 @@ LEAST_WEIGHT = 8
 """Shorter values are never looked up this way. Letters and digits weigh 1, characters of scripts without spaces 2."""
 LONGEST = 500
 """Longer values are not looked up this way either, so that the work for one value stays bounded."""
-_COARSE = 0.9
+_ROUGH = 0.9
 """rapidfuzz compares with pieces as long as the value; the best cut of such a piece may be this much better."""
 _DIGITS = re.compile(r"[0-9]+")
 _WORD = re.compile(rf"[^\W\d_{UNSPACED}]+")
@@ -33,10 +34,25 @@ _WORD_EDITS = 1 / 3
 """Edits a letter that leave a word the same word; in scripts without spaces, one edit in any three characters."""
 
 
+@dataclass(frozen=True, slots=True)
+class SimilarPiece:
+    """A piece of a text that is like a value.
+
+    Attributes:
+        start: First character, in the text before folding.
+        end: Character after the last one.
+        similarity: 1 - edits / length.
+    """
+
+    start: int
+    end: int
+    similarity: float
+
+
 def find_similar(
     text: FoldedText, value: str, *, least: float = LEAST_SIMILARITY, budget: SearchBudget | None = None
-) -> tuple[int, int, float] | None:
-    """The place in the source that is most like a folded value, with its similarity; `None` if none is alike enough.
+) -> SimilarPiece | None:
+    """The place in the source that is most like a folded value; `None` if none is alike enough.
 
     Every word of the value has to be there, a few letters aside, and the digits have to be the same ones: another
     house number is another house, and Stanford University Press is not Oxford University Press.
@@ -51,10 +67,10 @@ def find_similar(
         return None
     if budget is not None and not budget.allows_comparison(len(value)):
         return None
-    window = _coarse(text.text, value, least)
+    window = _rough_window(text.text, value, least)
     if window is None:
         return None
-    found = _cut(text.text, value, *window)
+    found = _closest_piece(text.text, value, *window)
     if found is None:
         return None
     start, end = _trimmed(text.text, value, *_whole_words(text.text, value, *found))
@@ -62,21 +78,21 @@ def find_similar(
     if similarity < least or not _same_words(value, text.text[start:end]):
         return None
     place = text.to_source(start, end)
-    return place and (*place, similarity)
+    return None if place is None else SimilarPiece(*place, similarity)
 
 
-def _coarse(text: str, value: str, least: float) -> tuple[int, int] | None:
+def _rough_window(text: str, value: str, least: float) -> tuple[int, int] | None:
     """A stretch of the text in which the most similar piece lies."""
     margin = int(len(value) * (1 - least)) + 4
     if len(text) <= len(value):
         return 0, len(text)
-    found = fuzz.partial_ratio_alignment(value, text, score_cutoff=100 * least * _COARSE)
+    found = fuzz.partial_ratio_alignment(value, text, score_cutoff=100 * least * _ROUGH)
     if found is None:
         return None
     return max(0, found.dest_start - margin), min(len(text), found.dest_end + margin)
 
 
-def _cut(text: str, value: str, low: int, high: int) -> tuple[int, int] | None:
+def _closest_piece(text: str, value: str, low: int, high: int) -> tuple[int, int] | None:
     """The piece of `text[low:high]` with the fewest edits to the value; of several, the first to end."""
     ends = _edits(value, text[low:high])
     fewest = min(ends)

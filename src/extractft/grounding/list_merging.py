@@ -11,7 +11,7 @@ from typing import Any
 from extractft.schema.records import Route
 from extractft.schema.scalar_writers import sort_key
 
-__all__ = ["WindowValue", "join_items", "same"]
+__all__ = ["JoinedItem", "WindowValue", "equal_json", "join_items"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,27 +34,31 @@ class WindowValue:
 
 
 @dataclass(slots=True)
-class _Entry:
-    """An item of the joined list, the pieces that say it, and the key that equal items share."""
+class JoinedItem:
+    """An item of the joined list.
+
+    Attributes:
+        value: Its JSON value.
+        key: The same for all equal items.
+        sources: The items of the windows that it was joined from.
+    """
 
     value: Any
     key: str
-    pieces: list[WindowValue] = field(default_factory=list)
+    sources: list[WindowValue] = field(default_factory=list)
 
 
-def same(a: Any, b: Any) -> bool:
+def equal_json(a: Any, b: Any) -> bool:
     """True if two JSON values are the same: `1` and `1.0` are, `1` and `true` are not, the order of keys is ignored."""
     if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+        return a.keys() == b.keys() and all(equal_json(a[key], b[key]) for key in a)
     if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(map(same, a, b))
+        return len(a) == len(b) and all(map(equal_json, a, b))
     return bool(a == b) and isinstance(a, bool) is isinstance(b, bool)
 
 
-def join_items(
-    windows: Sequence[Sequence[WindowValue]], *, unique: bool = False
-) -> list[tuple[Any, list[WindowValue]]]:
-    """The items of all windows in the order of the text, each with the pieces that say it.
+def join_items(windows: Sequence[Sequence[WindowValue]], *, unique: bool = False) -> list[JoinedItem]:
+    """The items of all windows in the order of the text, each with its sources.
 
     Of equal items, as many stay as the window with most of them has.
 
@@ -62,46 +66,46 @@ def join_items(
         windows: The items of each window.
         unique: True if the list is a set: no item twice, and sorted as sets are.
     """
-    entries: list[_Entry] = []
-    before: list[_Entry] = []
+    entries: list[JoinedItem] = []
+    before: list[JoinedItem] = []
     for items in windows:
         keys = [_key(item.value) for item in items]
-        matches = _matches(entries, items, keys, unique=unique)
-        _match_cut_off(before, items, keys, matches)
-        before = _add(entries, items, keys, matches)
+        matches = _equal_entries(entries, items, keys, unique=unique)
+        _match_truncated(before, items, keys, matches)
+        before = _insert_new(entries, items, keys, matches)
     if unique:
         entries.sort(key=lambda entry: sort_key(entry.value))
-    return [(entry.value, entry.pieces) for entry in entries]
+    return entries
 
 
-def _matches(
-    entries: Sequence[_Entry], items: Sequence[WindowValue], keys: Sequence[str], *, unique: bool
-) -> list[_Entry | None]:
+def _equal_entries(
+    entries: Sequence[JoinedItem], items: Sequence[WindowValue], keys: Sequence[str], *, unique: bool
+) -> list[JoinedItem | None]:
     """For each item the entry that is equal; of several the last ones, which is where an overlap would be."""
     counts = Counter(keys)
-    known: dict[str, list[_Entry]] = {key: [] for key in counts}
+    known: dict[str, list[JoinedItem]] = {key: [] for key in counts}
     for entry in entries:
         if entry.key in known:
             known[entry.key].append(entry)
     free = {key: iter(known[key][-count:]) for key, count in counts.items()}
-    made: dict[str, _Entry] = {}
-    matches: list[_Entry | None] = []
+    made: dict[str, JoinedItem] = {}
+    matches: list[JoinedItem | None] = []
     for item, key in zip(items, keys, strict=True):
         match = next(free[key], None)
         if unique:
-            match = made.setdefault(key, match or _Entry(item.value, key))
+            match = made.setdefault(key, match or JoinedItem(item.value, key))
         matches.append(match)
     return matches
 
 
-def _match_cut_off(
-    before: Sequence[_Entry], items: Sequence[WindowValue], keys: Sequence[str], matches: list[_Entry | None]
+def _match_truncated(
+    before: Sequence[JoinedItem], items: Sequence[WindowValue], keys: Sequence[str], matches: list[JoinedItem | None]
 ) -> None:
     """An object that was cut off at the end of the last window or at the beginning of this one finds its whole."""
     taken = {id(match) for match in matches if match is not None}
     if before and items and matches[0] is None:
         whole = next(
-            (entry for entry in before if id(entry) not in taken and _holds(entry.value, items[0].value)), None
+            (entry for entry in before if id(entry) not in taken and _extends(entry.value, items[0].value)), None
         )
         if whole is not None:
             matches[0] = whole
@@ -109,22 +113,22 @@ def _match_cut_off(
     if not before or id(before[-1]) in taken:
         return
     for index, item in enumerate(items):
-        if matches[index] is None and _holds(item.value, before[-1].value):
+        if matches[index] is None and _extends(item.value, before[-1].value):
             matches[index] = before[-1]
             before[-1].value, before[-1].key = item.value, keys[index]
             return
 
 
-def _add(
-    entries: list[_Entry], items: Sequence[WindowValue], keys: Sequence[str], matches: Sequence[_Entry | None]
-) -> list[_Entry]:
+def _insert_new(
+    entries: list[JoinedItem], items: Sequence[WindowValue], keys: Sequence[str], matches: Sequence[JoinedItem | None]
+) -> list[JoinedItem]:
     """Take the items in: what is new stands before the next item that was known already, else at the end."""
     known = {id(entry) for entry in entries}
     end = 0
-    before: defaultdict[int, list[_Entry]] = defaultdict(list)
-    having = [match or _Entry(item.value, key) for item, key, match in zip(items, keys, matches, strict=True)]
+    before: defaultdict[int, list[JoinedItem]] = defaultdict(list)
+    having = [match or JoinedItem(item.value, key) for item, key, match in zip(items, keys, matches, strict=True)]
     for item, entry in zip(items, having, strict=True):
-        entry.pieces.append(item)
+        entry.sources.append(item)
     anchor, added = end, set()
     for entry in reversed(having):
         if id(entry) in known:
@@ -132,20 +136,20 @@ def _add(
         elif id(entry) not in added:
             added.add(id(entry))
             before[anchor].append(entry)
-    joined: list[_Entry] = []
+    joined: list[JoinedItem] = []
     for entry in entries:
         joined += [*reversed(before.get(id(entry), ())), entry]
     entries[:] = [*joined, *reversed(before.get(end, ()))]
     return having
 
 
-def _holds(whole: Any, part: Any) -> bool:
+def _extends(whole: Any, part: Any) -> bool:
     """True if an object says all that another one says, and more."""
-    if not (isinstance(whole, dict) and isinstance(part, dict)) or same(whole, part):
+    if not (isinstance(whole, dict) and isinstance(part, dict)) or equal_json(whole, part):
         return False
     said = {key: value for key, value in part.items() if value not in (None, "", [], {})}
     return bool(said) and all(
-        key in whole and (same(whole[key], value) or _holds(whole[key], value)) for key, value in said.items()
+        key in whole and (equal_json(whole[key], value) or _extends(whole[key], value)) for key, value in said.items()
     )
 
 

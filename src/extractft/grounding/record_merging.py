@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from extractft.errors import MergeConflictError
-from extractft.grounding.list_merging import WindowValue, join_items, same
+from extractft.grounding.list_merging import WindowValue, equal_json, join_items
 from extractft.grounding.spans import Span
 from extractft.grounding.text_windows import Window
 from extractft.schema import (
@@ -139,22 +139,22 @@ class _Merger:
         self, node: Node, rule: MergeRule | None, default: Any, pieces: list[WindowValue], route: Route, pattern: str
     ) -> Any:
         """The merged value of the windows' values of one place; `MISSING` if there are none."""
-        telling = [piece for piece in pieces if self._tells(node, piece.value, default)]
-        if not telling:
-            return self._take(node, pieces[:1], pieces, route)
+        informative = [piece for piece in pieces if self._is_informative(node, piece.value, default)]
+        if not informative:
+            return self._take_whole(node, pieces[:1], pieces, route)
         if rule == "error":
-            self._require_agreement(telling, pattern)
+            self._require_agreement(informative, pattern)
         options = [option for option in options_of(node, self.schema.definitions) if not isinstance(option, NullNode)]
         if rule in ("first", "error") or len(options) != 1:
-            return self._take(node, self._best(telling), telling, route)
+            return self._take_whole(node, self._first_grounded(informative), informative, route)
         match options[0]:
             case ObjectNode(fields=fields):
-                return self._object(fields, telling, route, pattern)
+                return self._object(fields, informative, route, pattern)
             case MapNode() as mapping:
-                return self._map(mapping, telling, route, pattern)
+                return self._map(mapping, informative, route, pattern)
             case ArrayNode(items=items, prefix=()) as array if items is not None:
-                return self._list(array, items, telling, route)
-        return self._take(node, self._best(telling), telling, route)
+                return self._list(array, items, informative, route)
+        return self._take_whole(node, self._first_grounded(informative), informative, route)
 
     def _object(self, fields: Sequence[Field], pieces: list[WindowValue], route: Route, pattern: str) -> dict[str, Any]:
         made = {}
@@ -180,26 +180,26 @@ class _Merger:
     def _list(self, node: ArrayNode, items: Node, pieces: list[WindowValue], route: Route) -> list[Any]:
         windows = [[piece.into(index, item) for index, item in enumerate(piece.value)] for piece in pieces]
         joined = join_items(windows, unique=node.unique)
-        for index, (value, having) in enumerate(joined):
-            self._note(items, value, having, (*route, index))
-        return [value for value, _ in joined]
+        for index, item in enumerate(joined):
+            self._record_sources(items, item.value, item.sources, (*route, index))
+        return [item.value for item in joined]
 
-    def _take(self, node: Node, chosen: list[WindowValue], pieces: list[WindowValue], route: Route) -> Any:
+    def _take_whole(self, node: Node, chosen: list[WindowValue], pieces: list[WindowValue], route: Route) -> Any:
         """The value of the chosen piece as it is; others that have the same are sources as well."""
         if not chosen:
             return MISSING
-        others = [piece for piece in pieces if piece is not chosen[0] and same(piece.value, chosen[0].value)]
-        self._note(node, chosen[0].value, [chosen[0], *others], route)
+        others = [piece for piece in pieces if piece is not chosen[0] and equal_json(piece.value, chosen[0].value)]
+        self._record_sources(node, chosen[0].value, [chosen[0], *others], route)
         return chosen[0].value
 
-    def _best(self, telling: list[WindowValue]) -> list[WindowValue]:
+    def _first_grounded(self, informative: list[WindowValue]) -> list[WindowValue]:
         if self._grounded is not None:
-            for piece in telling:
+            for piece in informative:
                 if ".".join(map(str, piece.route)) in self._grounded[piece.window]:
                     return [piece]
-        return telling[:1]
+        return informative[:1]
 
-    def _note(self, node: Node, value: Any, having: list[WindowValue], route: Route) -> None:
+    def _record_sources(self, node: Node, value: Any, having: list[WindowValue], route: Route) -> None:
         """Keep the sources of all leaves of a value."""
         known = [
             (piece, {leaf.route: leaf.value for leaf in scalars(piece.value, self.schema, node=node)})
@@ -209,27 +209,27 @@ class _Merger:
             self.sources[".".join(map(str, (*route, *leaf.route)))] = tuple(
                 ValueSource(piece.window, ".".join(map(str, (*piece.route, *leaf.route))))
                 for piece, leaves in known
-                if leaf.route in leaves and same(leaves[leaf.route], leaf.value)
+                if leaf.route in leaves and equal_json(leaves[leaf.route], leaf.value)
             )
 
-    def _tells(self, node: Node, value: Any, default: Any) -> bool:
+    def _is_informative(self, node: Node, value: Any, default: Any) -> bool:
         """True if a value says something."""
-        if value is None or value in ("", [], {}) or (default is not MISSING and same(value, default)):
+        if value is None or value in ("", [], {}) or (default is not MISSING and equal_json(value, default)):
             return False
         option = choose_option(node, value, self.schema)
         if isinstance(option, ObjectNode) and isinstance(value, dict):
             return any(
-                self._tells(field.node, value[field.key], field.default)
+                self._is_informative(field.node, value[field.key], field.default)
                 for field in option.fields
                 if field.key in value
             )
         return True
 
-    def _require_agreement(self, telling: list[WindowValue], pattern: str) -> None:
-        other = next((piece for piece in telling if not same(piece.value, telling[0].value)), None)
+    def _require_agreement(self, informative: list[WindowValue], pattern: str) -> None:
+        other = next((piece for piece in informative if not equal_json(piece.value, informative[0].value)), None)
         if other is None:
             return
-        windows = telling[0].window, other.window
+        windows = informative[0].window, other.window
         where = pattern or "the record"
         raise MergeConflictError(
             f"{where}: expected windows that agree, found different values in {windows[0]} and {windows[1]}",

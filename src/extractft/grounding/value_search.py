@@ -64,9 +64,9 @@ def find_similar_place(leaf: Visit, text: IndexedText, budget: SearchBudget) -> 
     if not isinstance(node, StringNode) or not isinstance(leaf.value, str) or node.format in (*_FORMATS, *_UNALIKE):
         return []
     found = find_similar(text.folded, fold_value(leaf.value), budget=budget)
-    if found is None or text.cuts_cluster(*found[:2]):
+    if found is None or text.cuts_cluster(found.start, found.end):
         return []
-    return [Candidate(found[0], found[1], "fuzzy", found[2])]
+    return [Candidate(found.start, found.end, "fuzzy", found.similarity)]
 
 
 def _places(leaf: Visit, text: IndexedText, budget: SearchBudget) -> Iterable[Place]:

@@ -12,7 +12,7 @@ from extractft.schema.markers import MergeRule
 from extractft.schema.nodes import Node
 from extractft.schema.scalar_writers import Writer
 
-__all__ = ["Core", "Definition", "FieldSpec", "NodePlan"]
+__all__ = ["Core", "Definition", "FieldSpec", "NodePlan", "UnionSpec"]
 
 Core = Mapping[str, Any]
 """One of Pydantic's core schemas: a dict with a `type`."""
@@ -34,6 +34,14 @@ class FieldSpec:
     node: Node
     description: str | None
     merge: MergeRule | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnionSpec:
+    """A union as the class declares it: its options, and the key that tells them apart, if one is declared."""
+
+    options: tuple[Node, ...]
+    discriminator: str | None
 
 
 @dataclass(slots=True)

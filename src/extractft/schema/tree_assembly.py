@@ -93,7 +93,8 @@ def _tell_apart(builder: TreeBuilder) -> dict[tuple[Node, ...], str]:
     keys of all of them are, since Pydantic tells them by the keys that are there.
     """
     tags: dict[tuple[Node, ...], str] = {}
-    for options, declared in builder.unions:
+    for union in builder.unions:
+        options, declared = union.options, union.discriminator
         objects = [d for d in _objects(options, builder) if d.writer is not None]
         if len(objects) < 2 and not any(isinstance(node, MapNode) for node in options):
             continue

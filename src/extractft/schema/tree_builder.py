@@ -28,7 +28,7 @@ from extractft.schema.container_writers import (
 from extractft.schema.grammar_schema import uncounted_keys, unenforced
 from extractft.schema.json_schema_nodes import node_of_json_schema, node_writer, unexpressed
 from extractft.schema.markers import MERGE, STORED, TAG
-from extractft.schema.node_plan import Core, Definition, FieldSpec, NodePlan
+from extractft.schema.node_plan import Core, Definition, FieldSpec, NodePlan, UnionSpec
 from extractft.schema.nodes import (
     MISSING,
     ArrayNode,
@@ -36,7 +36,6 @@ from extractft.schema.nodes import (
     IntegerNode,
     LiteralNode,
     MapNode,
-    Node,
     NullNode,
     RefNode,
     StringNode,
@@ -81,7 +80,7 @@ class TreeBuilder:
     def __init__(self, core: Core) -> None:
         self.core = core
         self.definitions: dict[str, Definition] = {}
-        self.unions: list[tuple[tuple[Node, ...], str | None]] = []
+        self.unions: list[UnionSpec] = []
         self.notes: list[str] = []
         self.keeps_extras = False
         self._subschemas = Subschemas()
@@ -295,7 +294,7 @@ class TreeBuilder:
         if not self._foreign_class:
             self.note_all(path, indistinct(plan, plans, self._subschemas.reader(core, self._config[-1])))
         if isinstance(plan.node, UnionNode) and any(isinstance(node, RefNode) for node in plan.node.options):
-            self.unions.append((plan.node.options, discriminator))
+            self.unions.append(UnionSpec(plan.node.options, discriminator))
         return plan
 
     # -- objects

@@ -16,9 +16,9 @@ from typing import Final
 
 from extractft.text.scanners.numerals import CHINESE_DIGITS, chinese_digits, chinese_number
 
-__all__ = ["Dates", "Place", "scan_dates", "scan_times"]
+__all__ = ["CharRange", "Dates", "scan_dates", "scan_times"]
 
-Place = tuple[int, int]
+CharRange = tuple[int, int]
 """Start and end, in characters of the text."""
 
 REACH = 24
@@ -92,15 +92,15 @@ class Dates:
         yearless: Places by month and day, of dates that do not say their year.
     """
 
-    whole: dict[date, list[Place]] = field(default_factory=dict)
-    yearless: dict[tuple[int, int], list[Place]] = field(default_factory=dict)
+    whole: dict[date, list[CharRange]] = field(default_factory=dict)
+    yearless: dict[tuple[int, int], list[CharRange]] = field(default_factory=dict)
 
     @cached_property
     def years(self) -> frozenset[int]:
         """The years of all dates that say one."""
         return frozenset(moment.year for moment in self.whole)
 
-    def add(self, year: int | None, month: int, day: int, place: Place) -> None:
+    def add(self, year: int | None, month: int, day: int, place: CharRange) -> None:
         """Take in a date, if it is one."""
         if year is None:
             self.yearless.setdefault((month, day), []).append(place)
@@ -142,11 +142,11 @@ def scan_dates(plain: str) -> Dates:
     return dates
 
 
-def _places(anchor: re.Pattern[str], plain: str) -> list[Place]:
+def _places(anchor: re.Pattern[str], plain: str) -> list[CharRange]:
     return [match.span() for match in anchor.finditer(plain)]
 
 
-def _around(pattern: re.Pattern[str], anchors: Iterable[Place], plain: str) -> Iterator[re.Match[str]]:
+def _around(pattern: re.Pattern[str], anchors: Iterable[CharRange], plain: str) -> Iterator[re.Match[str]]:
     """The matches of a pattern that have an anchor in them: far fewer places to try."""
     done = 0
     for start, end in anchors:
@@ -192,20 +192,20 @@ def _scan_year_last(plain: str, dates: Dates) -> None:
                 dates.add(year, first, second, match.span())
 
 
-def scan_times(plain: str) -> dict[time, list[Place]]:
+def scan_times(plain: str) -> dict[time, list[CharRange]]:
     """All times of day of a text, by time; what is said without am or pm, 上午 or 下午 is taken for a 24-hour clock.
 
     Args:
         plain: The text, with digits and full-width signs in ASCII, character for character.
     """
-    times: dict[time, list[Place]] = {}
+    times: dict[time, list[CharRange]] = {}
     for pattern, anchor in ((_CLOCK, _COLON), (_HOUR_ALONE, _HALF_SIGN), (_HOUR_WORD, _HOUR_SIGN)):
         for moment, place in _times(_around(pattern, _places(anchor, plain), plain)):
             times.setdefault(moment, []).append(place)
     return times
 
 
-def _times(matches: Iterable[re.Match[str]]) -> Iterator[tuple[time, Place]]:
+def _times(matches: Iterable[re.Match[str]]) -> Iterator[tuple[time, CharRange]]:
     for match in matches:
         said = match.groupdict()
         hour = _figure(said["hour"])
