@@ -16,8 +16,10 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from extractft.config import TrainingConfig
+from extractft.data import Example
 from extractft.demo.complaints import Complaint, load_complaints
 from extractft.errors import ConfigError
+from extractft.evaluation import EvaluationReport
 from extractft.extractor import Extractor
 
 __all__ = ["SAMPLE", "run_demo"]
@@ -42,16 +44,16 @@ def run_demo(
     config: TrainingConfig | None = None,
     console: Console | None = None,
 ) -> Extractor[Complaint]:
-    """Show the main job from end to end.
+    """Train on shipped complaints, score before and after, and extract one record.
 
     Args:
         base_model: Hub id, local directory, `.gguf` file or short name.
         train: Complaints to train on, the first of those that are shipped.
         test: Complaints to score on, those that follow.
-        output: Where to keep the extractor; it is not kept if `None`.
+        output: Directory to keep the extractor in; it is not kept if `None`.
         seed: Seed of training; the rows are always the same.
         config: Training settings; the defaults with `seed` and fewer epochs if `None`.
-        console: Where to print.
+        console: Console to print on.
 
     Returns:
         The trained extractor.
@@ -62,32 +64,16 @@ def run_demo(
     """
     out = console or Console(width=None if sys.stdout.isatty() else 120)  # the tables are wide
     start = time.perf_counter()
-    rows = _rows(train, test)
+    rows = _load_rows(train, test)
     out.rule(f"{train} complaints to train on, {test} to score on")
-    out.print(Panel(Text(rows[0][0]), title="a text"))
-    out.print(Syntax(rows[0][1].model_dump_json(indent=2), "json", word_wrap=True))
-
-    out.rule(f"the untrained {base_model}")
-    untrained: Extractor[Complaint] = Extractor.from_base(Complaint, base_model=base_model)
-    out.print(Panel(Text(untrained.system_prompt), title="the system prompt, written from the schema"))
-    before = untrained.evaluate(rows[train:])
-    out.print(before)
-
+    _print_record(out, "a text", rows[0].text, rows[0].output)
+    before = _score_untrained(out, base_model, rows[train:])
     out.rule("training")
-    with tempfile.TemporaryDirectory(prefix="extractft-demo-") as directory:
-        extractor: Extractor[Complaint] = Extractor.fit(
-            Complaint,
-            rows[:train],
-            base_model=base_model,
-            config=config or TrainingConfig(seed=seed, num_train_epochs=EPOCHS),
-            output_dir=directory,
-        )
+    extractor = _train(base_model, rows[:train], config or TrainingConfig(seed=seed, num_train_epochs=EPOCHS))
     out.rule("trained")
     out.print(extractor.evaluate(rows[train:]).compare(before))
-
     out.rule("one record")
-    out.print(Panel(Text(SAMPLE), title="the text"))
-    out.print(Syntax(extractor.extract(SAMPLE).model_dump_json(indent=2), "json", word_wrap=True))
+    _print_record(out, "the text", SAMPLE, extractor.extract(SAMPLE))
     if output is not None:
         extractor.save_pretrained(output)
         out.print(f"saved to {output}")
@@ -95,7 +81,26 @@ def run_demo(
     return extractor
 
 
-def _rows(train: int, test: int) -> list[tuple[str, Complaint]]:
+def _score_untrained(out: Console, base_model: str, rows: list[Example[Complaint]]) -> EvaluationReport:
+    out.rule(f"the untrained {base_model}")
+    untrained: Extractor[Complaint] = Extractor.from_base(Complaint, base_model=base_model)
+    out.print(Panel(Text(untrained.system_prompt), title="the system prompt, written from the schema"))
+    report = untrained.evaluate(rows)
+    out.print(report)
+    return report
+
+
+def _train(base_model: str, rows: list[Example[Complaint]], config: TrainingConfig) -> Extractor[Complaint]:
+    with tempfile.TemporaryDirectory(prefix="extractft-demo-") as directory:
+        return Extractor.fit(Complaint, rows, base_model=base_model, config=config, output_dir=directory)
+
+
+def _print_record(out: Console, title: str, text: str, record: Complaint) -> None:
+    out.print(Panel(Text(text), title=title))
+    out.print(Syntax(record.model_dump_json(indent=2), "json", word_wrap=True))
+
+
+def _load_rows(train: int, test: int) -> list[Example[Complaint]]:
     """The first of the shipped rows, as many as are asked for.
 
     Raises:
@@ -109,4 +114,4 @@ def _rows(train: int, test: int) -> list[tuple[str, Complaint]]:
             "More of them come from examples/complaints/generate.py in the repository: train on its files with "
             "`extractft fit`."
         )
-    return [(row.text, row.output) for row in shipped[: train + test]]
+    return shipped[: train + test]
