@@ -128,7 +128,7 @@ def test_weights_that_cannot_be_read(saved_model: Path, tmp_path: Path, monkeypa
     def refused(path: Path) -> str:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("extractft.modeling.weight_digests.fresh_digest", refused)
+    monkeypatch.setattr("extractft.modeling.weight_digests.file_digest", refused)
     with pytest.raises(ArtifactError, match=r"cannot be read: .*Permission denied"):
         resolve_base_model(saved_model)
 

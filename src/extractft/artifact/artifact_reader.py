@@ -1,4 +1,4 @@
-"""Reading a saved extractor: the manifest first, then every file held against it. Nothing damaged gets any further."""
+"""Read a saved extractor: the manifest first, then every file compared with its hash. Damaged ones are refused."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ OWN_NAMES = frozenset(
         "vocab.txt",
     }
 )
-"""Names that mean something in a saved extractor. `README.md` is not among them: it is for people."""
+"""Names that mean something in a saved extractor; `README.md` does not, it is for people."""
 MAY_BE_MISSING = frozenset({CARD_FILE, DRAFTS_FILE})
 
 
 def load_manifest(path: str | Path) -> Manifest:
-    """Read the manifest of a saved extractor and hold the files beside it against it.
+    """Read the manifest of a saved extractor and compare the files beside it with their hashes.
 
     Raises:
         ArtifactNotFoundError: There is no directory, no extractor in it, or one of its files is missing.
@@ -62,7 +62,7 @@ def load_manifest(path: str | Path) -> Manifest:
     for name, record in manifest.files.items():
         if name != CARD_FILE:
             _require_file(directory, name, record)
-    _require_no_others(directory, manifest)
+    _require_no_stray_files(directory, manifest)
     return manifest
 
 
@@ -93,10 +93,10 @@ def read_manifest(directory: Path) -> Manifest:
 
 
 def require_unchanged(path: str | Path, manifest: Manifest) -> None:
-    """Notice that an extractor was saved anew while it was loaded: part came from the old one, part from the new.
+    """Refuse an extractor that was saved again while it was loaded: it is part old, part new.
 
     Raises:
-        ArtifactError: It was.
+        ArtifactError: The manifest changed.
     """
     directory = Path(path).expanduser()
     if read_manifest(directory) != manifest:
@@ -104,7 +104,7 @@ def require_unchanged(path: str | Path, manifest: Manifest) -> None:
 
 
 def directory_kind(directory: Path) -> str:
-    """What a directory without a manifest seems to be, as words for a message."""
+    """The kind of a directory without a manifest, as words for a message."""
     if (directory / ADAPTER_CONFIG_FILE).is_file():
         return "a PEFT adapter"
     if (directory / "config.json").is_file():
@@ -142,7 +142,7 @@ def _require_file(directory: Path, name: str, record: FileRecord) -> None:
         if not stat.S_ISREG(status.st_mode):
             raise ArtifactError(f"{name} in {directory} is no file.").hint("Copy the extractor again.")
         size, found = status.st_size, file_digest(file)
-        half = size < record.size and _is_half(file)
+        cut_off = size < record.size and _is_cut_off(file)
     except FileNotFoundError as error:
         if name in MAY_BE_MISSING:
             return
@@ -152,7 +152,7 @@ def _require_file(directory: Path, name: str, record: FileRecord) -> None:
     except OSError as error:
         raise _unreadable(directory, name, error) from error
     remedy = "Copy the whole extractor again" + (", or delete the file." if name in MAY_BE_MISSING else ".")
-    if half:
+    if cut_off:
         found_size = f"expected {record.size} bytes, found {size}"
         raise ArtifactError(f"{name} in {directory} is cut short: {found_size}.").hint(remedy)
     if found != record.sha256:
@@ -163,8 +163,8 @@ def _require_file(directory: Path, name: str, record: FileRecord) -> None:
         ).hint(f"It is damaged, edited, or the file of another extractor. {remedy}")
 
 
-def _is_half(file: Path) -> bool:
-    """True if a file that is too short ends in the middle, rather than being another one."""
+def _is_cut_off(file: Path) -> bool:
+    """True if a file that is too short was cut off, rather than being another one."""
     content = file.read_bytes()
     if file.suffix == ".safetensors":
         try:
@@ -181,8 +181,8 @@ def _is_half(file: Path) -> bool:
     return True
 
 
-def _require_no_others(directory: Path, manifest: Manifest) -> None:
-    """Refuse files that would be taken for the extractor's own and are not."""
+def _require_no_stray_files(directory: Path, manifest: Manifest) -> None:
+    """Refuse files that would be taken for the extractor's own."""
     if not manifest.adapter and ((directory / ADAPTER_FILE).exists() or (directory / ADAPTER_CONFIG_FILE).exists()):
         raise ArtifactError(
             f"Expected an untrained extractor in {directory}, as its manifest says, found an adapter."

@@ -1,4 +1,4 @@
-"""Writing a saved extractor: filled beside its place, hashed, read back, and put there in one step."""
+"""Save an extractor: write it beside its place, hash it, read it back, and put it there in one step."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from extractft.storage import published_directory, tree_digests
 
 __all__ = ["save_artifact"]
 
-NOT_TO_BE_MOVED = frozenset({errno.EBUSY, errno.EXDEV})
-"""What the system says when a directory is a mount point, or of a container's image."""
+UNMOVABLE = frozenset({errno.EBUSY, errno.EXDEV})
+"""Errors for a directory that is a mount point, or part of a container's image."""
 
 
 def save_artifact(
@@ -34,12 +34,12 @@ def save_artifact(
 ) -> None:
     """Write a saved extractor, whole or not at all.
 
-    An extractor that is already there is replaced in one step, as far as its files are what it wrote; files of other
-    names in its directory are kept, and so is a `README.md` that somebody has changed.
+    An extractor that is already there is replaced in one step if its files are as it wrote them. Files of other names
+    in its directory are kept, and so is a `README.md` that somebody has changed.
 
     Args:
         path: The directory to make.
-        manifest: What the extractor is.
+        manifest: The manifest of the extractor.
         model: The adapted model, or the plain base model, of which nothing is written.
         tokenizer: The base model's tokenizer.
 
@@ -63,7 +63,7 @@ def save_artifact(
     except Exception as error:  # safetensors and tokenizers have errors of their own for a full disk
         found = f"{type(error).__name__}: {error}" if not isinstance(error, OSError) else str(error)
         failure = ArtifactError(f"Expected to write an extractor to {path}, found: {found}.")
-        if isinstance(error, OSError) and error.errno in NOT_TO_BE_MOVED:
+        if isinstance(error, OSError) and error.errno in UNMOVABLE:
             failure.hint("The directory itself cannot be replaced (a mount?): save to a new directory inside it.")
         raise failure from error
 
@@ -83,13 +83,13 @@ def _write_adapter(directory: Path, model: PeftModel, base_model: BaseModelRecor
 
 
 def _write_card(directory: Path, manifest: Manifest, target: Path, own: frozenset[str]) -> None:
-    """Write the model card, unless somebody has written one of his own."""
+    """Write the model card, unless somebody has written another."""
     if CARD_FILE in own or not (target / CARD_FILE).exists():
         (directory / CARD_FILE).write_text(render_model_card(manifest), encoding="utf-8")
 
 
 def _require_no_conflict(directory: Path, target: Path, own: frozenset[str]) -> None:
-    """Refuse to put a new file in the place of one that is not known to be extractft's."""
+    """Refuse to replace a file that extractft did not write."""
     new = {entry.name for entry in directory.iterdir()}
     others = {entry.name for entry in target.iterdir()} - own if target.is_dir() else set()
     if new & others:

@@ -1,7 +1,7 @@
 """The manifest of a saved extractor: what it extracts, with which prompt, settings, base model and files.
 
-A manifest knows its own hash and those of the files beside it. They tell half a copy or a mix-up from what was saved;
-they are no guard against attackers, who can hash as well.
+A manifest holds its own hash and those of the files beside it. They reveal half a copy or a mix-up; they are no guard
+against attackers, who can hash as well.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ PACKAGES = ("extractft", "torch", "transformers", "peft", "llguidance", "pydanti
 
 
 def content_digest(content: Mapping[str, Any]) -> str:
-    """SHA-256 of a manifest's content, however it is laid out; its own entry does not count."""
+    """SHA-256 of a manifest's content, whatever its layout; its own entry does not count."""
     rest = {name: value for name, value in content.items() if name != "manifest_sha256"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def _inside(name: str) -> str:
+def _path_inside(name: str) -> str:
     path = PurePosixPath(name)
     if path.is_absolute() or str(path) != name or {"..", ".", ""}.intersection(path.parts) or "\\" in name:
         raise ValueError("a path inside the directory")
@@ -47,11 +47,11 @@ def _inside(name: str) -> str:
 
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-FileName = Annotated[str, AfterValidator(_inside)]
+FileName = Annotated[str, AfterValidator(_path_inside)]
 
 
 class ManifestPart(BaseModel):
-    """Base of what the manifest is made of: immutable, unknown names refused."""
+    """Base class of the parts of a manifest: immutable, unknown names refused."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False, populate_by_name=True
@@ -71,28 +71,28 @@ class BaseModelRecord(ManifestPart):
     """The base model that an extractor was made with."""
 
     name: str
-    """What the user called it."""
+    """The name that the user gave."""
     source: ModelSource
-    """Where it came from."""
+    """The kind of place it came from."""
     revision: str | None
     """Commit of a hub model."""
     weights_sha256: str
-    """Hash of its weights, which identifies it wherever it lies; see `modeling.weights_digest`."""
+    """Hash of its weights, which identifies it in any place; see `modeling.weights_digest`."""
     path: str | None = None
     """Absolute path of the directory or file that the user gave, if it was one."""
     transformers_name: str | None = None
-    """What transformers and PEFT find it by: a hub id, or a directory of the machine that saved it."""
+    """The name under which transformers and PEFT find it: a hub id, or a directory of the machine that saved it."""
 
 
 class Manifest(ManifestPart):
-    """What a saved extractor is; `manifest.json`."""
+    """`manifest.json`: schema, prompt, settings, base model and files of a saved extractor."""
 
     format_version: Literal[1, 2] = FORMAT_VERSION
     """Version of this layout."""
     created: AwareDatetime
     """When it was saved, in UTC."""
     adapter: bool
-    """Whether there is a trained adapter; an untrained baseline has none."""
+    """True if there is a trained adapter; an untrained baseline has none."""
     schema_data: dict[str, Any] = Field(alias="schema")
     """The schema, complete enough to rebuild the classes (`Schema.to_dict()`)."""
     schema_fingerprint: str
@@ -110,7 +110,7 @@ class Manifest(ManifestPart):
     versions: dict[str, str]
     """Versions of Python and of the packages that shape the outcome."""
     chat_frame: ChatFrame | None = None
-    """The chat template's own words as they were in training; rendered again if `None`."""
+    """The chat template's own tokens as they were in training; rendered again if `None`."""
     files: dict[FileName, FileRecord] = {}
     """The files beside the manifest, by their path in the directory; written by `save_artifact`."""
     manifest_sha256: Sha256 | None = None
@@ -150,13 +150,13 @@ class Manifest(ManifestPart):
                 name=base_model.name,
                 source=base_model.source,
                 revision=base_model.revision,
-                weights_sha256=_weights_of(base_model),
+                weights_sha256=_weights_digest(base_model),
                 path=base_model.origin,
                 transformers_name=base_model.hub_id or base_model.path,
             ),
             metrics={name: float(value) for name, value in (metrics or {}).items() if math.isfinite(value)},
             calibration=None if calibration is None else dict(calibration),
-            versions={"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+            versions={"python": platform.python_version()} | {name: _package_version(name) for name in PACKAGES},
             chat_frame=chat_frame,
         )
 
@@ -215,7 +215,7 @@ class Manifest(ManifestPart):
         own = self.base_model
         if ref.source == "huggingface" and (ref.source, ref.name, ref.revision) == (own.source, own.name, own.revision):
             return  # the same commit of the same model: no need to read all of its weights
-        found = _weights_of(ref)
+        found = _weights_digest(ref)
         if found == own.weights_sha256:
             return
         raise ArtifactMismatchError(
@@ -226,14 +226,14 @@ class Manifest(ManifestPart):
         ).hint("An adapter only works on the weights it was trained on. Give the same base model, or train again.")
 
 
-def _weights_of(ref: BaseModelRef) -> str:
+def _weights_digest(ref: BaseModelRef) -> str:
     try:
         return ref.weights_sha256 or weights_digest(ref.path)
     except OSError as error:
         raise ArtifactError(f"The weights of base model {ref.name!r} cannot be read: {error}.") from error
 
 
-def _version(package: str) -> str:
+def _package_version(package: str) -> str:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

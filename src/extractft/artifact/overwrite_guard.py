@@ -1,4 +1,4 @@
-"""Which files in a directory are an older extractor's own. Only these are ever replaced or removed."""
+"""Find the files in a directory that an older extractor wrote. Only these are ever replaced or removed."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from extractft.storage import LOCK_FILE, file_digest, restore_lost
 
 __all__ = ["require_replaceable"]
 
-FIRST_FORMAT = frozenset({"tokenizer.json", "tokenizer_config.json", "chat_template.jinja", DRAFTS_FILE})
-"""What every extractor of format 1 may have, which did not list its files."""
+FORMAT_1_FILES = frozenset({"tokenizer.json", "tokenizer_config.json", "chat_template.jinja", DRAFTS_FILE})
+"""Files that extractors of format 1 may have, whose manifest did not list them."""
 
 
 def require_replaceable(target: Path) -> frozenset[str]:
-    """Refuse a place where `save_artifact` would have to replace what is not an extractor's own.
+    """Refuse a directory in which `save_artifact` would have to replace files that no extractor wrote.
 
     Returns:
-        Names of the entries in the directory that an older extractor wrote and nobody changed. What else is there is
-        the user's and has none of the names that matter in an extractor.
+        Names of the entries in the directory that an older extractor wrote and nobody changed. All other entries are
+        the user's, and none has a name that means something in an extractor.
 
     Raises:
         ArtifactError: There is a file, a directory of other things, or an extractor with files that were changed.
@@ -66,27 +66,27 @@ def _old_manifest(target: Path) -> Manifest:
 
 
 def _own_entries(target: Path, manifest: Manifest) -> frozenset[str]:
-    """Names of the entries of `target` that are wholly what the extractor wrote."""
+    """Names of the entries of `target` that are exactly as the extractor wrote them."""
     if manifest.format_version == 1:
         adapter = {ADAPTER_CONFIG_FILE, ADAPTER_FILE} if manifest.adapter else set()
         card = target / CARD_FILE
         cards = {CARD_FILE} if card.is_file() and card.read_bytes() == render_model_card(manifest).encode() else set()
-        return frozenset({MANIFEST_FILE, *FIRST_FORMAT, *adapter, *cards})
+        return frozenset({MANIFEST_FILE, *FORMAT_1_FILES, *adapter, *cards})
     changed = {
         name.partition("/")[0]
         for name, record in manifest.files.items()
-        if (target / name).exists() and not _is_file_of(target / name, record.sha256, record.size)
+        if (target / name).exists() and not _is_unchanged(target / name, record.sha256, record.size)
     }
     listed = {name.partition("/")[0] for name in manifest.files}
-    mixed = {name for name in listed if (target / name).is_dir() and _has_others(target, name, manifest)}
+    mixed = {name for name in listed if (target / name).is_dir() and _has_unlisted_files(target, name, manifest)}
     return frozenset({MANIFEST_FILE, *listed} - changed - mixed)
 
 
-def _is_file_of(file: Path, sha256: str, size: int) -> bool:
+def _is_unchanged(file: Path, sha256: str, size: int) -> bool:
     return file.is_file() and file.stat().st_size == size and file_digest(file) == sha256
 
 
-def _has_others(target: Path, name: str, manifest: Manifest) -> bool:
+def _has_unlisted_files(target: Path, name: str, manifest: Manifest) -> bool:
     """True if a directory holds files that the manifest does not list."""
     files = (path.relative_to(target).as_posix() for path in (target / name).rglob("*") if not path.is_dir())
     return any(file not in manifest.files for file in files)

@@ -1,4 +1,4 @@
-"""Examples: read from what people have, looked over, split. Knows the schema and no tokens."""
+"""Examples: loaded, checked and split. Knows the schema and no tokens."""
 
 from extractft.data.check_report import CheckReport, FieldSummary, Finding
 from extractft.data.example import Example

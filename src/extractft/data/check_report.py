@@ -1,4 +1,4 @@
-"""What a check of examples found, to print and to store. Quotes no text and no value of the examples."""
+"""The report of a check of examples, to print and to store. Quotes no text and no value of the examples."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["CheckReport", "FieldSummary", "Finding", "Severity", "Split"]
 Severity = Literal["error", "warning", "info"]
 Split = Literal["train", "eval"]
 STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
-SHOWN_ROWS = 10
+MAX_SHOWN_ROWS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that the check noticed.
+    """One finding of the check.
 
     Attributes:
         kind: Short machine-readable name, such as `"leak"`.
@@ -30,7 +30,7 @@ class Finding:
         message: What was found and what it means.
         rows: The rows concerned, from 1, in the order of the examples; empty if it concerns all of them.
         field: Path to the field, positions in lists as `*`: `"lines.*.total"`; empty for rows as a whole.
-        split: Which rows `rows` counts.
+        split: The split that `rows` counts in.
     """
 
     kind: str
@@ -42,7 +42,7 @@ class Finding:
 
     @property
     def count(self) -> int:
-        """How many rows are concerned; 0 for a finding about all of them."""
+        """Number of rows concerned; 0 for a finding about all of them."""
         return len(self.rows)
 
     @property
@@ -50,8 +50,8 @@ class Finding:
         """The field and the first rows, for people."""
         parts = [self.field] if self.field else []
         if self.rows:
-            shown = ", ".join(str(row) for row in self.rows[:SHOWN_ROWS])
-            more = f" and {len(self.rows) - SHOWN_ROWS} more" if len(self.rows) > SHOWN_ROWS else ""
+            shown = ", ".join(str(row) for row in self.rows[:MAX_SHOWN_ROWS])
+            more = f" and {len(self.rows) - MAX_SHOWN_ROWS} more" if len(self.rows) > MAX_SHOWN_ROWS else ""
             held_out = "held-out " if self.split == "eval" else ""
             parts.append(f"{held_out}row{'s' if len(self.rows) > 1 else ''} {shown}{more}")
         return "; ".join(parts)
@@ -63,14 +63,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class FieldSummary:
-    """How a field is used in the training rows.
+    """Counts of how a field is used in the training rows.
 
     Attributes:
         path: Path to the field, positions in lists as `*`.
-        total: How often it could have been filled: once for each object that has it.
-        filled: How often it was: not null, empty or its default.
-        strings: How many of its values are free text.
-        ungrounded: How many of those stand nowhere in their text.
+        total: Objects that have the field.
+        filled: Of these, those in which it is not null, empty or its default.
+        strings: Number of its values that are free text.
+        ungrounded: Of these, those that are nowhere in their text.
     """
 
     path: str
@@ -88,7 +88,7 @@ class CheckReport:
         findings: Errors first, then warnings, then notes.
         train_rows: Number of training rows.
         eval_rows: Number of held-out rows.
-        fields: How each field is used in the training rows.
+        fields: Use of each field in the training rows.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -113,7 +113,7 @@ class CheckReport:
 
     @property
     def ok(self) -> bool:
-        """Whether there is no error; warnings may be there."""
+        """True if there is no error; there may be warnings."""
         return not self.errors
 
     def of_kind(self, kind: str) -> tuple[Finding, ...]:
@@ -121,7 +121,7 @@ class CheckReport:
         return tuple(finding for finding in self.findings if finding.kind == kind)
 
     def issues(self) -> list[RowIssue]:
-        """The errors, a row each, as `DatasetError` wants them."""
+        """The errors as `DatasetError` takes them, one for each row."""
         return [
             RowIssue(row, finding.kind, f"{finding.message} (held out)" if finding.split == "eval" else finding.message)
             for finding in self.errors
@@ -129,7 +129,7 @@ class CheckReport:
         ]
 
     def renumbered(self, train: Sequence[int], held_out: Sequence[int]) -> CheckReport:
-        """The same report with the rows' numbers in some larger set that they were taken from.
+        """The same report with row numbers of a larger set that the rows were taken from.
 
         Args:
             train: For each training row, in order, its number there.

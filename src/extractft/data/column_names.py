@@ -1,4 +1,4 @@
-"""Names of columns and keys in messages: quoted only if they are names, with a proposal where one is mistyped.
+"""Show names of columns and keys in messages, and propose the name that a mistyped one means.
 
 The first row of a file without a header, or the keys of a mapping, may be customers' data. A name is quoted if it is
 written like one, and a list of names only if one of them is known. Knows no schema and no files.
@@ -14,9 +14,9 @@ from itertools import islice
 
 __all__ = ["KNOWN_COLUMNS", "closest_name", "describe_columns", "display_name", "duplicate_names", "format_names"]
 
-LONGEST_NAME = 40
-MOST_NAMES = 20
-MOST_COMPARED = 500
+MAX_NAME_LENGTH = 40
+MAX_SHOWN_NAMES = 20
+MAX_COMPARED_NAMES = 500
 SIMILAR = 0.75
 NAME = re.compile(r"[^\W\d][\w-]*")
 SYNONYMS = {
@@ -32,19 +32,19 @@ KNOWN_COLUMNS = frozenset(
         *("id", "index", "name", "label", "labels"),
     }
 )
-"""Names that files of examples usually have; they give nobody away."""
+"""Usual column names of example files; quoting them reveals nothing."""
 
 
 def display_name(name: object) -> str:
-    """A key or column name for a message; only its length if it is not written like a name."""
+    """A key or column name for a message; only its length if it does not look like a name."""
     text = str(name)
-    return repr(text) if len(text) <= LONGEST_NAME and NAME.fullmatch(text) else f"<{len(text)} characters>"
+    return repr(text) if len(text) <= MAX_NAME_LENGTH and NAME.fullmatch(text) else f"<{len(text)} characters>"
 
 
 def format_names(names: Iterable[object]) -> str:
     """Some names for a message, in their order."""
     remaining = iter(names)
-    shown = [display_name(name) for name in islice(remaining, MOST_NAMES)]
+    shown = [display_name(name) for name in islice(remaining, MAX_SHOWN_NAMES)]
     more = sum(1 for _ in remaining)
     return ", ".join([*shown, *([f"and {more} more"] if more else [])]) or "nothing"
 
@@ -61,13 +61,13 @@ def describe_columns(names: Iterable[object], known: Collection[str] = ()) -> st
     if not found or any(name in familiar for name in found):
         return format_names(found)
     others = f"{len(found)} other{'s' if len(found) > 1 else ''}"
-    near = [name for name in found[:MOST_NAMES] if NAME.fullmatch(name) and closest_name(name, familiar)]
+    near = [name for name in found[:MAX_SHOWN_NAMES] if NAME.fullmatch(name) and closest_name(name, familiar)]
     return f"{others}, among them {format_names(near)}" if near else f"{others} (is there a header?)"
 
 
 def closest_name(name: str, names: Iterable[str]) -> str | None:
     """Of `names`, the one that a mistyped `name` most likely means; `None` if none is near."""
-    if len(name) > LONGEST_NAME:
+    if len(name) > MAX_NAME_LENGTH:
         return None
     choices = {_plain(choice): choice for choice in _short(names)}
     if _plain(name) in choices:
@@ -80,7 +80,7 @@ def closest_name(name: str, names: Iterable[str]) -> str | None:
 
 
 def duplicate_names(names: Iterable[str]) -> list[str]:
-    """The names that stand more than once, sorted."""
+    """The names that occur more than once, sorted."""
     return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
@@ -89,4 +89,4 @@ def _plain(name: str) -> str:
 
 
 def _short(names: Iterable[str]) -> Iterator[str]:
-    return (name for name in islice(names, MOST_COMPARED) if len(name) <= LONGEST_NAME and NAME.fullmatch(name))
+    return (name for name in islice(names, MAX_COMPARED_NAMES) if len(name) <= MAX_NAME_LENGTH and NAME.fullmatch(name))

@@ -1,4 +1,4 @@
-"""The unit of training and evaluation data. Knows nothing of files or tokens."""
+"""`Example`, the unit of training and evaluation data. Knows nothing of files or tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,25 @@
-"""Looks examples over before compute is spent on them. Knows tokens and grammar only as functions it is handed."""
+"""Check examples before compute is spent on them. Knows tokens and grammar only as functions that it is handed.
+
+| kind | severity | meaning |
+| --- | --- | --- |
+| `refused` | error | the grammar cannot produce the output, so the row cannot be learned |
+| `too_long` | error, warning | longer than `max_length`: refused, or left out with `overlong="skip"` |
+| `not_verbatim` | error | values of a verbatim field are not in their text, so the row cannot be learned |
+| `duplicate` | warning | same text and output more than once |
+| `conflict` | warning | same text, different outputs: at most one of them can be learned |
+| `leak` | warning | the text stands in training and held-out rows |
+| `near_leak` | info | so it does but for punctuation and blanks |
+| `answer_in_text` | error, warning | the text holds its own output as JSON; a warning if few rows do |
+| `placeholder` | warning | free texts of a field, or whole texts, are words for absence: NULL, N/A, 无 |
+| `ungrounded` | warning, info | free texts of a field stand nowhere in their text; info if most do not |
+| `could_be_verbatim` | info | all free texts of a field are copied: it could be marked `Verbatim` |
+| `blank_string` | warning | empty strings in a field |
+| `never_filled` | warning | a field that is always absent, empty or its default |
+| `never_absent` | info | a field that may be absent and never is |
+| `unseen_value` | info | values of an enum without an example |
+| `imbalance` | info | nearly all values of an enum are the same |
+| `few_examples` | info | fewer than 20 training rows |
+"""
 
 from __future__ import annotations
 
@@ -18,8 +39,8 @@ __all__ = ["check_examples"]
 
 T = TypeVar("T")
 
-FEW = 20
-ORDER: dict[Severity, int] = {"error": 0, "warning": 1, "info": 2}
+MIN_EXAMPLES = 20
+SEVERITY_ORDER: dict[Severity, int] = {"error": 0, "warning": 1, "info": 2}
 
 
 def check_examples(
@@ -32,65 +53,49 @@ def check_examples(
     accepts: Callable[[str], bool] | None = None,
     overlong: Literal["error", "skip"] = "error",
 ) -> CheckReport:
-    """Look for what would spoil training or make its scores worthless.
+    """Look for examples that would spoil training or make its scores worthless.
 
-    Texts are compared by `text_key`: NFC, white space as one blank, case folded.
-
-    | kind | severity | meaning |
-    | --- | --- | --- |
-    | `refused` | error | the grammar cannot produce the output, so the row cannot be learned |
-    | `too_long` | error, warning | longer than `max_length`: refused, or left out with `overlong="skip"` |
-    | `not_verbatim` | error | values of a verbatim field are not in their text, so the row cannot be learned |
-    | `duplicate` | warning | same text and output more than once |
-    | `conflict` | warning | same text, different outputs: at most one of them can be learned |
-    | `leak` | warning | the text stands in training and held-out rows |
-    | `near_leak` | info | so it does but for punctuation and blanks |
-    | `answer_in_text` | error, warning | the text holds its own output as JSON; a warning if few rows do |
-    | `placeholder` | warning | free texts of a field, or whole texts, are words for absence: NULL, N/A, 无 |
-    | `ungrounded` | warning, info | free texts of a field stand nowhere in their text; info if most do not |
-    | `could_be_verbatim` | info | all free texts of a field are copied: it could be marked `Verbatim` |
-    | `blank_string` | warning | empty strings in a field |
-    | `never_filled` | warning | a field that is always absent, empty or its default |
-    | `never_absent` | info | a field that may be absent and never is |
-    | `unseen_value` | info | values of an enum without an example |
-    | `imbalance` | info | nearly all values of an enum are the same |
-    | `few_examples` | info | fewer than 20 training rows |
+    The kinds of findings are listed at the head of this module. Texts are compared by `text_key`.
 
     Args:
         train: Training examples; rows are counted from 1 in their order. Outputs may be given as dicts, JSON strings
             or instances of another class, as in `load_examples`.
-        schema: What the outputs are.
+        schema: The schema of the outputs.
         eval_examples: Held-out examples.
         token_count: Length of an example in tokens, prompt and answer together.
         max_length: The most tokens a row may have; needs `token_count`.
-        accepts: True if the grammar accepts a canonical JSON text.
-        overlong: What training does with rows that are too long.
+        accepts: Returns True if the grammar accepts a canonical JSON text.
+        overlong: `TrainingConfig.overlong`: rows that are too long stop the training, or are skipped.
 
     Returns:
         The findings, errors first.
 
     Raises:
-        DatasetError: An output is none that the schema takes.
+        DatasetError: An output does not fit the schema.
     """
     train, eval_examples = parse_examples(train, schema), parse_examples(eval_examples, schema)
-    stats = collect_field_stats(train, schema)
+    field_stats = collect_field_stats(train, schema)
     findings: list[Finding] = []
-    splits: tuple[tuple[Split, Sequence[Example[T]]], ...] = (("train", train), ("eval", eval_examples))
-    for split, examples in splits:
+    splits: dict[Split, Sequence[Example[T]]] = {"train": train, "eval": eval_examples}
+    for split, examples in splits.items():
         if accepts is not None:
             findings.extend(_refused(split, examples, schema, accepts))
         if token_count is not None and max_length is not None:
             findings.extend(_too_long(split, examples, token_count, max_length, overlong))
-        findings.extend(_repeats(split, examples, schema))
+        findings.extend(_duplicates_and_conflicts(split, examples, schema))
         findings.extend(answer_leak_findings(split, examples, schema))
         findings.extend(placeholder_findings(split, examples, schema))
     findings.extend(_leaks(train, eval_examples))
-    findings.extend(field_findings(stats))
-    if len(train) < FEW:
-        message = f"{len(train)} training rows: a few hundred are usual, {FEW} the least worth trying"
-        findings.append(Finding("few_examples", "info", message))
-    findings.sort(key=lambda finding: ORDER[finding.severity])
-    return CheckReport(tuple(findings), len(train), len(eval_examples), field_summaries(stats))
+    findings.extend(field_findings(field_stats))
+    findings.extend(_too_few(train))
+    findings.sort(key=lambda finding: SEVERITY_ORDER[finding.severity])
+    return CheckReport(tuple(findings), len(train), len(eval_examples), field_summaries(field_stats))
+
+
+def _too_few(train: Sequence[Example[T]]) -> Iterator[Finding]:
+    if len(train) < MIN_EXAMPLES:
+        message = f"{len(train)} training rows: a few hundred are usual, {MIN_EXAMPLES} the least worth trying"
+        yield Finding("few_examples", "info", message)
 
 
 def _refused(
@@ -117,7 +122,7 @@ def _too_long(
         yield Finding("too_long", "warning" if overlong == "skip" else "error", message, rows, split=split)
 
 
-def _repeats(split: Split, examples: Sequence[Example[T]], schema: Schema[T]) -> Iterator[Finding]:
+def _duplicates_and_conflicts(split: Split, examples: Sequence[Example[T]], schema: Schema[T]) -> Iterator[Finding]:
     groups: dict[str, list[int]] = {}
     for row, example in enumerate(examples, 1):
         groups.setdefault(text_key(example.text), []).append(row)
@@ -140,10 +145,14 @@ def _repeats(split: Split, examples: Sequence[Example[T]], schema: Schema[T]) ->
 
 def _leaks(train: Sequence[Example[T]], held_out: Sequence[Example[T]]) -> Iterator[Finding]:
     known = {text_key(example.text) for example in train}
-    bare = {_bare(key) for key in known}
+    known_letters = {_letters_and_digits(key) for key in known}
     keys = {row: text_key(example.text) for row, example in enumerate(held_out, 1)}
     leaks = tuple(row for row, key in keys.items() if key in known)
-    near = tuple(row for row, key in keys.items() if key not in known and _bare(key) and _bare(key) in bare)
+    near = tuple(
+        row
+        for row, key in keys.items()
+        if key not in known and _letters_and_digits(key) and _letters_and_digits(key) in known_letters
+    )
     if leaks:
         message = "the text is also a training row: scores on it say nothing"
         yield Finding("leak", "warning", message, leaks, split="eval")
@@ -152,5 +161,5 @@ def _leaks(train: Sequence[Example[T]], held_out: Sequence[Example[T]]) -> Itera
         yield Finding("near_leak", "info", message, near, split="eval")
 
 
-def _bare(key: str) -> str:
+def _letters_and_digits(key: str) -> str:
     return "".join(char for char in key if char.isalnum())

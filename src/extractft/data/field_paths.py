@@ -1,4 +1,4 @@
-"""`field_path`: pydantic's places of errors in the one way in which fields are named to people.
+"""Convert the locations of pydantic's errors to the paths in which fields are named to users.
 
 A path has a field's Python name for each field, and a position for each item of a list: `lines.0.total`. Keys that are
 data, as in `dict[str, int]`, are not shown: they become `*`. Knows the field tree and JSON values, no rows.
@@ -17,12 +17,12 @@ __all__ = ["field_path"]
 
 
 def field_path(loc: Sequence[int | str], value: Any, schema: Schema[Any], *, missing: bool = False) -> str:
-    """The path of a field that pydantic names by keys, positions and options of unions.
+    """The path of a field from a location of pydantic: keys, positions and options of unions.
 
     Args:
-        loc: The steps, as pydantic says them; those that are not in the record name options, and are left out.
-        value: The record as it was handed in.
-        schema: Its schema.
+        loc: The steps of the location; those that are not in the record name options of unions, and are skipped.
+        value: The record as it was given.
+        schema: The schema of the record.
         missing: True if the last step is a key that is missing from the record.
     """
     steps: list[str] = []

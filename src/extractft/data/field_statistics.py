@@ -1,4 +1,4 @@
-"""Counts how the fields of a schema are used in examples, and says what is odd. Knows no tokens and no grammar."""
+"""Count how the fields of a schema are used in examples, and report odd uses. Knows no tokens and no grammar."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ __all__ = ["FieldStats", "collect_field_stats", "field_findings", "field_summari
 
 T = TypeVar("T")
 
-MOSTLY = 0.5
-"""From this share of values that are not in their text on, a field is taken to be inferred, not copied."""
-LOPSIDED = 0.95
-"""From this share of one allowed value on, the others are as good as unseen."""
-ENOUGH = 20
-"""Fewer values say nothing about their distribution."""
-SHOWN_VALUES = 10
+INFERRED_SHARE = 0.5
+"""Least share of values that are not in their text for a field to count as inferred rather than copied."""
+IMBALANCED_SHARE = 0.95
+"""Least share of one allowed value at which the others are as good as unseen."""
+MIN_VALUES = 20
+"""Least number of values that say something about their distribution."""
+MAX_SHOWN_VALUES = 10
 
 
 @dataclass(slots=True)
 class FieldStats:
-    """How one field (or the items of one list) is used.
+    """Counts of how one field, or the items of one list, is used.
 
     Attributes:
         field: The field, `None` for items.
-        nullable: Whether it may be null or an empty list.
+        nullable: True if it may be null or an empty list.
         allowed: The values of its enums and literals.
         total: Objects that have the field.
-        filled: Of these, how many say something: not null, empty or the default.
-        strings: Free texts among its values.
-        ungrounded: Row of each free text that stands nowhere in its source text; see `extractft.data.free_text`.
+        filled: Of these, those in which it is not null, empty or its default.
+        strings: Number of free texts among its values.
+        ungrounded: Row of each free text that is nowhere in its source text; see `extractft.data.free_text`.
         not_verbatim: Row of each that is not copied from it character by character, or up to normalisation where
             the field asks for no more than that.
-        verbatim: Whether the field asks for it.
+        verbatim: True if the field is marked `Verbatim`.
         blank: Row of each empty string.
-        seen: How often each allowed value occurs.
+        seen: Count of each allowed value.
     """
 
     field: Field | None
@@ -63,7 +63,7 @@ class FieldStats:
     def add(self, visit: Visit, row: int, text: IndexedText) -> None:
         """Count one value."""
         self.total += 1
-        self.filled += _says_something(visit)
+        self.filled += _is_filled(visit)
         if isinstance(visit.node, StringNode) and is_free_text(visit.node) and isinstance(visit.value, str):
             self._add_string(visit.node, visit.value, row, text)
         elif isinstance(visit.node, LiteralNode):
@@ -83,13 +83,13 @@ class FieldStats:
 
 
 def collect_field_stats(examples: Sequence[Example[T]], schema: Schema[T]) -> dict[str, FieldStats]:
-    """Usage by path, positions in lists as `*`, in the order of the schema."""
+    """Statistics by path (positions in lists as `*`), in the order of the schema."""
     stats: dict[str, FieldStats] = {}
     for row, example in enumerate(examples, 1):
         text = IndexedText(example.text)
         for visit in walk(schema.full_value(example.output), schema):
             if visit.pattern not in stats:
-                stats[visit.pattern] = _empty(visit, schema)
+                stats[visit.pattern] = _new_stats(visit, schema)
             stats[visit.pattern].add(visit, row, text)
     return stats
 
@@ -103,7 +103,7 @@ def field_summaries(stats: dict[str, FieldStats]) -> tuple[FieldSummary, ...]:
     )
 
 
-def _empty(visit: Visit, schema: Schema[Any]) -> FieldStats:
+def _new_stats(visit: Visit, schema: Schema[Any]) -> FieldStats:
     options = options_of(visit.field.node if visit.field else visit.node, schema.definitions)
     allowed = [value for option in options if isinstance(option, LiteralNode) for value in option.values]
     nullable = visit.field is not None and (
@@ -113,7 +113,7 @@ def _empty(visit: Visit, schema: Schema[Any]) -> FieldStats:
     return FieldStats(visit.field, nullable, tuple(value for value in allowed if value is not None))
 
 
-def _says_something(visit: Visit) -> bool:
+def _is_filled(visit: Visit) -> bool:
     if visit.value is None or visit.value in ("", [], {}):
         return False
     default = MISSING if visit.field is None else visit.field.default
@@ -121,15 +121,15 @@ def _says_something(visit: Visit) -> bool:
 
 
 def field_findings(stats: dict[str, FieldStats]) -> Iterator[Finding]:
-    """What is odd about the use of the fields."""
+    """Findings about fields that are used in an odd way."""
     for path, found in stats.items():
-        yield from _filling(path, found)
-        yield from _verbatim(path, found)
-        yield from _grounding(path, found)
-        yield from _values(path, found)
+        yield from _filling_findings(path, found)
+        yield from _verbatim_findings(path, found)
+        yield from _grounding_findings(path, found)
+        yield from _allowed_value_findings(path, found)
 
 
-def _filling(path: str, found: FieldStats) -> Iterator[Finding]:
+def _filling_findings(path: str, found: FieldStats) -> Iterator[Finding]:
     if found.field is None or len(found.allowed) == 1:  # a tag says the same everywhere
         return
     if not found.filled:
@@ -147,26 +147,26 @@ def _filling(path: str, found: FieldStats) -> Iterator[Finding]:
         yield Finding("blank_string", "warning", message, _unique(found.blank), path)
 
 
-def _verbatim(path: str, found: FieldStats) -> Iterator[Finding]:
+def _verbatim_findings(path: str, found: FieldStats) -> Iterator[Finding]:
     if found.verbatim and found.not_verbatim:
         message = (
             f"{len(found.not_verbatim)} values of a verbatim field are not in their text, so the model could never "
             "write them: correct them, or take Verbatim off the field"
         )
         yield Finding("not_verbatim", "error", message, _unique(found.not_verbatim), path)
-    elif not found.verbatim and not found.not_verbatim and found.strings >= ENOUGH:
+    elif not found.verbatim and not found.not_verbatim and found.strings >= MIN_VALUES:
         message = (
             f"all {found.strings} values are copied from their text: Verbatim() would make it impossible to invent one"
         )
         yield Finding("could_be_verbatim", "info", message, field=path)
 
 
-def _grounding(path: str, found: FieldStats) -> Iterator[Finding]:
+def _grounding_findings(path: str, found: FieldStats) -> Iterator[Finding]:
     if not found.ungrounded:
         return
     share = len(found.ungrounded) / found.strings
     counts = f"{len(found.ungrounded)} of {found.strings} values stand nowhere in their text"
-    if share >= MOSTLY:
+    if share >= INFERRED_SHARE:
         message = f"{counts}: fine if the field is meant to be inferred rather than copied"
         yield Finding("ungrounded", "info", message, _unique(found.ungrounded), path)
     else:
@@ -174,17 +174,17 @@ def _grounding(path: str, found: FieldStats) -> Iterator[Finding]:
         yield Finding("ungrounded", "warning", message, _unique(found.ungrounded), path)
 
 
-def _values(path: str, found: FieldStats) -> Iterator[Finding]:
+def _allowed_value_findings(path: str, found: FieldStats) -> Iterator[Finding]:
     total = found.seen.total()
     if len(found.allowed) < 2 or not total:
         return
     unseen = [value for value in found.allowed if not found.seen[value]]
     if unseen:
-        names = ", ".join(repr(value) for value in unseen[:SHOWN_VALUES])
-        more = f" and {len(unseen) - SHOWN_VALUES} more" if len(unseen) > SHOWN_VALUES else ""
+        names = ", ".join(repr(value) for value in unseen[:MAX_SHOWN_VALUES])
+        more = f" and {len(unseen) - MAX_SHOWN_VALUES} more" if len(unseen) > MAX_SHOWN_VALUES else ""
         yield Finding("unseen_value", "info", f"no example has {names}{more}", field=path)
     value, count = found.seen.most_common(1)[0]
-    if total >= ENOUGH and count / total >= LOPSIDED:
+    if total >= MIN_VALUES and count / total >= IMBALANCED_SHARE:
         yield Finding("imbalance", "info", f"{count} of {total} values are {value!r}", field=path)
 
 

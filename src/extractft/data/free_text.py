@@ -1,4 +1,4 @@
-"""Which values of a record stand in its text: the one meaning of "ungrounded".
+"""Free texts of a record and their places in its text: the one meaning of "ungrounded".
 
 Free text (strings without a format, e-mail addresses, links) is *ungrounded* if it has no place in its text on any rung
 of `extractft.text.Rung`. Choices, truth values, numbers, dates and the like never are: a record has them in a form of
@@ -21,12 +21,12 @@ FREE_TEXT_FORMATS = (None, "email", "uri")
 
 
 def is_free_text(node: Node) -> bool:
-    """Tell if the values of a node are free text."""
+    """True if the values of a node are free text."""
     return isinstance(node, StringNode) and node.format in FREE_TEXT_FORMATS
 
 
 def iter_free_texts(value: Any, schema: Schema[Any]) -> Iterator[Visit]:
-    """The free texts of a record that say something."""
+    """The free texts of a record that are not blank."""
     for visit in walk(value, schema):
         if is_free_text(visit.node) and isinstance(visit.value, str) and not is_blank(visit.value):
             yield visit
@@ -39,7 +39,7 @@ def find_free_text(node: StringNode, value: str, text: IndexedText, budget: Sear
 
 
 def ungrounded_paths(value: Any, schema: Schema[Any], text: IndexedText) -> set[str]:
-    """The paths of the free texts of a record that stand nowhere in its text."""
+    """The paths of the free texts of a record that are nowhere in its text."""
     return {
         visit.path
         for visit in iter_free_texts(value, schema)

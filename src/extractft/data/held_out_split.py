@@ -1,4 +1,4 @@
-"""A held-out split that keeps equal texts together. Knows examples, no files."""
+"""Split examples into training and held-out ones, equal texts on the same side. Knows examples, no files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def text_key(text: str) -> str:
-    """What texts have in common that are equal for our purposes: NFC, white space as one blank, case folded."""
+    """A key that texts share if they differ in nothing but Unicode form, white space and case."""
     folded = " ".join(normal_form("NFC", text).split()).casefold()
     return normal_form("NFC", folded)
 
@@ -24,7 +24,7 @@ def text_key(text: str) -> str:
 def split_examples(
     examples: Sequence[Example[T]], *, fraction: float, seed: int
 ) -> tuple[list[Example[T]], list[Example[T]]]:
-    """Hold out a share of the examples; equal texts (see `text_key`) stand on the same side.
+    """Hold out a share of the examples; equal texts (see `text_key`) are on the same side.
 
     Texts are ranked by a hash of seed and text, not by their place: the order of the rows does not matter, and when
     rows are added, those held out before mostly stay held out.
@@ -32,8 +32,8 @@ def split_examples(
     Args:
         examples: All examples.
         fraction: Share to hold out, 0 <= fraction < 1. Above 0, both sides get at least one example if there are two
-            different texts. Groups of equal texts are not torn, so the share is met as nearly as they allow.
-        seed: Chooses among splits.
+            different texts. Groups of equal texts are kept whole, so the share is met as nearly as they allow.
+        seed: Seed of the split.
 
     Returns:
         Training and held-out examples, each in the order given.

@@ -1,4 +1,4 @@
-"""Raw outputs into validated instances. Knows the schema; knows no rows and no files."""
+"""Parse raw outputs into validated instances. Knows the schema; knows no rows and no files."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ T = TypeVar("T")
 
 
 class OutputParser(Generic[T]):
-    """Turns raw outputs into instances.
+    """Parses raw outputs into instances of a schema.
 
     Args:
-        schema: What they have to be.
+        schema: The schema of the outputs.
         padded: True if they come from a typed table, which pads records with nulls.
         show_values: True if messages may repeat the words of the schema's own validators.
     """
@@ -43,19 +43,19 @@ class OutputParser(Generic[T]):
         self._describer = ErrorDescriber(schema, show_values=show_values)
 
     def parse(self, raw: Any) -> T:
-        """The instance that `raw` stands for.
+        """Parse a raw output.
 
         `raw` is an instance, a JSON-able value, a JSON string, or a Python value that pydantic takes. A string is taken
         as it stands when the schema itself takes text, and as JSON otherwise.
 
-        A key that the schema does not know is a problem, since a label with a mistyped key would vanish silently. A
-        model that says `extra="ignore"` or `extra="allow"` itself is believed.
+        A key that the schema does not know is refused, since a label with a mistyped key would vanish silently, unless
+        the model itself says `extra="ignore"` or `extra="allow"`.
 
         Raises:
             InvalidRow: `raw` is not valid; every problem is listed.
         """
         try:
-            return self._parsed(raw)
+            return self._parse_any(raw)
         except (InvalidRow, MemoryError):
             raise
         except RecursionError as error:
@@ -64,21 +64,21 @@ class OutputParser(Generic[T]):
             message = f"a validator of the schema failed with {type(error).__name__}"
             raise InvalidRow.one("invalid_output", message, "", raw) from error
 
-    def _parsed(self, raw: Any) -> T:
+    def _parse_any(self, raw: Any) -> T:
         if self._is_instance(raw):
-            return self._checked(raw)
+            return self._require_round_trip(raw)
         if isinstance(raw, str) and not self._takes_text:
-            raw = self._from_json(raw)
+            raw = self._parse_json_output(raw)
         elif self.padded:
             raw = drop_null_padding(to_jsonable(raw), self.schema)
         elif not is_jsonable(raw):
-            instance = self._from_python(raw)
+            instance = self._validate_python(raw)
             if instance is not None:
                 return instance
             raw = to_jsonable(raw)
-        instance = self._validated(raw)
+        instance = self._validate(raw)
         self._refuse_unknown_keys(raw, instance)
-        return self._checked(instance)
+        return self._require_round_trip(instance)
 
     def _is_instance(self, raw: Any) -> bool:
         expected = self.schema.type
@@ -89,8 +89,8 @@ class OutputParser(Generic[T]):
         except TypeError:  # a TypedDict is a type without instances
             return False
 
-    def _checked(self, instance: T) -> T:
-        """Refuse an instance that cannot be a target: changed past its validators, or by them once more."""
+    def _require_round_trip(self, instance: T) -> T:
+        """Refuse an instance that changes when it is written and parsed back."""
         try:
             self.schema.canonical_json(instance)
         except SchemaError as error:
@@ -99,7 +99,7 @@ class OutputParser(Generic[T]):
         return instance
 
     @staticmethod
-    def _from_json(raw: str) -> Any:
+    def _parse_json_output(raw: str) -> Any:
         if not raw.strip():
             raise InvalidRow.one("missing_output", "the output is blank")
         try:
@@ -112,19 +112,19 @@ class OutputParser(Generic[T]):
                     return parse_json(answer)
             raise InvalidRow.one("invalid_json", f"the output: {problem}", "", raw) from problem
 
-    def _from_python(self, raw: Any) -> T | None:
+    def _validate_python(self, raw: Any) -> T | None:
         """The instance that pydantic makes of Python objects, `None` if it makes none."""
         try:
             instance: T = self.schema.adapter.validate_python(raw, extra="forbid")
         except ValidationError:
             return None
-        return self._checked(instance)
+        return self._require_round_trip(instance)
 
-    def _validated(self, raw: Any) -> T:
+    def _validate(self, raw: Any) -> T:
         try:
             return self.schema.parse_value(raw)
         except ValidationError as error:
-            raise self._describer.problem(error.errors(include_url=False), raw) from None
+            raise self._describer.describe(error.errors(include_url=False), raw) from None
         except (ValueError, TypeError, RecursionError) as error:
             raise InvalidRow.one("invalid_output", f"not a valid {self.schema.name}", "", raw) from error
 
@@ -132,26 +132,26 @@ class OutputParser(Generic[T]):
         try:
             self.schema.adapter.validate_json(json.dumps(raw), extra="forbid", by_alias=True, by_name=True)
         except ValidationError as error:
-            says_extra = cache(partial(_says_extra, instance))  # many keys may be unknown at one place
+            allows_extra = cache(partial(_allows_extra_keys, instance))  # many keys may be unknown at one place
             unknown = [
                 detail
                 for detail in error.errors(include_url=False)
-                if detail["type"] == "extra_forbidden" and not says_extra(detail["loc"][:-1])
+                if detail["type"] == "extra_forbidden" and not allows_extra(detail["loc"][:-1])
             ]
             if unknown:
-                raise self._describer.problem(self._describer.common(unknown, raw), raw) from None
+                raise self._describer.describe(self._describer.unknown_to_all(unknown, raw), raw) from None
 
 
-def _says_extra(instance: Any, loc: tuple[int | str, ...]) -> bool:
+def _allows_extra_keys(instance: Any, loc: tuple[int | str, ...]) -> bool:
     """True if the model at a place of the instance says itself what happens to unknown keys."""
     for step in loc:
-        instance = _child(instance, step)
+        instance = _value_at(instance, step)
     config = getattr(type(instance), "model_config", None) or getattr(type(instance), "__pydantic_config__", None) or {}
     return config.get("extra") in ("ignore", "allow")
 
 
-def _child(value: Any, step: int | str) -> Any:
-    """What stands at a step of pydantic's path; the value itself where the step names an option of a union."""
+def _value_at(value: Any, step: int | str) -> Any:
+    """The value at a step of pydantic's path; the value itself where the step names an option of a union."""
     if isinstance(value, list | tuple):
         return value[step] if isinstance(step, int) and step < len(value) else value
     if isinstance(value, Mapping):

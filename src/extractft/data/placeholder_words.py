@@ -1,4 +1,4 @@
-"""Words that stand for absence and were taken for values: what databases and people write into empty cells."""
+"""Find placeholders (NULL, N/A, 无), which databases and people write into empty cells, among the values."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ __all__ = ["is_placeholder", "placeholder_findings"]
 
 T = TypeVar("T")
 
-WRITTEN_SO = frozenset({"nan", "NaN", "NAN", "na", "NA", "none", "None", "NONE", "nil", "NIL"})
-"""Counted only when written like this: Nan and Na are names."""
+CASE_SENSITIVE = frozenset({"nan", "NaN", "NAN", "na", "NA", "none", "None", "NONE", "nil", "NIL"})
+"""Placeholders only in this spelling: Nan and Na are names."""
 ANY_CASE = frozenset(
     {
         *("null", "(null)", "<null>", "[null]", "\\n", "<na>", "<nan>", "nat", "n/a", "n.a.", "n.a", "n/d", "n.d."),
@@ -56,19 +56,19 @@ ANY_CASE = frozenset(
         *("sin datos", "no aplica", "non renseigné", "néant"),
     }
 )
-SHOWN = 5
+MAX_SHOWN_WORDS = 5
 
 
 def is_placeholder(value: str) -> bool:
     """True if a value is a word for absence rather than something that a text says."""
     stripped = value.strip()
-    return stripped in WRITTEN_SO or stripped.casefold() in ANY_CASE
+    return stripped in CASE_SENSITIVE or stripped.casefold() in ANY_CASE
 
 
 def placeholder_findings(split: Split, examples: Sequence[Example[T]], schema: Schema[T]) -> Iterator[Finding]:
-    """A warning for each field with such words among its free texts, and one for whole texts that are such words.
+    """A warning for each field with placeholders among its free texts, and one for texts that are placeholders.
 
-    Allowed values of an enum are not meant, nor is a field's own default.
+    Allowed values of an enum and a field's own default do not count.
     """
     totals: Counter[str] = Counter()
     words: dict[str, Counter[str]] = {}
@@ -83,14 +83,14 @@ def placeholder_findings(split: Split, examples: Sequence[Example[T]], schema: S
                 rows.setdefault(visit.pattern, []).append(row)
     for path, found in words.items():
         message = (
-            f"{found.total()} of {totals[path]} values are {_named(found)}: if that means absence, leave the field out "
+            f"{found.total()} of {totals[path]} values are {_quote(found)}: if that means absence, leave the field out "
             "or write null, or the model learns to write the word"
         )
         yield Finding("placeholder", "warning", message, tuple(dict.fromkeys(rows[path])), path, split)
     texts = {row: example.text for row, example in enumerate(examples, 1) if is_placeholder(example.text)}
     if texts:
         found = Counter(text.strip() for text in texts.values())
-        message = f"{len(texts)} of {len(examples)} texts are {_named(found)}: most likely there was none"
+        message = f"{len(texts)} of {len(examples)} texts are {_quote(found)}: most likely there was none"
         yield Finding("placeholder", "warning", message, tuple(texts), split=split)
 
 
@@ -100,7 +100,9 @@ def _is_free_text(visit: Visit) -> bool:
     return visit.field is None or visit.value != visit.field.default
 
 
-def _named(words: Counter[str]) -> str:
-    shown = [repr(word) if len(words) == 1 else f"{word!r} ({count})" for word, count in words.most_common(SHOWN)]
-    more = [f"{len(words) - SHOWN} other such words"] if len(words) > SHOWN else []
+def _quote(words: Counter[str]) -> str:
+    shown = [
+        repr(word) if len(words) == 1 else f"{word!r} ({count})" for word, count in words.most_common(MAX_SHOWN_WORDS)
+    ]
+    more = [f"{len(words) - MAX_SHOWN_WORDS} other such words"] if len(words) > MAX_SHOWN_WORDS else []
     return ", ".join(shown + more)

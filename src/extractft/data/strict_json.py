@@ -1,4 +1,4 @@
-"""JSON as rows carry it: strict reading, and messages that quote no values. Knows no schema and no files."""
+"""Read the JSON of rows strictly, with messages that quote no values. Knows no schema and no files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ THINK_START, THINK_END = "<think>", "</think>"
 
 
 class InvalidJson(ValueError):
-    """A text that is not the JSON it should be; the message quotes none of its values."""
+    """The text is not valid JSON; the message quotes none of its values."""
 
 
 def parse_json(text: str) -> Any:
@@ -52,7 +52,7 @@ def _refuse_constant(name: str) -> Any:
 
 
 def unwrap_answer(text: str) -> str:
-    """What a language model wrote, without a think block before it and the code fence around it."""
+    """The answer of a language model without its think block and code fence."""
     answer = strip_thinking(text).strip()
     if len(answer) < 2 * len(FENCE) or not (answer.startswith(FENCE) and answer.endswith(FENCE)):
         return answer
@@ -62,7 +62,7 @@ def unwrap_answer(text: str) -> str:
 
 
 def strip_thinking(text: str) -> str:
-    """A turn of a language model without the think block that it begins with."""
+    """The answer of a language model without the think block at its beginning."""
     _, opened, rest = text.partition(THINK_START)
     if not opened or text.lstrip()[: len(THINK_START)] != THINK_START:
         return text

@@ -1,7 +1,7 @@
-"""Values of table cells as JSON-able values. Knows the field tree, no files.
+"""Convert the values of tables to JSON-able values. Knows the field tree, no files.
 
-A table says less than JSON: a cell of a CSV file is a string, blank where there is nothing; a typed table pads every
-record with nulls up to the same keys, and may hold numbers, dates and arrays of its own kind.
+A cell of a CSV file is a string, blank where there is no value. A typed table pads all records with nulls to the same
+keys, and may have numbers, dates and arrays of types of its own.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def is_jsonable(value: Any) -> bool:
 
 
 def is_missing(value: Any) -> bool:
-    """True if a value is one of those that tables call missing: null, NaN, NA, NaT."""
+    """True if a value is a table's null, NaN, NA or NaT."""
     return (
         value is None
         or (isinstance(value, float | Decimal) and value != value)
@@ -54,7 +54,7 @@ def is_missing(value: Any) -> bool:
 
 
 def to_jsonable(value: Any) -> Any:  # noqa: C901 - one case for each kind of value
-    """A value of a table, or of Python, as JSON-able value; what tables call missing becomes `None`.
+    """Convert a value of a table or of Python; a missing one becomes `None`.
 
     Raises:
         InvalidRow: It holds something that has no JSON form.
@@ -77,7 +77,7 @@ def to_jsonable(value: Any) -> Any:  # noqa: C901 - one case for each kind of va
         return value.date().isoformat()  # how tables hold dates
     if hasattr(value, "get_secret_value"):  # shown as stars otherwise
         return to_jsonable(value.get_secret_value())
-    parts = _parts(value)
+    parts = _fields_of_instance(value)
     if parts is not None:
         return {name: to_jsonable(part) for name, part in parts.items()}
     try:
@@ -86,7 +86,7 @@ def to_jsonable(value: Any) -> Any:  # noqa: C901 - one case for each kind of va
         raise InvalidRow.one("invalid_output", f"a {type(value).__name__} has no JSON form") from error
 
 
-def _parts(value: Any) -> dict[str, Any] | None:
+def _fields_of_instance(value: Any) -> dict[str, Any] | None:
     """The fields of an instance of some class, without what is computed from them; `None` if it has none."""
     if isinstance(value, BaseModel):
         return {**{name: getattr(value, name) for name in type(value).model_fields}, **(value.model_extra or {})}
@@ -96,7 +96,7 @@ def _parts(value: Any) -> dict[str, Any] | None:
 
 
 def parse_cell(cell: str, field: Field, schema: Schema[Any]) -> Any:
-    """The JSON-able value that a cell of text means for a field.
+    """Convert a cell of text to the JSON-able value of a field.
 
     Text and allowed values are taken as they stand; numbers, booleans, lists and objects are read as JSON. A union
     that takes text as well reads JSON only from what looks like a list or an object that it may be.
@@ -123,34 +123,36 @@ def parse_cell(cell: str, field: Field, schema: Schema[Any]) -> Any:
 def drop_null_padding(value: Any, schema: Schema[Any]) -> Any:
     """A record from a typed table without the nulls that only pad it.
 
-    A null stays where the schema takes null; elsewhere it means that the key was not there.
+    A null stays where the schema takes null; elsewhere it means that the key is missing.
     """
-    return _drop(value, schema.tree, schema)
+    return _without_padding(value, schema.tree, schema)
 
 
-def _drop(value: Any, node: Any, schema: Schema[Any]) -> Any:
+def _without_padding(value: Any, node: Any, schema: Schema[Any]) -> Any:
     if isinstance(value, dict):
         present = {key: item for key, item in value.items() if item is not None}
         chosen = choose_option(node, present, schema)
         if isinstance(chosen, MapNode):
             kept = value if accepts_null(chosen.values, schema.definitions) else present
-            return {key: _drop(item, chosen.values, schema) for key, item in kept.items()}
+            return {key: _without_padding(item, chosen.values, schema) for key, item in kept.items()}
         if isinstance(chosen, ObjectNode):
-            return _drop_in_object(value, chosen, schema)
+            return _object_without_padding(value, chosen, schema)
     if isinstance(value, list):
         chosen = choose_option(node, value, schema)
         if isinstance(chosen, MapNode) and all(isinstance(item, list) and len(item) == 2 for item in value):
-            return {str(key): _drop(item, chosen.values, schema) for key, item in value}  # how Arrow gives its maps
+            return {
+                str(key): _without_padding(item, chosen.values, schema) for key, item in value
+            }  # how Arrow gives its maps
         if isinstance(chosen, ArrayNode):
             nodes = [*chosen.prefix, *[chosen.items] * max(0, len(value) - len(chosen.prefix))]
             return [
-                item if item_node is None else _drop(item, item_node, schema)
+                item if item_node is None else _without_padding(item, item_node, schema)
                 for item, item_node in zip(value, nodes, strict=False)
             ] + value[len(nodes) :]
     return value
 
 
-def _drop_in_object(value: dict[str, Any], node: ObjectNode, schema: Schema[Any]) -> dict[str, Any]:
+def _object_without_padding(value: dict[str, Any], node: ObjectNode, schema: Schema[Any]) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for key, item in value.items():
         field = field_of(node, key)
@@ -158,5 +160,5 @@ def _drop_in_object(value: dict[str, Any], node: ObjectNode, schema: Schema[Any]
             if item is not None:
                 kept[key] = item
         elif item is not None or accepts_null(field.node, schema.definitions):
-            kept[key] = _drop(item, field.node, schema)
+            kept[key] = _without_padding(item, field.node, schema)
     return kept

@@ -1,4 +1,4 @@
-"""Pydantic's errors as problems of a row, in words that quote no values. Knows the schema's names, no rows."""
+"""Describe pydantic's validation errors as faults of a row, quoting no values. Knows the schema's names, no rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from extractft.schema import ObjectNode, Schema
 
 __all__ = ["ErrorDescriber"]
 
-OWN_WORDS = {
+MESSAGES = {
     "union_tag_invalid": "the tag is none of the expected ones",
     "uuid_parsing": "expected a UUID",
     "url_parsing": "expected a URL",
@@ -25,15 +25,15 @@ OWN_WORDS = {
 }
 QUOTING = {"value_error", "assertion_error", "get_attribute_error", "iteration_error"}
 KNOWN = frozenset(get_args(core_schema.ErrorType)) - QUOTING
-MOST_PROBLEMS = 20
-"""Most problems that are told of one row."""
-MOST_CHARACTERS = 300
-"""Most characters of one problem."""
+MAX_FAULTS = 20
+"""Most faults reported for one row."""
+MAX_CHARACTERS = 300
+"""Most characters of one message."""
 REFUSED = "refused by a validator of the schema (its words are not repeated here, since they may quote the record)"
 
 
 class ErrorDescriber:
-    """Says what pydantic found, and where.
+    """Describes errors of pydantic with the paths of their fields.
 
     Args:
         schema: Its field names may be shown; other keys of a record are data.
@@ -46,17 +46,17 @@ class ErrorDescriber:
         self._names = {field.name: field.name for field in fields} | {field.key: field.name for field in fields}
         self._show_values = show_values
 
-    def problem(self, details: Sequence[ErrorDetails], raw: Any) -> InvalidRow:
-        """The errors as one problem, the first of very many; what several options of a union say is said once."""
+    def describe(self, details: Sequence[ErrorDetails], raw: Any) -> InvalidRow:
+        """The faults of a row, the first twenty; what several options of a union say is said once."""
         found: dict[tuple[str, str, str], RowFault] = {}
-        for detail in details[:MOST_PROBLEMS]:
-            problem = self._described(detail, raw)
+        for detail in details[:MAX_FAULTS]:
+            problem = self._fault(detail, raw)
             found.setdefault((problem.kind, problem.message, problem.field), problem)
-        more = len(details) - MOST_PROBLEMS
+        more = len(details) - MAX_FAULTS
         rest = [RowFault(details[-1]["type"], f"and {more} more of the kind in this row")] if more > 0 else []
         return InvalidRow([*found.values(), *rest])
 
-    def _described(self, detail: ErrorDetails, raw: Any) -> RowFault:
+    def _fault(self, detail: ErrorDetails, raw: Any) -> RowFault:
         if detail["type"] == "extra_forbidden":
             *place, key = detail["loc"]
             shown = display_name(key)
@@ -64,26 +64,26 @@ class ErrorDescriber:
             message = f"the schema has no key {shown}"
             asked = f"{message}; is {display_name(meant)} meant?" if meant else message
             return RowFault("unknown_key", asked, _join(self._path(place, raw), shown.strip("'")), detail["input"])
-        message = OWN_WORDS.get(detail["type"], detail["msg"])
+        message = MESSAGES.get(detail["type"], detail["msg"])
         if detail["type"] not in KNOWN and not self._show_values:
             message = REFUSED
-        if len(message) > MOST_CHARACTERS:  # an enumeration of thousands of values lists them all
-            message = message[:MOST_CHARACTERS].rpartition(",")[0] + ", ... (one of many values)"
+        if len(message) > MAX_CHARACTERS:  # an enumeration of thousands of values lists them all
+            message = message[:MAX_CHARACTERS].rpartition(",")[0] + ", ... (one of many values)"
         if detail["type"] == "missing" and detail["loc"]:
             return RowFault("invalid_output", message, field_path(detail["loc"], raw, self._schema, missing=True))
         return RowFault("invalid_output", message, self._path(detail["loc"], raw), detail["input"])
 
-    def common(self, details: Sequence[ErrorDetails], raw: Any) -> list[ErrorDetails]:
-        """Of errors about unknown keys, those that count.
+    def unknown_to_all(self, details: Sequence[ErrorDetails], raw: Any) -> list[ErrorDetails]:
+        """The errors about keys that every option of a union refuses.
 
-        Every option of a union complains about the keys of the others; what all of them complain about is unknown.
+        Each option also refuses the keys of the other options; such a key is known.
         """
         path_of = cache(partial(self._path, raw=raw))
-        complaints: dict[str, dict[tuple[int | str, ...], set[int | str]]] = {}
+        refused_keys: dict[str, dict[tuple[int | str, ...], set[int | str]]] = {}
         for detail in details:
             place, key = detail["loc"][:-1], detail["loc"][-1]
-            complaints.setdefault(path_of(place), {}).setdefault(place, set()).add(key)
-        unknown = {path: set.intersection(*options.values()) for path, options in complaints.items()}
+            refused_keys.setdefault(path_of(place), {}).setdefault(place, set()).add(key)
+        unknown = {path: set.intersection(*options.values()) for path, options in refused_keys.items()}
         return [
             detail
             for detail in details

@@ -1,7 +1,7 @@
-"""The two files of an adapter, read and checked before any layer is made for them.
+"""Read the two files of an adapter, and check them before any layer is made for them.
 
-PEFT believes what stands in `adapter_config.json`: a setting that is not LoRA's default changes what is computed, even
-the base weights, without a word. Extractors are plain LoRA, so everything else is refused. Knows files, no model.
+PEFT applies every setting in `adapter_config.json` silently, even those that change the base weights. Extractors are
+plain LoRA, so other settings are refused. Knows files, no model.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ NEUTRAL_SETTINGS = frozenset(
     {*SHAPE_SETTINGS, "base_model_name_or_path", "fan_in_fan_out", "inference_mode", "peft_version", "revision"}
 )
 """Settings that may have any value: PEFT corrects `fan_in_fan_out` by the layers, the others name things."""
-LARGEST = 1e30
+LARGEST_NUMBER = 1e30
 FIXED_SETTINGS = {"peft_type": "LORA", "task_type": "CAUSAL_LM"}
 
 
@@ -62,7 +62,7 @@ def read_adapter_config(path: Path, expected: LoRAConfig | None = None) -> LoraC
         expected: The settings that it was trained with, if they are known from elsewhere.
 
     Raises:
-        ArtifactMismatchError: It is damaged, no plain LoRA, or of other settings than expected.
+        ArtifactMismatchError: It is damaged, not plain LoRA, or has other settings than expected.
         ArtifactError: The file cannot be read.
     """
     try:
@@ -71,9 +71,9 @@ def read_adapter_config(path: Path, expected: LoRAConfig | None = None) -> LoraC
         raise adapter_mismatch(path, f"{ADAPTER_CONFIG_FILE} that is no JSON ({type(error).__name__})") from error
     if not isinstance(settings, dict):
         raise adapter_mismatch(path, f"{ADAPTER_CONFIG_FILE} without settings")
-    faults = [*_strange_settings(settings), *_wrong_shape(settings)]
+    faults = [*_unknown_settings(settings), *_invalid_shape_settings(settings)]
     if not faults and expected is not None:
-        faults = list(_other_settings(settings, expected))
+        faults = list(_changed_settings(settings, expected))
     if faults:
         raise adapter_mismatch(path, f"in {ADAPTER_CONFIG_FILE} {', '.join(faults)}")
     kept = {name: settings[name] for name in SHAPE_SETTINGS}
@@ -104,7 +104,7 @@ def read_adapter_weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def non_finite_weights(weights: Mapping[str, torch.Tensor]) -> list[str]:
-    """Names of the weights that hold infinity or no number."""
+    """Names of the weights that hold infinity or NaN."""
     return [name for name, tensor in weights.items() if not bool(torch.isfinite(tensor.float()).all())]
 
 
@@ -123,7 +123,7 @@ def require_rank(path: Path, config: LoraConfig, weights: Mapping[str, torch.Ten
 
 
 def adapter_mismatch(path: Path, found: str) -> ArtifactMismatchError:
-    """The error for an adapter that is whole and does not belong here."""
+    """The error for a whole adapter that does not fit the base model."""
     return ArtifactMismatchError(
         f"The adapter in {path} does not fit the base model: found {found}.",
         expected="a LoRA adapter with exactly the weights that the base model has places for",
@@ -140,8 +140,8 @@ def _content(file: Path) -> bytes:
         ) from error
 
 
-def _strange_settings(settings: Mapping[str, Any]) -> list[str]:
-    """Settings that plain LoRA does not have, each as words for a message."""
+def _unknown_settings(settings: Mapping[str, Any]) -> list[str]:
+    """Faults: settings that plain LoRA does not have."""
     defaults = LoraConfig().to_dict()
     faults = [f"{name} is not {value!r}" for name, value in FIXED_SETTINGS.items() if settings.get(name) != value]
     for name, value in settings.items():
@@ -154,8 +154,8 @@ def _strange_settings(settings: Mapping[str, Any]) -> list[str]:
     return faults
 
 
-def _wrong_shape(settings: Mapping[str, Any]) -> list[str]:
-    """Settings of the adapter's shape that are missing or make no sense."""
+def _invalid_shape_settings(settings: Mapping[str, Any]) -> list[str]:
+    """Faults: settings of the adapter's shape that are missing or make no sense."""
     faults = []
     rank, targets = settings.get("r"), settings.get("target_modules")
     if type(rank) is not int or rank < 1:
@@ -163,16 +163,16 @@ def _wrong_shape(settings: Mapping[str, Any]) -> list[str]:
     for name in ("lora_alpha", "lora_dropout"):
         value = settings.get(name)
         if (
-            isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < LARGEST
-        ):  # no number is in no range
+            isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < LARGEST_NUMBER
+        ):  # NaN is in no range
             faults.append(f"{name} is not a number that it can be")
     if not isinstance(targets, list) or not targets or not all(isinstance(target, str) for target in targets):
         faults.append("target_modules is not a list of names")
     return faults
 
 
-def _other_settings(settings: Mapping[str, Any], expected: LoRAConfig) -> list[str]:
-    """Settings that are not those of the training."""
+def _changed_settings(settings: Mapping[str, Any], expected: LoRAConfig) -> list[str]:
+    """Faults: settings that are not those of the training."""
     faults = [
         f"{name} is {settings[name]!r} instead of {getattr(expected, name)!r}"
         for name in ("r", "lora_alpha", "lora_dropout")

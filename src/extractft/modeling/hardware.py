@@ -1,4 +1,4 @@
-"""Which device to compute on and which number type the base weights get, by what the hardware has.
+"""Choose the device and the number type of the base weights by the hardware.
 
 Nothing is measured: the choice is conservative and the same on every run.
 """
@@ -17,7 +17,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device to compute on.
+    """Choose the device to compute on.
 
     Args:
         name: `auto` (CUDA, else MPS, else the CPU), `cpu`, `cuda`, `cuda:1` or `mps`.
@@ -25,7 +25,7 @@ def choose_device(name: str = "auto") -> torch.device:
     Raises:
         ConfigError: There is no such device, or not on this machine.
     """
-    available = _available()
+    available = _available_devices()
     if name == "auto":
         return available[0]
     try:
@@ -39,7 +39,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The number type of the base weights; an adapter stays in float32 whatever this is.
+    """Choose the number type of the base weights; an adapter stays in float32 whatever this is.
 
     `auto` is bfloat16 on CUDA devices that compute in it (compute capability 8 or more) and float32 elsewhere: bfloat16
     is only emulated on older ones, float16 overflows in training, and on a CPU float32 is both the faster type without
@@ -47,7 +47,7 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
 
     Args:
         name: `auto`, `float32`, `bfloat16` or `float16`.
-        device: Where the model will compute.
+        device: The device of the model.
 
     Raises:
         ConfigError: There is no such type.
@@ -59,8 +59,8 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     return DTYPES[name]
 
 
-def _available() -> list[torch.device]:
-    """Every device here, the preferred one first: of GPUs, the one with this process's number on the machine."""
+def _available_devices() -> list[torch.device]:
+    """The devices of this machine, the preferred one first: of several GPUs the one of this process's local rank."""
     own = int(os.environ.get("LOCAL_RANK", "0"))
     devices = [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
     devices.sort(key=lambda device: device.index != own)

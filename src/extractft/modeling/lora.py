@@ -1,10 +1,11 @@
-"""Low-rank adapters: attached fresh with a seed, or loaded complete or not at all."""
+"""Attach, load and merge low-rank adapters (LoRA)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
@@ -24,7 +25,7 @@ from extractft.modeling.adapter_files import (
 
 __all__ = ["attach_lora", "count_parameters", "load_adapter", "merge_adapter"]
 
-SHOWN = 5
+MAX_SHOWN_KEYS = 5
 
 
 def attach_lora(model: PreTrainedModel, config: LoRAConfig, *, seed: int) -> PeftModel:
@@ -65,7 +66,7 @@ def load_adapter(
         path: Directory with `adapter_config.json` and `adapter_model.safetensors`.
         config: The settings it was trained with, if they are known from elsewhere: those in the directory have to be
             the same.
-        trainable: Whether to go on training it; it is frozen and in evaluation mode otherwise.
+        trainable: True to go on training it; it is frozen and in evaluation mode otherwise.
 
     Raises:
         ArtifactNotFoundError: A file is missing.
@@ -101,10 +102,23 @@ def merge_adapter(model: nn.Module) -> None:
         model.merge_adapter()
 
 
-def count_parameters(model: nn.Module) -> tuple[int, int]:
-    """How many parameters are trained, and how many there are; tied ones count once."""
-    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
-    return sum(size for size, trained in sizes if trained), sum(size for size, _ in sizes)
+class ParameterCounts(NamedTuple):
+    """Numbers of parameters.
+
+    Attributes:
+        trainable: Those that are trained.
+        total: All of them.
+    """
+
+    trainable: int
+    total: int
+
+
+def count_parameters(model: nn.Module) -> ParameterCounts:
+    """Count the parameters of a model; tied ones count once."""
+    parameters = list(model.parameters())
+    trainable = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+    return ParameterCounts(trainable, total=sum(parameter.numel() for parameter in parameters))
 
 
 def _require_targets(model: PreTrainedModel, targets: tuple[str, ...]) -> None:
@@ -133,8 +147,8 @@ def _require_same_weights(path: Path, *, expected: dict[str, torch.Tensor], foun
         if found[key].shape != expected[key].shape
     ]
     if faults:
-        more = f" and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-        raise adapter_mismatch(path, "; ".join(faults[:SHOWN]) + more)
+        more = f" and {len(faults) - MAX_SHOWN_KEYS} more" if len(faults) > MAX_SHOWN_KEYS else ""
+        raise adapter_mismatch(path, "; ".join(faults[:MAX_SHOWN_KEYS]) + more)
 
 
 @contextmanager

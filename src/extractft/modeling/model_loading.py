@@ -1,7 +1,6 @@
-"""Weights and tokenizer from a resolved base model into memory, complete or not at all.
+"""Load the weights and the tokenizer of a resolved base model, complete or not at all.
 
-Reads safetensors only, runs no code that comes with a model, and never asks a network: what is not in the resolved
-directory is missing.
+Reads safetensors only, runs no code that comes with a model, and never uses the network.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ VOCABULARY_FILES = ("tokenizer.json", "tokenizer.model", "vocab.*", "*.tiktoken"
 
 
 def load_tokenizer(ref: BaseModelRef) -> PreTrainedTokenizerFast:
-    """The base model's tokenizer.
+    """Load the base model's tokenizer.
 
     Raises:
         ArtifactNotFoundError: The model comes without a tokenizer.
@@ -44,10 +43,10 @@ def load_tokenizer(ref: BaseModelRef) -> PreTrainedTokenizerFast:
 
 
 def load_model(ref: BaseModelRef, *, device: str = "auto", dtype: str = "auto") -> PreTrainedModel:
-    """The base model with all of its weights, in evaluation mode.
+    """Load the base model with all of its weights, in evaluation mode.
 
     Args:
-        ref: What `resolve_base_model` found.
+        ref: The model, as found by `resolve_base_model`.
         device: See `choose_device`.
         dtype: See `choose_dtype`.
 

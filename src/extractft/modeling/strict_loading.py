@@ -1,4 +1,4 @@
-"""The one call that makes a model out of files: complete weights or an error, one model at a time."""
+"""Load a model with complete weights or an error, one model at a time."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from extractft.processes import fork_safe_lock
 
 __all__ = ["LOADING_LOCK", "load_complete_model", "no_progress_bars"]
 
-SHOWN = 5
+MAX_SHOWN_KEYS = 5
 LOADING_LOCK = fork_safe_lock()
 """transformers changes defaults of the whole process while it loads: in parallel threads, weights get lost."""
 
 
 def load_complete_model(name: str, path: str, **options: Any) -> PreTrainedModel:
-    """A causal language model whose every weight comes from its files, in evaluation mode.
+    """Load a causal language model in evaluation mode, every weight from its files.
 
     Args:
-        name: What to call the model in messages.
+        name: The name of the model in messages.
         path: Its directory.
         options: Passed on to transformers.
 
     Raises:
         ArtifactMismatchError: Weights are missing, left over or of another shape; tied ones count as present.
-        OSError, ValueError, KeyError, RuntimeError, ImportError: What transformers raises.
+        OSError, ValueError, KeyError, RuntimeError, ImportError: Errors of transformers.
     """
     with LOADING_LOCK, no_progress_bars():
         loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -40,8 +40,8 @@ def load_complete_model(name: str, path: str, **options: Any) -> PreTrainedModel
     for kind in ("missing", "unexpected", "mismatched"):
         keys = sorted(key if isinstance(key, str) else key[0] for key in info.get(f"{kind}_keys", ()))
         if keys:
-            more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
-            faults.append(f"{len(keys)} {kind}: {', '.join(keys[:SHOWN])}{more}")
+            more = f" and {len(keys) - MAX_SHOWN_KEYS} more" if len(keys) > MAX_SHOWN_KEYS else ""
+            faults.append(f"{len(keys)} {kind}: {', '.join(keys[:MAX_SHOWN_KEYS])}{more}")
     faults += info.get("error_msgs", ())
     if faults:
         raise ArtifactMismatchError(
@@ -56,7 +56,7 @@ def load_complete_model(name: str, path: str, **options: Any) -> PreTrainedModel
 
 @contextmanager
 def no_progress_bars() -> Iterator[None]:
-    """Keep transformers from drawing bars, which it does even where nobody sees them: in logs, services and pipes."""
+    """Turn off the progress bars of transformers, which it draws even into logs and pipes."""
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:

@@ -1,7 +1,7 @@
-"""What identifies weights that no hub revision stands for: a hash of the files that hold them.
+"""Hashes that identify weights which no hub revision identifies.
 
-Hashing is cheap next to loading, but not free (about a second for 500 MB), so a file's digest is kept in the cache
-together with its size and time of change.
+Hashing takes about a second for 500 MB, so a file's digest is kept in the cache together with its size and time of
+change.
 """
 
 from __future__ import annotations
@@ -12,17 +12,16 @@ import os
 import re
 from pathlib import Path
 
-from extractft.storage import file_digest as fresh_digest
-from extractft.storage import publish_text
+from extractft.storage import file_digest, publish_text
 
-__all__ = ["cache_dir", "file_digest", "weight_files", "weights_digest"]
+__all__ = ["cache_dir", "cached_file_digest", "weight_files", "weights_digest"]
 
 INDEX = "model.safetensors.index.json"
 SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def cache_dir() -> Path:
-    """Where converted models and digests are kept: `EXTRACTFT_CACHE`, else `extractft` in the user's cache."""
+    """The directory of converted models and digests: `EXTRACTFT_CACHE`, else `extractft` in the user's cache."""
     own = os.environ.get("EXTRACTFT_CACHE")
     if own:
         return Path(own).expanduser()
@@ -47,13 +46,13 @@ def weights_digest(path: str | Path) -> str:
     """
     path = Path(path)
     if path.is_file():
-        return file_digest(path)
-    lines = [f"{file_digest(file)}  {file.name}\n" for file in [path / "config.json", *weight_files(path)]]
+        return cached_file_digest(path)
+    lines = [f"{cached_file_digest(file)}  {file.name}\n" for file in [path / "config.json", *weight_files(path)]]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of one file, remembered until its size or a time of change differs."""
+def cached_file_digest(path: Path) -> str:
+    """SHA-256 of one file, cached until its size or time of change differs."""
     path = path.resolve()
     stat = path.stat()
     stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]  # mtime can be set back, ctime cannot
@@ -64,13 +63,13 @@ def file_digest(path: Path) -> str:
             return str(known["sha256"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass  # not hashed yet, or a record that an older version wrote
-    digest = fresh_digest(path)
-    _remember(record, {"stamp": stamp, "sha256": digest})
+    digest = file_digest(path)
+    _cache(record, {"stamp": stamp, "sha256": digest})
     return digest
 
 
-def _remember(record: Path, content: dict[str, object]) -> None:
-    """Keep a digest; a cache that cannot be written is none."""
+def _cache(record: Path, content: dict[str, object]) -> None:
+    """Cache a digest; do nothing if the cache cannot be written."""
     try:
         record.parent.mkdir(parents=True, exist_ok=True)
         publish_text(record, json.dumps(content))
