@@ -94,7 +94,7 @@ class TransformersEngine(BoundToProcess):
         )
         self._eight_bit = EightBit(model, prefix_ids) if eight_bit else None
         self._prepacked, self._few_rows = Prepacked(model), FewRows(model)
-        self._turn = fork_safe_lock()
+        self._turn, self._trial = fork_safe_lock(), fork_safe_lock()
         self._runner: int | None = None
         self._whole = True
         self._tickets: dict[Ticket, None] = {}
@@ -109,17 +109,21 @@ class TransformersEngine(BoundToProcess):
         """Whether the model's layers can be packed; tried out when first asked. See `fallback_reason` if not."""
         packed, tried = self._packed, False
         if packed is None:
-            with self._turn:
+            with self._trial:  # those who wait for the outcome do not queue up for turns, which take a whole record
                 packed, tried = self._packed, self._packed is None
                 if packed is None:
-                    self._begin()
-                    with evaluating(self._model):
-                        reason = self._batch.model.unsupported()
-                    packed = reason is None
-                    self._packed, self._fallback_reason, self._whole = packed, reason, True
+                    packed = self._try_out()
         if tried and not packed:
             self._warn()
         return packed
+
+    def _try_out(self) -> bool:
+        with self._turn:
+            self._begin()
+            with evaluating(self._model):
+                reason = self._batch.model.unsupported()
+            self._packed, self._fallback_reason, self._whole = reason is None, reason, True
+        return reason is None
 
     @property
     def fallback_reason(self) -> str | None:
