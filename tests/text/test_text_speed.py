@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from hostile import assert_bounded
 
-from extractft.text import Clusters, IndexedText, is_blank, normal_form, normalize_text, occurrences, rung
+from extractft.text import Clusters, IndexedText, is_blank, lowest_rung, normal_form, normalize_text, occurrences
 from extractft.text.folding import fold, squeeze
 from extractft.text.scanners.dates import scan_dates, scan_times
 from extractft.text.scanners.numbers import plain_digits, scan_numbers
@@ -38,7 +38,7 @@ FINDERS: dict[str, Callable[[str], Any]] = {
     "a repeated copy": lambda text: occurrences(text[2:1002], IndexedText(text), verbatim=True),
     "a link": lambda text: occurrences("https://" + text[2:102], IndexedText(text), link=True),
     "spaced digits": lambda text: occurrences("1 " * 25 + "2", IndexedText(text)),
-    "the same in two": lambda text: rung(text, text[:-1] + "q"),
+    "the same in two": lambda text: lowest_rung(text, text[:-1] + "q"),
 }
 
 

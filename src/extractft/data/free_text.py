@@ -13,7 +13,7 @@ from typing import Any
 
 from extractft.schema import Node, Schema, StringNode
 from extractft.schema.records import Visit, walk
-from extractft.text import IndexedText, Place, SearchBudget, is_blank, occurrences
+from extractft.text import IndexedText, Occurrence, SearchBudget, is_blank, occurrences
 
 __all__ = ["find_free_text", "is_free_text", "iter_free_texts", "ungrounded_paths"]
 
@@ -32,7 +32,9 @@ def iter_free_texts(value: Any, schema: Schema[Any]) -> Iterator[Visit]:
             yield visit
 
 
-def find_free_text(node: StringNode, value: str, text: IndexedText, budget: SearchBudget | None = None) -> list[Place]:
+def find_free_text(
+    node: StringNode, value: str, text: IndexedText, budget: SearchBudget | None = None
+) -> list[Occurrence]:
     """The places of a string in its text, as its node says; see `extractft.text.occurrences`."""
     verbatim = node.verbatim is not None
     return occurrences(value, text, verbatim=verbatim, link=node.format == "uri", budget=budget)

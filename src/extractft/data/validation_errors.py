@@ -12,6 +12,7 @@ from extractft.data.column_names import closest_name, display_name
 from extractft.data.field_paths import field_path
 from extractft.data.raw_row import InvalidRow, RowFault
 from extractft.schema import ObjectNode, Schema
+from extractft.schema.record_paths import join_path
 
 __all__ = ["ErrorDescriber"]
 
@@ -63,7 +64,7 @@ class ErrorDescriber:
             meant = closest_name(str(key), sorted(self._names))
             message = f"the schema has no key {shown}"
             asked = f"{message}; is {display_name(meant)} meant?" if meant else message
-            return RowFault("unknown_key", asked, _join(self._path(place, raw), shown.strip("'")), detail["input"])
+            return RowFault("unknown_key", asked, join_path(self._path(place, raw), shown.strip("'")), detail["input"])
         message = MESSAGES.get(detail["type"], detail["msg"])
         if detail["type"] not in KNOWN and not self._show_values:
             message = REFUSED
@@ -99,7 +100,3 @@ class ErrorDescriber:
 
     def _shown(self, key: str) -> str:
         return self._names.get(key, "*")
-
-
-def _join(path: str, step: str) -> str:
-    return f"{path}.{step}" if path else step

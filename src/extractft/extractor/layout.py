@@ -12,6 +12,7 @@ from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
 
 from extractft.schema import ArrayNode, MapNode, Node, ObjectNode, Schema
+from extractft.schema.record_paths import join_path
 from extractft.schema.records import choose_option
 from extractft.schema.scalar_writers import dumps
 
@@ -106,14 +107,14 @@ class _Reader:
             index, item = known[key]
             self._gap(end, node, path, first, index)
             start = self._scalar(end + (self._line[end] == ",")) + 1
-            end, first = self.value(start, member, item.node, _join(path, item.name)), index + 1
+            end, first = self.value(start, member, item.node, join_path(path, item.name)), index + 1
         self._gap(end, node, path, first, len(node.fields))
         return end + 1
 
     def _gap(self, at: int, node: ObjectNode, path: str, first: int, chosen: int) -> None:
         comma = "" if self._line[at - 1] == "{" else ","
         fields = [
-            (_join(path, item.name), comma + dumps(item.key).encode().decode("latin-1") + ":")
+            (join_path(path, item.name), comma + dumps(item.key).encode().decode("latin-1") + ":")
             for item in node.fields[first:]
         ]
         self.layout.gaps.append(Gap(at, (*fields, (None, "}")), chosen - first))
@@ -124,7 +125,7 @@ class _Reader:
             turns.append(Turn(end, closed=False))
             start = self._scalar(end + (self._line[end] == ",")) + 1
             inner = node.values if isinstance(node, MapNode) else node
-            end = self.value(start, member, inner, _join(path, key))
+            end = self.value(start, member, inner, join_path(path, key))
         self.layout.turns[path] = [*turns, Turn(end, closed=True)]
         return end + 1
 
@@ -134,11 +135,7 @@ class _Reader:
         for index, member in enumerate(value):
             turns.append(Turn(end, closed=False))
             inner = prefix[index] if index < len(prefix) else items
-            end = self.value(end + (self._line[end] == ","), member, inner or node, _join(path, str(index)))
+            end = self.value(end + (self._line[end] == ","), member, inner or node, join_path(path, str(index)))
         if items is not None:
             self.layout.turns[path] = [*turns, Turn(end, closed=True)]
         return end + 1
-
-
-def _join(path: str, step: str) -> str:
-    return f"{path}.{step}" if path else step

@@ -19,7 +19,8 @@ from extractft.grounding.grounding import ground
 from extractft.grounding.spans import Span
 from extractft.schema import MISSING, ArrayNode, Field, MapNode, Schema
 from extractft.schema.nodes import accepts_null, options_of
-from extractft.schema.records import Route, Visit, walk
+from extractft.schema.record_paths import Route
+from extractft.schema.records import Visit, walk
 
 __all__ = ["absence_examples"]
 

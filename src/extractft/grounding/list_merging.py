@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from extractft.schema.records import Route
+from extractft.schema.record_paths import Route
 from extractft.schema.scalar_writers import sort_key
 
 __all__ = ["JoinedItem", "WindowValue", "equal_json", "join_items"]

@@ -28,7 +28,8 @@ from extractft.schema import (
     Schema,
 )
 from extractft.schema.nodes import options_of
-from extractft.schema.records import Route, choose_option, scalars
+from extractft.schema.record_paths import Route, join_path, path_of
+from extractft.schema.records import choose_option, scalars
 
 __all__ = ["MergedRecord", "ValueSource", "merge", "merge_records", "merge_spans"]
 
@@ -160,7 +161,7 @@ class _Merger:
         made = {}
         for field in fields:
             inner = [piece.into(field.name, piece.value[field.key]) for piece in pieces if field.key in piece.value]
-            place = f"{pattern}.{field.name}" if pattern else field.name
+            place = join_path(pattern, field.name)
             value = self.merge(field.node, field.merge, field.default, inner, (*route, field.name), place)
             if value is not MISSING:
                 made[field.key] = value
@@ -173,7 +174,7 @@ class _Merger:
         made = {}
         for key in keys:
             inner = [piece.into(key, piece.value[key]) for piece in pieces if key in piece.value]
-            place = f"{pattern}.*" if pattern else "*"
+            place = join_path(pattern, "*")
             made[key] = self.merge(node.values, None, MISSING, inner, (*route, key), place)
         return made
 
@@ -195,7 +196,7 @@ class _Merger:
     def _first_grounded(self, informative: list[WindowValue]) -> list[WindowValue]:
         if self._grounded is not None:
             for piece in informative:
-                if ".".join(map(str, piece.route)) in self._grounded[piece.window]:
+                if path_of(piece.route) in self._grounded[piece.window]:
                     return [piece]
         return informative[:1]
 
@@ -206,8 +207,8 @@ class _Merger:
             for piece in having
         ]
         for leaf in scalars(value, self.schema, node=node):
-            self.sources[".".join(map(str, (*route, *leaf.route)))] = tuple(
-                ValueSource(piece.window, ".".join(map(str, (*piece.route, *leaf.route))))
+            self.sources[path_of((*route, *leaf.route))] = tuple(
+                ValueSource(piece.window, path_of((*piece.route, *leaf.route)))
                 for piece, leaves in known
                 if leaf.route in leaves and equal_json(leaves[leaf.route], leaf.value)
             )

@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from extractft.grounding.value_search import Candidate
-from extractft.schema.records import Route, Visit
+from extractft.schema.record_paths import Route
+from extractft.schema.records import Visit
 
 __all__ = ["choose_places"]
 

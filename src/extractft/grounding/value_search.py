@@ -23,9 +23,9 @@ from extractft.grounding.fuzzy_search import find_similar
 from extractft.grounding.spans import Method
 from extractft.schema import BooleanNode, LiteralNode, StringNode
 from extractft.schema.records import Visit
-from extractft.text import IndexedText, Place, Rung, SearchBudget
-from extractft.text.equality import FOLDED, MOST_PLACES, SHORT, folded_places, in_order, written_places
+from extractft.text import IndexedText, Occurrence, Rung, SearchBudget
 from extractft.text.folding import fold_value
+from extractft.text.occurrence_search import FOLDED, MOST_PLACES, SHORT, folded_places, in_order, written_places
 from extractft.text.other_notations import date_places, form_rung, number_places
 
 __all__ = ["Candidate", "find_places", "find_similar_place"]
@@ -69,7 +69,7 @@ def find_similar_place(leaf: Visit, text: IndexedText, budget: SearchBudget) -> 
     return [Candidate(found.start, found.end, "fuzzy", found.similarity)]
 
 
-def _places(leaf: Visit, text: IndexedText, budget: SearchBudget) -> Iterable[Place]:
+def _places(leaf: Visit, text: IndexedText, budget: SearchBudget) -> Iterable[Occurrence]:
     node, value = leaf.node, leaf.value
     if isinstance(value, bool) or isinstance(node, BooleanNode):
         return ()
@@ -84,7 +84,7 @@ def _places(leaf: Visit, text: IndexedText, budget: SearchBudget) -> Iterable[Pl
     return find_free_text(node, value, text, budget) if places is None else places
 
 
-def _choice(value: str, text: IndexedText, budget: SearchBudget) -> Iterator[Place]:
+def _choice(value: str, text: IndexedText, budget: SearchBudget) -> Iterator[Occurrence]:
     """A word of a `Literal` or an `Enum`: only whole, and a single character only where it stands alone."""
     if len(value) == 1:
         if value in "aAiI":
@@ -103,13 +103,13 @@ def _choice(value: str, text: IndexedText, budget: SearchBudget) -> Iterator[Pla
 # -- other forms
 
 
-def _number(value: float, text: IndexedText, budget: SearchBudget) -> Iterator[Place]:
+def _number(value: float, text: IndexedText, budget: SearchBudget) -> Iterator[Occurrence]:
     if isinstance(value, int) and abs(value) >= 10**LONGEST_NUMBER:
         return iter(())
     return number_places(Decimal(repr(value)), text, spelled=repr(value), budget=budget)
 
 
-def _decimal(value: str, text: IndexedText, budget: SearchBudget) -> Iterable[Place] | None:
+def _decimal(value: str, text: IndexedText, budget: SearchBudget) -> Iterable[Occurrence] | None:
     if len(value) > LONGEST_NUMBER:
         return ()
     try:
@@ -118,25 +118,25 @@ def _decimal(value: str, text: IndexedText, budget: SearchBudget) -> Iterable[Pl
         return None
 
 
-def _date(value: str, text: IndexedText, budget: SearchBudget) -> Iterable[Place] | None:
+def _date(value: str, text: IndexedText, budget: SearchBudget) -> Iterable[Occurrence] | None:
     try:
         return date_places(date.fromisoformat(value), text, spelled=value, budget=budget)
     except ValueError:
         return None
 
 
-def _time(value: str, text: IndexedText, budget: SearchBudget) -> Iterable[Place] | None:
+def _time(value: str, text: IndexedText, budget: SearchBudget) -> Iterable[Occurrence] | None:
     try:
         return _clock(time.fromisoformat(value), text, spelled=value, budget=budget)
     except ValueError:
         return None
 
 
-def _clock(moment: time, text: IndexedText, *, spelled: str, budget: SearchBudget) -> Iterator[Place]:
+def _clock(moment: time, text: IndexedText, *, spelled: str, budget: SearchBudget) -> Iterator[Occurrence]:
     for start, end in text.times.get(moment.replace(tzinfo=None), ()):
         after = _with_zone(moment.strftime("%z"), text.plain, end)
         if after is not None and budget.allows_try(len(spelled)) and not text.cuts_cluster(start, after):
-            yield Place(start, after, form_rung(spelled, text, start, after))
+            yield Occurrence(start, after, form_rung(spelled, text, start, after))
 
 
 def _with_zone(offset: str, plain: str, end: int) -> int | None:
@@ -148,7 +148,7 @@ def _with_zone(offset: str, plain: str, end: int) -> int | None:
     return said.end() if offset in ("", zone) else None
 
 
-def _datetime(value: str, text: IndexedText, budget: SearchBudget) -> Iterable[Place] | None:
+def _datetime(value: str, text: IndexedText, budget: SearchBudget) -> Iterable[Occurrence] | None:
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
@@ -159,28 +159,28 @@ def _datetime(value: str, text: IndexedText, budget: SearchBudget) -> Iterable[P
     return found if found or moment.time() != time(0) else days
 
 
-def _beside(day: Place, times: list[Place], text: IndexedText, *, spelled: str) -> Iterator[Place]:
+def _beside(day: Occurrence, times: list[Occurrence], text: IndexedText, *, spelled: str) -> Iterator[Occurrence]:
     """A date together with the time right before or behind it."""
     at = bisect_left(times, day.start, key=lambda place: place.start)
     for clock in times[max(0, at - 1) : at + 1]:
         first, second = (clock, day) if clock.start < day.start else (day, clock)
         if first.end <= second.start and _BETWEEN_DATE_AND_TIME.fullmatch(text.plain, first.end, second.start):
-            yield Place(first.start, second.end, form_rung(spelled, text, first.start, second.end), day.cost)
+            yield Occurrence(first.start, second.end, form_rung(spelled, text, first.start, second.end), day.cost)
 
 
-def _duration(value: str, text: IndexedText, budget: SearchBudget) -> Iterable[Place] | None:
+def _duration(value: str, text: IndexedText, budget: SearchBudget) -> Iterable[Occurrence] | None:
     try:
         length = _DURATION.validate_python(value)
     except ValidationError:
         return None
     return (
-        Place(start, end, Rung.FORM)
+        Occurrence(start, end, Rung.FORM)
         for start, end in text.durations.get(length, ())
         if budget.allows_try(len(value)) and not text.cuts_cluster(start, end)
     )
 
 
-_Formatted = Callable[[str, IndexedText, SearchBudget], Iterable[Place] | None]
+_Formatted = Callable[[str, IndexedText, SearchBudget], Iterable[Occurrence] | None]
 _FORMATS: Final[dict[str, _Formatted]] = {
     "date": _date,
     "datetime": _datetime,

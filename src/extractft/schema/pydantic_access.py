@@ -34,7 +34,6 @@ __all__ = [
     "fields_of",
     "is_kept",
     "is_list",
-    "join",
     "merge_rule",
     "object_key",
 ]
@@ -62,11 +61,6 @@ UNKNOWN = {
 }
 """What stands behind Pydantic's names for schemas that no node is made for."""
 FUNCTIONS = ("function-before", "function-after", "function-wrap")
-
-
-def join(path: str, step: str) -> str:
-    """`lines` and `total` -> `lines.total`."""
-    return f"{path}.{step}" if path else step
 
 
 def object_key(core: Core) -> Any:

@@ -23,12 +23,10 @@ from extractft.schema.nodes import (
     StringNode,
     options_of,
 )
+from extractft.schema.record_paths import Route, path_of
 from extractft.schema.schema import Schema
 
-__all__ = ["Route", "Visit", "choose_option", "field_of", "scalars", "walk"]
-
-Route = tuple[str | int, ...]
-"""The way to a value, step by step: fields by their Python names, keys of maps, positions."""
+__all__ = ["Visit", "choose_option", "field_of", "scalars", "walk"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ class Visit:
     @property
     def path(self) -> str:
         """The route as people read it: `lines.0.total`."""
-        return ".".join(map(str, self.route))
+        return path_of(self.route)
 
     @property
     def pattern(self) -> str:

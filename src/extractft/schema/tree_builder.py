@@ -54,11 +54,11 @@ from extractft.schema.pydantic_access import (
     fields_of,
     is_kept,
     is_list,
-    join,
     merge_rule,
     object_key,
 )
 from extractft.schema.pydantic_scalars import SCALAR_PLANNERS
+from extractft.schema.record_paths import join_path
 from extractft.schema.subschemas import Subschemas
 from extractft.schema.union_options import indistinct, join_plans
 
@@ -231,7 +231,7 @@ class TreeBuilder:
     # -- containers
 
     def _list(self, core: Core, path: str) -> NodePlan:
-        items = self.visit(core.get("items_schema") or core_schema.any_schema(), join(path, "*"))
+        items = self.visit(core.get("items_schema") or core_schema.any_schema(), join_path(path, "*"))
         unique = core["type"] in ("set", "frozenset")
         minimum, maximum = core.get("min_length") or 0, core.get("max_length")
         if unique and minimum > 1:
@@ -244,7 +244,7 @@ class TreeBuilder:
     def _tuple(self, core: Core, path: str) -> NodePlan:
         schemas, variadic = core["items_schema"], core.get("variadic_item_index")
         if variadic is None:
-            plans = [self.visit(item, join(path, str(i))) for i, item in enumerate(schemas)]
+            plans = [self.visit(item, join_path(path, str(i))) for i, item in enumerate(schemas)]
             nodes = tuple(plan.node for plan in plans)
             node = ArrayNode(None, nodes, min_items=len(nodes), max_items=len(nodes))
             return NodePlan(node, ArrayWriter(None, tuple(plan.write for plan in plans), own=tuple))
@@ -253,8 +253,8 @@ class TreeBuilder:
         return self._list({**core, "items_schema": schemas[0]}, path)
 
     def _dict(self, core: Core, path: str) -> NodePlan:
-        key = self.visit(core.get("keys_schema") or core_schema.any_schema(), join(path, "*"))
-        value = self.visit(core.get("values_schema") or core_schema.any_schema(), join(path, "*"))
+        key = self.visit(core.get("keys_schema") or core_schema.any_schema(), join_path(path, "*"))
+        value = self.visit(core.get("values_schema") or core_schema.any_schema(), join_path(path, "*"))
         node = key.node
         if isinstance(node, BooleanNode):
             node = LiteralNode(("true", "false"))
@@ -354,7 +354,7 @@ class TreeBuilder:
         return name
 
     def _field(self, definition: Definition, name: str, core: Core, path: str) -> None:
-        where = join(path, name)
+        where = join_path(path, name)
         if core.get("init") is False:
             return
         default_core = default_of(core["schema"])

@@ -10,6 +10,7 @@ from typing import Any
 
 from extractft.errors import SchemaError
 from extractft.schema import nodes as n
+from extractft.schema.record_paths import join_path
 
 __all__ = ["differences", "fingerprint", "node_from_dict", "node_to_dict"]
 
@@ -129,7 +130,7 @@ def differences(expected: Any, found: Any, path: str = "") -> Iterator[str]:
     if isinstance(expected, dict) and isinstance(found, dict):
         for key in [*expected, *(key for key in found if key not in expected)]:
             if key not in ("description", "fingerprint"):
-                yield from differences(expected.get(key), found.get(key), f"{path}.{key}" if path else key)
+                yield from differences(expected.get(key), found.get(key), join_path(path, key))
     elif expected != found:
         yield path
 

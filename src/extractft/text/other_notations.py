@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from decimal import Decimal
 
+from extractft.text.equality import Occurrence, Rung
 from extractft.text.indexed_text import IndexedText
-from extractft.text.rungs import Place, Rung
 from extractft.text.scanners.numbers import MOST_DIGITS
 from extractft.text.search_budget import SearchBudget, starts_of
 
@@ -23,7 +23,7 @@ _FIGURE = re.compile(r"-?(?:0|[1-9][0-9]{0,2}(?:,?[0-9]{3})*|[1-9][0-9]*)(?:\.[0
 _PHONE = re.compile(r"\+?[0-9][0-9 ()./\-]{4,}[0-9]")
 
 
-def other_notations(value: str, text: IndexedText, budget: SearchBudget) -> Iterable[Place]:
+def other_notations(value: str, text: IndexedText, budget: SearchBudget) -> Iterable[Occurrence]:
     """Text that spells a date, a number or a telephone number."""
     if len(value) > max(MOST_DIGITS, LONGEST_PHONE):
         return ()
@@ -39,7 +39,7 @@ def other_notations(value: str, text: IndexedText, budget: SearchBudget) -> Iter
     return _phone_places(value, text, budget) if _PHONE.fullmatch(value) else ()
 
 
-def number_places(value: Decimal, text: IndexedText, *, spelled: str, budget: SearchBudget) -> Iterator[Place]:
+def number_places(value: Decimal, text: IndexedText, *, spelled: str, budget: SearchBudget) -> Iterator[Occurrence]:
     """Numbers of the text; the 5 of 5月1日, 12:05 or 1-800-5-5 is none, the year of a date is."""
     if not value.is_finite():
         return
@@ -51,20 +51,20 @@ def number_places(value: Decimal, text: IndexedText, *, spelled: str, budget: Se
             continue
         place = text.whole_digits(numeral.start, numeral.end)
         if place is not None:
-            yield Place(*place, form_rung(spelled, text, *place), numeral.cost)
+            yield Occurrence(*place, form_rung(spelled, text, *place), numeral.cost)
 
 
-def date_places(day: date, text: IndexedText, *, spelled: str, budget: SearchBudget) -> Iterator[Place]:
+def date_places(day: date, text: IndexedText, *, spelled: str, budget: SearchBudget) -> Iterator[Occurrence]:
     """Dates of the text; those without a year only if the year stands elsewhere."""
     dates = text.dates
     for start, end in dates.whole.get(day, ()):
         if budget.allows_try(len(spelled)) and not text.cuts_cluster(start, end):
-            yield Place(start, end, form_rung(spelled, text, start, end))
+            yield Occurrence(start, end, form_rung(spelled, text, start, end))
     yearless = dates.yearless.get((day.month, day.day), ())
     if yearless and (day.year in dates.years or Decimal(day.year) in text.numbers):
         for start, end in yearless:
             if budget.allows_try(len(spelled)) and not text.cuts_cluster(start, end):
-                yield Place(start, end, Rung.FORM, YEARLESS)
+                yield Occurrence(start, end, Rung.FORM, YEARLESS)
 
 
 def form_rung(spelled: str, text: IndexedText, start: int, end: int) -> Rung:
@@ -72,7 +72,7 @@ def form_rung(spelled: str, text: IndexedText, start: int, end: int) -> Rung:
     return Rung.EXACT if text.slice(start, end) == spelled else Rung.FORM
 
 
-def _phone_places(value: str, text: IndexedText, budget: SearchBudget) -> Iterator[Place]:
+def _phone_places(value: str, text: IndexedText, budget: SearchBudget) -> Iterator[Occurrence]:
     """The same digits in the same order, grouped in another way."""
     wanted = re.sub("[^0-9]", "", value)
     digits, origins = text.grouped_digits
@@ -83,4 +83,4 @@ def _phone_places(value: str, text: IndexedText, budget: SearchBudget) -> Iterat
             continue
         start -= plain[start - 1 : start] in tuple("+(")
         if not text.cuts_cluster(start, end):
-            yield Place(start, end, Rung.FORM)
+            yield Occurrence(start, end, Rung.FORM)

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from extractft.evaluation.results import Difference
 from extractft.evaluation.values import normalize_string, squash
-from extractft.text import rung
+from extractft.text import lowest_rung
 
 __all__ = ["ErrorCause", "ExplainedDifference", "common_start", "explain"]
 
@@ -115,7 +115,7 @@ def _of_wrong(difference: Difference) -> ErrorCause:
     if not isinstance(gold, str) or not isinstance(prediction, str):
         return ErrorCause.OTHER
     right, found = squash(gold), squash(normalize_string(prediction))
-    if right and (right in (found, squash(prediction)) or rung(gold, prediction) is not None):
+    if right and (right in (found, squash(prediction)) or lowest_rung(gold, prediction) is not None):
         return ErrorCause.SPELLING
     if found and found in right:
         return ErrorCause.CUT_SHORT

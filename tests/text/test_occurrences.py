@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extractft.text import Clusters, IndexedText, Rung, SearchBudget, normal_form, occurrences, rung
+from extractft.text import Clusters, IndexedText, Rung, SearchBudget, lowest_rung, normal_form, occurrences
 from extractft.text.search_budget import MOST_TRIED, starts_of
 
 
@@ -31,8 +31,8 @@ from extractft.text.search_budget import MOST_TRIED, starts_of
     ],
 )
 def test_rungs(value: str, piece: str, expected: Rung | None) -> None:
-    assert rung(value, piece) is expected
-    assert rung(piece, value) is expected
+    assert lowest_rung(value, piece) is expected
+    assert lowest_rung(piece, value) is expected
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_a_place_is_what_its_rung_says(text: str, value: str) -> None:
     for place in occurrences(value, source):
         piece = source.slice(place.start, place.end)
         if place.rung < Rung.FORM:
-            assert rung(value, piece) is not None
-            assert rung(value, piece) <= place.rung  # type: ignore[operator]
+            assert lowest_rung(value, piece) is not None
+            assert lowest_rung(value, piece) <= place.rung  # type: ignore[operator]
         assert not source.cuts_cluster(place.start, place.end)
 
 
