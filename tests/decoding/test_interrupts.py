@@ -82,6 +82,7 @@ def assert_in_order(engine: TransformersEngine) -> None:
     assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()
     assert not engine._turn.locked()
+    assert not engine._trial.locked()
     assert not engine._tickets
     assert len(engine._batch) == 0
     assert not any(linears._OWN in vars(module) or "forward" in vars(module) for module in model.modules())
@@ -305,6 +306,7 @@ def test_no_lock_of_the_package_is_held_in_a_forked_process(tokenizer: Any) -> N
         compiled._lock,
         DraftMemory()._lock,
         engine._turn,
+        engine._trial,
         engine._reference._lock,
         engine._few_rows._lock,
     ]
