@@ -82,6 +82,11 @@ def training_arguments(
         dataloader_num_workers=0,
         dataloader_pin_memory=False,
     )
+    _bind_device(args, device, processes)
+    return args
+
+
+def _bind_device(args: TrainingArguments, device: torch.device, processes: Processes) -> None:
     if processes.count > 1 and device.type == "cuda" and device != args.device:
         raise TrainingError(f"expected process {processes.rank} on {args.device}, found it on {device}").hint(
             "Leave device='auto', so that each process takes the GPU of its own."
@@ -91,4 +96,3 @@ def training_arguments(
         vars(args)["_setup_devices"] = device
         args._n_gpu = 1
         torch.cuda.set_device(device)
-    return args

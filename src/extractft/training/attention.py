@@ -123,7 +123,21 @@ def packed_attention(
         raise PackingUnsupportedError(", ".join(wanted) or "the model does not hand the layout to its attention")
     if packing.recorded is not None:
         packing.recorded.setdefault(id(module), (key, value))
+    outputs = _attend_parts(module, query, key, value, packing, sliding_window, scaling, dropout)
+    return torch.cat(outputs, dim=2).transpose(1, 2), None
 
+
+def _attend_parts(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    packing: PackLayout,
+    sliding_window: int | None,
+    scaling: float | None,
+    dropout: float,
+) -> list[Tensor]:
+    """Attention outputs of each part, `(1, heads, tokens of the part, head_dim)`."""
     queries, keys, values = (torch.split(tensor, list(packing.lengths), dim=2) for tensor in (query, key, value))
     outputs: list[Tensor] = []
     prefix: tuple[Tensor, Tensor] | None
@@ -140,7 +154,7 @@ def packed_attention(
         if packing.prefix_length:
             k, v = torch.cat([prefix[0], k], dim=2), torch.cat([prefix[1], v], dim=2)
         outputs.append(_attend(q, k, v, mask, scaling, dropout))
-    return torch.cat(outputs, dim=2).transpose(1, 2), None
+    return outputs
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scaling: float | None, dropout: float) -> Tensor:
