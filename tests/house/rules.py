@@ -37,6 +37,7 @@ SHORT_FILES: dict[str, str] = {
     "grounding/spans.py": "the one type that the whole room shares",
     "remote/capabilities.py": "the one type that users and all dialects share",
     "remote/token_steps.py": "arithmetic that all dialects share",
+    "schema/record_paths.py": "the one dialect of paths that all rooms share",
     "storage/digests.py": "one function that artifact and training share",
 }
 """Files under 40 lines, and why each is one."""
