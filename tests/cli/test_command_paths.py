@@ -11,7 +11,7 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extractft.cli.paths import STDOUT, CommandPaths, NamedPath, file_path, user_path
+from extractft.cli.command_paths import STDOUT, CommandPaths, NamedPath, file_path, user_path
 
 
 @pytest.fixture

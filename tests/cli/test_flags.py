@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import extractft
-from extractft.cli.flags import error_text, in_flags
+from extractft.cli.error_messages import error_text, with_flags
 from extractft.errors import DatasetError, ExtractFTError, RowIssue
 
 SOURCE = Path(extractft.__file__).parent
@@ -65,7 +65,7 @@ def test_there_are_hints_to_look_at() -> None:
 
 
 def test_no_hint_speaks_of_keyword_arguments() -> None:
-    left = {(module, text): KEYWORD.findall(in_flags(text)) for module, text in hints() if text not in EXEMPT}
+    left = {(module, text): KEYWORD.findall(with_flags(text)) for module, text in hints() if text not in EXEMPT}
     assert {place: words for place, words in left.items() if words} == {}
 
 
@@ -74,7 +74,7 @@ def test_every_flag_in_a_hint_is_a_flag() -> None:
     for path in (SOURCE / "cli").glob("*.py"):
         known |= set(re.findall(r'"(--[a-z-]+)"', path.read_text(encoding="utf-8")))
     for _, text in hints():
-        said = set(re.findall(r"--[a-z][a-z-]+", in_flags(text))) - set(re.findall(r"--[a-z][a-z-]+", text))
+        said = set(re.findall(r"--[a-z][a-z-]+", with_flags(text))) - set(re.findall(r"--[a-z][a-z-]+", text))
         assert said <= known | {"--resume"}, text
 
 
@@ -108,7 +108,7 @@ def test_every_flag_in_a_hint_is_a_flag() -> None:
     ],
 )
 def test_advice(said: str, shown: str) -> None:
-    assert in_flags(said) == shown
+    assert with_flags(said) == shown
 
 
 def test_messages_keep_what_was_found_and_rows_are_left_alone() -> None:

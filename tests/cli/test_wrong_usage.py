@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from extractft.cli import main
-from extractft.cli.flags import setting_names
+from extractft.cli.error_messages import setting_names
 
 BROKEN = {
     "syntax.py": "class C(\n",

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from extractft.cli.app import app
-from extractft.cli.entry import main
+from extractft.cli.entry_point import main
 
 __all__ = ["app", "main"]

@@ -1,4 +1,4 @@
-"""The application that the commands are hung on, and how a command ends that was stopped."""
+"""The typer application that the commands register with, and the end of commands that were stopped."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ __all__ = ["ROWS_FAILED", "Stopped", "app"]
 
 ROWS_FAILED = 3
 ORDER = ("check", "prompt", "fit", "extract", "evaluate", "calibrate", "learning-curve", "demo")
-"""The commands as the help lists them: as a job goes."""
+"""Commands in the order in which the help lists them: the order of a job."""
 
 
 UsageError: Any = typer.BadParameter.__mro__[1]
-"""typer has click inside or beside it, by its version."""
+"""click's class; whether typer bundles click or depends on it differs by version."""
 
 
 class Stopped(BaseException):
-    """Takes a Ctrl-C, or a reader that went away, past typer, which would print a message of its own."""
+    """Carries a Ctrl-C or a closed pipe past typer, which would print a message of its own."""
 
 
 class CommandGroup(TyperGroup):
-    """Commands whose interruption is told by `main`, and whose usage errors are plain lines.
+    """Leaves interruptions to `main`, and prints usage errors as plain lines.
 
-    typer would put a frame around an error, which breaks paths in two and fills logs with boxes.
+    typer would put a box around an error, which breaks paths in two and clutters logs.
     """
 
     def list_commands(self, ctx: Any) -> list[str]:

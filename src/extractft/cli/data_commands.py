@@ -10,6 +10,7 @@ import typer
 
 import extractft
 from extractft.cli.app import ROWS_FAILED, app
+from extractft.cli.command_paths import CommandPaths, is_stdout
 from extractft.cli.data_options import data_files, paths_of
 from extractft.cli.inputs import load_schema, pairs, schema_file
 from extractft.cli.options import (
@@ -24,7 +25,6 @@ from extractft.cli.options import (
     SchemaArgument,
     ShowValuesOption,
 )
-from extractft.cli.paths import CommandPaths, is_stdout
 from extractft.cli.streams import print_report, say, write_out, write_text
 
 __all__ = ["check", "prompt"]

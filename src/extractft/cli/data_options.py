@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from extractft.cli.flags import in_flags
+from extractft.cli.error_messages import with_flags
 from extractft.data import DataFiles
 from extractft.data.data_files import ENDINGS, TEXT_ENDINGS, find_data_files
 from extractft.data.text_encoding import normalize_encoding
@@ -75,4 +75,4 @@ def _found(values: Sequence[str], flag: str, endings: Sequence[str]) -> list[Pat
 
 
 def _told(error: DatasetError) -> str:
-    return "\n".join([str(error), *map(in_flags, getattr(error, "__notes__", ()))])
+    return "\n".join([str(error), *map(with_flags, getattr(error, "__notes__", ()))])

@@ -1,4 +1,4 @@
-"""Commands that compare records with the right ones: `evaluate`, `calibrate`."""
+"""Commands that compare extracted records with the labels: `evaluate`, `calibrate`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import typer
 
 import extractft
 from extractft.cli.app import app
+from extractft.cli.command_paths import CommandPaths, file_path, is_stdout, user_path
 from extractft.cli.data_options import data_files, paths_of
-from extractft.cli.inputs import load_curve, pairs, schema_file
-from extractft.cli.loaded import load_extractor
+from extractft.cli.inputs import load_curve, load_extractor, pairs, schema_file
 from extractft.cli.options import (
     ClassOption,
     ColumnOption,
@@ -23,10 +23,21 @@ from extractft.cli.options import (
     OutputOption,
     ShowValuesOption,
 )
-from extractft.cli.paths import CommandPaths, file_path, is_stdout, user_path
 from extractft.cli.streams import print_report, write_out, write_text
 
 __all__ = ["calibrate", "evaluate"]
+
+PageOption = Annotated[
+    Path | None,
+    typer.Option(
+        parser=file_path,
+        metavar="FILE",
+        help="Write the report as a page that shows texts and wrong records: private data.",
+    ),
+]
+CurveOption = Annotated[
+    Path | None, typer.Option(parser=user_path, metavar="FILE", help="Output of learning-curve, to show on the page.")
+]
 
 
 @app.command()
@@ -40,18 +51,8 @@ def evaluate(
     show_values: ShowValuesOption = False,
     baseline: Annotated[bool, typer.Option("--baseline", help="Score the untrained model as well.")] = False,
     output: OutputOption = None,
-    html: Annotated[
-        Path | None,
-        typer.Option(
-            parser=file_path,
-            metavar="FILE",
-            help="Write the report as a page that shows texts and wrong records: private data.",
-        ),
-    ] = None,
-    curve: Annotated[
-        Path | None,
-        typer.Option(parser=user_path, metavar="FILE", help="Output of learning-curve, to show on the page."),
-    ] = None,
+    html: PageOption = None,
+    curve: CurveOption = None,
     force: ForceOption = False,
 ) -> None:
     """Extract from the texts of DATA and compare with their records, field by field."""

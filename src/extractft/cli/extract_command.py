@@ -12,11 +12,10 @@ import typer
 
 import extractft
 from extractft.cli.app import ROWS_FAILED, app
+from extractft.cli.command_paths import CommandPaths, file_path
 from extractft.cli.data_options import STDIN, known_encoding, text_files
-from extractft.cli.inputs import probability, schema_file
-from extractft.cli.loaded import load_extractor
+from extractft.cli.inputs import load_extractor, probability, schema_file
 from extractft.cli.options import ClassOption, EncodingOption, ExtractorArgument, ForceOption, MovedOption
-from extractft.cli.paths import CommandPaths, file_path
 from extractft.cli.streams import LineWriter, lines_to, say, stdin_bytes
 from extractft.errors import ExtractionError
 

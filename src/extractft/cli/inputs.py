@@ -1,4 +1,4 @@
-"""Values of options: schemas, settings, numbers and files, read with errors that name the option. Runs nothing."""
+"""Read the values of options (schemas, settings, numbers, files, extractors), with errors that name the option."""
 
 from __future__ import annotations
 
@@ -18,13 +18,23 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 import extractft
-from extractft.cli.flags import setting_names
+from extractft.cli.error_messages import setting_names
 
 if TYPE_CHECKING:
     from extractft.config import TrainingConfig
     from extractft.evaluation import LearningPoint
 
-__all__ = ["is_schema", "load_config", "load_curve", "load_schema", "pairs", "probability", "schema_file", "shares"]
+__all__ = [
+    "is_schema",
+    "load_config",
+    "load_curve",
+    "load_extractor",
+    "load_schema",
+    "pairs",
+    "probability",
+    "schema_file",
+    "shares",
+]
 
 FORM = "expected module:Class or file.py:Class"
 
@@ -257,3 +267,12 @@ def load_curve(path: Path | None) -> list[LearningPoint]:
         return points.validate_python(_read_json(path, "--curve"))
     except ValidationError as error:
         raise typer.BadParameter(f"{path}: expected what learning-curve writes", param_hint="--curve") from error
+
+
+# ------------------------------------------------------------------------------------------------------- extractors
+
+
+def load_extractor(directory: Path, schema: str | None, base_model: str | None) -> Any:
+    """Load a saved extractor, with the class if one is given."""
+    record_type = load_schema(schema, "--schema") if schema else None
+    return extractft.Extractor.from_pretrained(directory, schema=record_type, base_model=base_model)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from extractft.cli.paths import file_path, user_path
+from extractft.cli.command_paths import file_path, user_path
 
 __all__ = [
     "DEFAULT_BASE_MODEL",

@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from extractft.cli.paths import is_stdout
+from extractft.cli.command_paths import is_stdout
 from extractft.storage import PartialFileExists, publish_text, streamed_file
 
 __all__ = [
@@ -41,7 +41,7 @@ def prepare_streams() -> None:
 
 
 def say(message: str) -> None:
-    """Print a line to standard error, unless nobody can read it."""
+    """Print a line to standard error, if it is open."""
     with contextlib.suppress(OSError, ValueError, AttributeError):  # a closed pipe, a closed stream, none at all
         sys.stderr.write(message + "\n")
         sys.stderr.flush()
@@ -71,10 +71,10 @@ def stdin_bytes() -> Any:
 
 
 def print_report(report: Any, *, aside: bool = False) -> None:
-    """Print something that knows how to lay itself out.
+    """Print something that `rich` can print.
 
     Args:
-        report: What `rich` can print.
+        report: The object to print.
         aside: Print to standard error, because standard output carries data.
     """
     from rich.console import Console
@@ -95,11 +95,11 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def lines_to(path: Path | None, flag: str, *, force: bool) -> Iterator[LineWriter]:
-    """Give a function that writes an object as a line of JSON, seen by readers at once.
+    """Yield a function that writes an object as a line of JSON and flushes it.
 
     Args:
         path: The file, or `None` or `-` for standard output. Until it is complete, `<path>.partial` has the lines.
-        flag: What to call it in messages.
+        flag: Its name in messages.
         force: Replace what exists.
 
     Raises:
@@ -133,7 +133,7 @@ def _json_line(line: Mapping[str, Any]) -> str:
 
 @contextmanager
 def advising_on_interrupt(advice: str) -> Iterator[None]:
-    """Note on an interruption what the user can do then."""
+    """Add advice for the user to an interruption, as a note."""
     try:
         yield
     except KeyboardInterrupt as interrupt:

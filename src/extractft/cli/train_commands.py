@@ -13,6 +13,7 @@ import typer
 
 import extractft
 from extractft.cli.app import app
+from extractft.cli.command_paths import CommandPaths, NamedPath, user_path
 from extractft.cli.data_options import data_files, paths_of
 from extractft.cli.inputs import load_config, load_schema, pairs, schema_file, shares
 from extractft.cli.options import (
@@ -29,7 +30,6 @@ from extractft.cli.options import (
     SettingOption,
     ShowValuesOption,
 )
-from extractft.cli.paths import CommandPaths, NamedPath, user_path
 from extractft.cli.streams import advising_on_interrupt, say, write_out, write_text
 from extractft.data import DataFiles
 

@@ -55,11 +55,10 @@ def check_examples(
 ) -> CheckReport:
     """Look for examples that would spoil training or make its scores worthless.
 
-    The kinds of findings are listed at the head of this module. Texts are compared by `text_key`.
+    The head of this module lists the kinds of findings.
 
     Args:
-        train: Training examples; rows are counted from 1 in their order. Outputs may be given as dicts, JSON strings
-            or instances of another class, as in `load_examples`.
+        train: Training examples; rows are counted from 1. Outputs may have any form that `load_examples` takes.
         schema: The schema of the outputs.
         eval_examples: Held-out examples.
         token_count: Length of an example in tokens, prompt and answer together.

@@ -1,15 +1,15 @@
-"""A small part of a model, computed in float64: what tells a wrong layout from rounding.
+"""Run a small part of a model in float64, to tell a wrong token layout from rounding.
 
-An engine that lays tokens out in a way of its own tries it on a few tokens before it relies on it, and compares with
-the plain way. In bfloat16 two right ways can differ by more than the logits themselves vary, so that no tolerance
-tells right from wrong there; in float64 right ways agree to a dozen digits. Knows modules and tensors; knows no layout.
+An engine that packs tokens tries its layout on a few tokens first, and compares the logits with those of the plain
+layout. In bfloat16 two correct layouts can differ by more than the logits themselves vary, so no tolerance tells right
+from wrong; in float64 they agree to a dozen digits. Knows modules and tensors; knows no layout.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,13 +20,13 @@ from transformers import PreTrainedModel
 __all__ = ["ordinary_ids", "probe_tolerance", "probing"]
 
 WINDOW = 4
-"""Sliding windows are this long inside `probing`, so that a dozen tokens are enough to see whether they are kept."""
+"""Length of sliding windows inside `probing`: a dozen tokens are then enough to test them."""
 _KEY = "sliding_window"
 _FLOATS = (torch.float32, torch.bfloat16, torch.float16)
 _LOOKUPS = frozenset({"__get__", "__len__", "dim", "element_size", "is_floating_point", "numel", "size"})
-"""Functions that compute nothing: a copy of a weight for them would be a waste."""
-_PIECE = 1 << 21
-"""Weights of a layer that are converted at a time: a vocabulary in float64 would take gigabytes."""
+"""Functions that compute nothing, so that their arguments need not be converted."""
+_CHUNK_WEIGHTS = 1 << 21
+"""Weights of a layer that are converted at a time: a whole vocabulary in float64 would take gigabytes."""
 
 
 def ordinary_ids(model: PreTrainedModel, count: int, *, seed: int = 0) -> list[int]:
@@ -37,58 +37,68 @@ def ordinary_ids(model: PreTrainedModel, count: int, *, seed: int = 0) -> list[i
 
 
 def probe_tolerance(model: PreTrainedModel) -> float:
-    """How far two right ways may differ inside `probing`, as a share of what they compute."""
-    if _keeps_its_precision(model):
+    """Relative difference that two correct layouts may have inside `probing`."""
+    if _is_quantised(model):
         return 0.1
-    return 1e-6 if _widest(model) == torch.float64 else 1e-3
+    return 1e-6 if _widest_dtype(model) == torch.float64 else 1e-3
 
 
 @contextmanager
 def probing(model: PreTrainedModel) -> Iterator[None]:
-    """Inside, the model has few layers, short windows and no rounding; afterwards it is as it was.
+    """Give the model few layers, short windows and float64 for as long as the block runs.
 
-    The layers are the first ones, as many as it takes to have one of every sort. What computes with quantised weights
-    keeps its own precision: of few layers, its rounding is small.
+    The layers are the first ones, until each kind of layer is among them. Models with quantised weights keep their own
+    precision: in few layers, its rounding is small.
 
     Args:
         model: A causal language model of transformers, bare or wrapped by PEFT. To be run without gradients.
     """
     base: Any = getattr(model, "get_base_model", lambda: model)()
     changes = [*_few_layers(base), *_short_windows(base)]
-    before = [(place, key, place[key]) for place, key, _ in changes]
+    before = [_Setting(change.holder, change.key, change.holder[change.key]) for change in changes]
     try:
-        _put(changes)
-        with nullcontext() if _keeps_its_precision(model) else _Widened(_widest(model)):
+        _apply(changes)
+        with nullcontext() if _is_quantised(model) else _ComputeInDtype(_widest_dtype(model)):
             yield
     finally:
         try:
-            _put(before)
+            _apply(before)
         except BaseException:  # an interrupt, which waits until it is done
-            _put(before)
+            _apply(before)
             raise
 
 
-Change = tuple[dict[str, Any], str, Any]
-"""Where something is kept, under which name, and what to put there."""
+class _Setting(NamedTuple):
+    """A value of an attribute or a submodule.
+
+    Attributes:
+        holder: The dict that has it.
+        key: Its key there.
+        value: The value.
+    """
+
+    holder: dict[str, Any]
+    key: str
+    value: Any
 
 
-def _put(changes: Sequence[Change]) -> None:
-    for place, key, value in changes:
-        place[key] = value
+def _apply(changes: Sequence[_Setting]) -> None:
+    for setting in changes:
+        setting.holder[setting.key] = setting.value
 
 
-def _keeps_its_precision(model: PreTrainedModel) -> bool:
+def _is_quantised(model: PreTrainedModel) -> bool:
     return getattr(model.config, "quantization_config", None) is not None
 
 
-def _widest(model: PreTrainedModel) -> torch.dtype:
+def _widest_dtype(model: PreTrainedModel) -> torch.dtype:
     """The most precise type that the model's device computes with."""
     device = next(model.parameters()).device
     return torch.float64 if device.type in ("cpu", "cuda") else torch.float32
 
 
-class _Widened(TorchFunctionMode):
-    """Everything inside is computed in one type, whatever the types of weights and of inputs."""
+class _ComputeInDtype(TorchFunctionMode):
+    """Computes everything in one type, whatever the types of weights and inputs."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()
@@ -104,7 +114,7 @@ class _Widened(TorchFunctionMode):
             return self._linear(*args, **kwargs)
         if name in ("float", "half", "bfloat16"):
             return self._wide(args[0])
-        kept = args[:1] if _changes_its_first(name) else ()
+        kept = args[:1] if _is_in_place(name) else ()
         return func(*kept, *self._wide(args[len(kept) :]), **{key: self._wide(value) for key, value in kwargs.items()})
 
     def _wide(self, value: Any) -> Any:
@@ -115,7 +125,7 @@ class _Widened(TorchFunctionMode):
         return type(value)(map(self._wide, value)) if type(value) in (list, tuple) else value
 
     def _linear(self, inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        outputs = max(1, _PIECE // weight.shape[1])
+        outputs = max(1, _CHUNK_WEIGHTS // weight.shape[1])
         inputs = self._wide(inputs)
         if not inputs.numel():
             return inputs.new_empty(*inputs.shape[:-1], weight.shape[0])
@@ -123,14 +133,14 @@ class _Widened(TorchFunctionMode):
         return product if bias is None else product + self._wide(bias)
 
 
-def _changes_its_first(name: str) -> bool:
-    """Tell from its name whether a function writes into its first argument, which then must not be a copy."""
+def _is_in_place(name: str) -> bool:
+    """True if a function of this name writes into its first argument, which then must not be a copy."""
     inplace = name.endswith("_") and not name.endswith("__")
     return inplace or name == "__setitem__" or (name.startswith("__i") and name != "__invert__")
 
 
-def _few_layers(base: Any) -> list[Change]:
-    """Cut the decoder off behind the first layers that are of every sort."""
+def _few_layers(base: Any) -> list[_Setting]:
+    """Keep the first layers of the decoder, until each kind of layer is among them."""
     count = base.config.get_text_config().num_hidden_layers
     places = [
         (module._modules, name, child)
@@ -141,13 +151,13 @@ def _few_layers(base: Any) -> list[Change]:
     if len(places) != 1:
         return []
     place, name, layers = places[0]
-    sorts = [_sort(layer) for layer in layers]
-    enough = max(2, 1 + max(sorts.index(sort) for sort in sorts))
-    return [(place, name, nn.ModuleList(layers[:enough]))]
+    kinds = [_layer_kind(layer) for layer in layers]
+    enough = max(2, 1 + max(kinds.index(kind) for kind in kinds))
+    return [_Setting(place, name, nn.ModuleList(layers[:enough]))]
 
 
-def _sort(layer: nn.Module) -> str:
-    """The classes and settings of a layer's modules: layers that agree in them compute in the same way."""
+def _layer_kind(layer: nn.Module) -> str:
+    """The classes and settings of a layer's modules; layers of one kind compute in the same way."""
     described = []
     for name, module in layer.named_modules():
         settings = {
@@ -159,7 +169,9 @@ def _sort(layer: nn.Module) -> str:
     return repr(described)
 
 
-def _short_windows(base: Any) -> list[Change]:
-    """Let layers that look back a number of tokens look back `WINDOW` only."""
+def _short_windows(base: Any) -> list[_Setting]:
+    """Shorten sliding windows to `WINDOW` tokens."""
     places = [vars(holder) for holder in (base.config.get_text_config(), *base.modules())]
-    return [(place, _KEY, WINDOW) for place in places if isinstance(place.get(_KEY), int) and place[_KEY] > WINDOW]
+    return [
+        _Setting(place, _KEY, WINDOW) for place in places if isinstance(place.get(_KEY), int) and place[_KEY] > WINDOW
+    ]

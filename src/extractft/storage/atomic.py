@@ -20,7 +20,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 __all__ = ["publish_bytes", "publish_text", "published_directory", "published_file", "restore_lost", "sync_tree"]
 
@@ -189,15 +189,29 @@ def remove_leftovers(target: Path) -> None:
                 entry.unlink(missing_ok=True)
 
 
-def _leftovers(target: Path) -> list[tuple[Path, int, bool]]:
-    """What lies beside `target`: the entry, the process that made it, and True for a target that was moved away."""
+class _Leftover(NamedTuple):
+    """An entry beside a target that an interrupted publication may have left.
+
+    Attributes:
+        entry: Its path.
+        pid: The process that made it.
+        is_old: True if it is the old target, which was moved away.
+    """
+
+    entry: Path
+    pid: int
+    is_old: bool
+
+
+def _leftovers(target: Path) -> list[_Leftover]:
+    """The entries beside `target` that publications of it have made."""
     pattern = re.compile(rf"\.{re.escape(_short(target.name))}\.extractft-{_host()}-(\d+)-[0-9a-f]{{8}}(\.old)?")
     try:
         entries = list(target.parent.iterdir())
     except OSError:  # no such directory, or not ours to read
         return []
     found = [(entry, pattern.fullmatch(entry.name)) for entry in entries]
-    return [(entry, int(match[1]), match[2] is not None) for entry, match in found if match]
+    return [_Leftover(entry, int(match[1]), match[2] is not None) for entry, match in found if match]
 
 
 def _put_back(entry: Path, target: Path) -> bool:

@@ -69,7 +69,7 @@ def lock_directory(path: str | Path) -> Iterator[None]:
 
 
 def _holder(file: IO[bytes]) -> str:
-    """Who wrote the lock file, as words for a message."""
+    """The writer of the lock file, in words for a message."""
     try:
         file.seek(0)
         values = json.loads(file.read())

@@ -1,6 +1,6 @@
-"""Errors of the library in words of the command line: what is a keyword argument there is a flag here.
+"""Rewrite messages of the library for the command line: flags in place of keyword arguments.
 
-The one place that knows both names. A test reads every message of the package and finds the ones it has no words for.
+Only this module knows both names. A test reads every message of the package and finds those that it cannot rewrite.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from extractft.config import GenerationConfig, LoRAConfig, PromptConfig, TrackingConfig, TrainingConfig
 
-__all__ = ["error_text", "in_flags", "setting_names"]
+__all__ = ["error_text", "setting_names", "with_flags"]
 
 FLAGS = {
     "base_model": "--base-model",
@@ -23,9 +23,9 @@ FLAGS = {
     "output_dir": "--work-dir",
     "show_values": "--show-values",
 }
-"""Arguments of the library and the flags that stand for them."""
+"""Arguments of the library and their flags."""
 ARGUMENTS = {**FLAGS, "encoding": "--encoding"}
-"""Those that are recognised with a value alone, because they are ordinary words as well."""
+"""Arguments that are recognised only with a value, because they are ordinary words as well, and all others."""
 
 PHRASES = (
     (r"\bresume=True\b", "--resume"),
@@ -38,7 +38,7 @@ PHRASES = (
     (r", or pass (pandas|datasets)\.\w+\([^)]*\)", ""),
     (r"^columns maps\b", "--column maps"),
 )
-"""Whole phrases that have words of their own on the command line."""
+"""Phrases that are rewritten as a whole."""
 
 SECTIONS = {
     "TrainingConfig": TrainingConfig,
@@ -61,7 +61,7 @@ def setting_names(config: type[BaseModel] = TrainingConfig, prefix: str = "") ->
 
 
 DOTTED = {name.rpartition(".")[2]: name for name in reversed(list(setting_names()))}
-"""From a setting's own name to the one that `--set` takes; where two have one name, the first."""
+"""From a setting's own name to its dotted name for `--set`; of two with one name, the first."""
 PREFIXES = {
     name: next((f"{key}." for key, info in TrainingConfig.model_fields.items() if info.annotation is config), "")
     for name, config in SECTIONS.items()
@@ -69,15 +69,15 @@ PREFIXES = {
 
 
 def error_text(error: BaseException) -> str:
-    """The message of an error and what to do about it, in words of the command line."""
+    """The message and the hints of an error, rewritten for the command line."""
     first, *rows = str(error).split("\n")
     rows = [row.replace(", all in `.issues`", "") for row in rows]
-    notes = [in_flags(note) for note in getattr(error, "__notes__", ())]
-    return "\n".join([f"{type(error).__name__}: {in_flags(first, as_advice=False)}", *rows, *notes])
+    notes = [with_flags(note) for note in getattr(error, "__notes__", ())]
+    return "\n".join([f"{type(error).__name__}: {with_flags(first, as_advice=False)}", *rows, *notes])
 
 
-def in_flags(text: str, *, as_advice: bool = True) -> str:
-    """A sentence of the library with flags in place of keyword arguments.
+def with_flags(text: str, *, as_advice: bool = True) -> str:
+    """Rewrite a sentence of the library with flags in place of keyword arguments.
 
     Args:
         text: Names arguments and settings, and quotes no data.

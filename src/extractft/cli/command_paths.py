@@ -1,4 +1,4 @@
-"""All paths of a command, looked at before any work: nothing is read that is also written, nothing is lost.
+"""Check all paths of a command before any work: no file is both read and written, and none is lost.
 
 Knows files and flags, not what a command does with them.
 """
@@ -68,7 +68,7 @@ class NamedPath:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CommandPaths:
-    """What a command reads and writes, by flag; options that were not given are `None`.
+    """Paths that a command reads and writes, by flag; options that were not given are `None`.
 
     Attributes:
         inputs: Files that have to be there and readable; `-` is standard input.

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from extractft.cli import data_commands, evaluate_commands, extract_command, train_commands
 from extractft.cli.app import Stopped, app
-from extractft.cli.flags import error_text, in_flags
+from extractft.cli.error_messages import error_text, with_flags
 from extractft.cli.streams import prepare_streams, say
 from extractft.errors import ExtractFTError
 from extractft.storage import DirectoryInUse
@@ -24,13 +24,13 @@ from extractft.storage import DirectoryInUse
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = (data_commands, evaluate_commands, extract_command, train_commands)
-"""Modules that have hung their commands on `app`."""
+"""Modules whose commands register with `app` when they are imported."""
 
 INTERRUPTED, READER_GONE, TERMINATED = 130, 141, 143
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a command as Ctrl-C does."""
+    """SIGTERM, which ends a command like Ctrl-C."""
 
 
 def main() -> None:
@@ -60,26 +60,26 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _end_stopped(cause: BaseException) -> NoReturn:
-    """Say where the work is, and exit as the shell expects."""
+    """Print the notes that say where the work is, and exit with the code that shells expect."""
     if isinstance(cause, BrokenPipeError):
         code = READER_GONE
-        _drop_stdout()
+        _discard_stdout()
     else:
         code = TERMINATED if isinstance(cause, Terminated) else INTERRUPTED
         say("Terminated." if code == TERMINATED else "Interrupted.")
     for note in getattr(cause, "__notes__", ()):
-        say(in_flags(note))
+        say(with_flags(note))
     raise SystemExit(code) from None
 
 
-def _drop_stdout() -> None:
-    """Let the interpreter flush what nobody reads to nowhere, without a complaint."""
+def _discard_stdout() -> None:
+    """Redirect standard output to nowhere, so that the interpreter can flush it without an error."""
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, sys.stdout.fileno())
 
 
 def _quiet_libraries() -> None:
-    """Silence what other libraries say on a good run and a user of a command cannot act on."""
+    """Silence warnings of other libraries that a user of the command line cannot act on."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # without it, a warning at every fork
     if not sys.warnoptions:
