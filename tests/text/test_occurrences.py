@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extractft.text import Clusters, IndexedText, Rung, SearchBudget, lowest_rung, normal_form, occurrences
-from extractft.text.search_budget import MOST_TRIED, starts_of
+from extractft.text.search_budget import MAX_TRIES, starts_of
 
 
 @pytest.mark.parametrize(
@@ -112,10 +112,10 @@ def test_long_runs_of_marks_are_put_in_order_and_nothing_is_refused(form: str) -
 def test_a_budget_ends_a_search() -> None:
     budget = SearchBudget(100)
     found = len(list(starts_of("a", "a" * 100_000, budget)))
-    assert found == MOST_TRIED
+    assert found == MAX_TRIES
     for _ in range(10):
         found += len(list(starts_of("a", "a" * 100_000, budget)))
-    assert found < 10 * MOST_TRIED
+    assert found < 10 * MAX_TRIES
     assert not budget.allows_comparison(10**6)
     assert not list(starts_of("", "aaa", SearchBudget(3)))
 

@@ -73,8 +73,8 @@ def absence_examples(
 
     Args:
         examples: Examples to make others from.
-        schema: What their outputs are.
-        count: How many to make; fewer are made when there are no more places to cut.
+        schema: The schema of their outputs.
+        count: Number of examples to make; fewer are made when there are no more places to cut.
         seed: Chooses among the rows.
 
     Returns:

@@ -18,13 +18,13 @@ from extractft.text import SearchBudget
 from extractft.text.folding import FoldedText
 from extractft.text.word_boundaries import UNSPACED, cuts_word, weight, word_part
 
-__all__ = ["LEAST_SIMILARITY", "LEAST_WEIGHT", "LONGEST", "SimilarPiece", "find_similar"]
+__all__ = ["MAX_LENGTH", "MIN_SIMILARITY", "MIN_WEIGHT", "SimilarPiece", "find_similar"]
 
-LEAST_SIMILARITY = 0.8
+MIN_SIMILARITY = 0.8
 """1 - edits / length, from which on a place is shown; measured by `benchmarks/trust.py`."""
-LEAST_WEIGHT = 8
+MIN_WEIGHT = 8
 """Shorter values are never looked up this way. Letters and digits weigh 1, characters of scripts without spaces 2."""
-LONGEST = 500
+MAX_LENGTH = 500
 """Longer values are not looked up this way either, so that the work for one value stays bounded."""
 _ROUGH = 0.9
 """rapidfuzz compares with pieces as long as the value; the best cut of such a piece may be this much better."""
@@ -50,7 +50,7 @@ class SimilarPiece:
 
 
 def find_similar(
-    text: FoldedText, value: str, *, least: float = LEAST_SIMILARITY, budget: SearchBudget | None = None
+    text: FoldedText, value: str, *, least: float = MIN_SIMILARITY, budget: SearchBudget | None = None
 ) -> SimilarPiece | None:
     """The place in the source that is most like a folded value; `None` if none is alike enough.
 
@@ -61,9 +61,9 @@ def find_similar(
         text: The folded text.
         value: A value, folded the same way.
         least: Least similarity, above 0.
-        budget: What the search may cost; nothing is found once it is used up.
+        budget: The work that the search may do; nothing is found once it is used up.
     """
-    if weight(value, LEAST_WEIGHT) < LEAST_WEIGHT or len(value) > LONGEST:
+    if weight(value, MIN_WEIGHT) < MIN_WEIGHT or len(value) > MAX_LENGTH:
         return None
     if budget is not None and not budget.allows_comparison(len(value)):
         return None

@@ -1,4 +1,4 @@
-"""Puts the records of a long text's windows together to one, and says from which windows each value came.
+"""Merges the records of a long text's windows into one, and says from which windows each value came.
 
 Rules by field (`Merge` in the schema, else by kind): of scalars and unions the first window that says something, lists
 one after another, objects field by field, mappings key by key. Knows canonical values and where they were found; knows

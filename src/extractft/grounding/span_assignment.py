@@ -23,13 +23,13 @@ from extractft.schema.records import Visit
 
 __all__ = ["choose_places"]
 
-TAKEN, DISORDER, FOREIGN = 3.0, 2.0, 0.5
-NEAR = 50
+OVERLAP_COST, DISORDER_COST, OTHER_ITEM_COST = 3.0, 2.0, 0.5
+HALF_COST_DISTANCE = 50
 """Characters at which distance costs half of what it costs at most, which is 1: order and overlaps come first."""
-COMPARED, LEAST_COMPARED, WORK = 256, 16, 8192
+MAX_COMPARED, MIN_COMPARED, MAX_COMPARISONS = 256, 16, 8192
 """Places of one leaf that are compared; with many leaves, fewer of each."""
-SWEEPS = 2
-ONE_MORE, ONE_LESS = bytes([*range(1, 256), 255]), bytes([0, *range(254), 255])
+NUM_SWEEPS = 2
+INCREMENT, DECREMENT = bytes([*range(1, 256), 255]), bytes([0, *range(254), 255])
 """Translations of bytes that count up and down."""
 
 
@@ -43,8 +43,8 @@ def choose_places(
         places: The places of each leaf, from left to right; leaves may share a sequence.
         length: Characters of the text.
     """
-    board = _Board([leaf.route for leaf in leaves], length)
-    compared = min(COMPARED, max(LEAST_COMPARED, WORK // max(1, len(leaves))))
+    placed_spans = _PlacedSpans([leaf.route for leaf in leaves], length)
+    compared = min(MAX_COMPARED, max(MIN_COMPARED, MAX_COMPARISONS // max(1, len(leaves))))
     distinct = {id(found): found for found in places if found}
     best = {key: _best(found) for key, found in distinct.items()}
     order = sorted(
@@ -52,22 +52,22 @@ def choose_places(
         key=lambda leaf: (len(best[id(places[leaf])]), -(places[leaf][0].end - places[leaf][0].start), leaf),
     )
     ranked: list[list[Candidate]] = [[] for _ in places]
-    for sweep in range(SWEEPS):
+    for sweep in range(NUM_SWEEPS):
         for leaf in order:
             if sweep and len(places[leaf]) == 1:
                 continue
-            board.lift(leaf)
+            placed_spans.remove(leaf)
             options = places[leaf]
             if len(options) > compared:
-                options = _nearest(best[id(places[leaf])], board.relative(leaf), compared)
-            costs = [(board.cost(leaf, place), place.start, place.end, place) for place in options]
+                options = _nearest_places(best[id(places[leaf])], placed_spans.relative(leaf), compared)
+            costs = [(placed_spans.cost(leaf, place), place.start, place.end, place) for place in options]
             ranked[leaf] = [cost[-1] for cost in sorted(costs, key=lambda cost: cost[:-1])]
-            board.place(leaf, ranked[leaf][0])
-        for leaf, place in _untangled(leaves, ranked):
-            board.lift(leaf)
+            placed_spans.place(leaf, ranked[leaf][0])
+        for leaf, place in _swaps_of_equal_values(leaves, ranked):
+            placed_spans.remove(leaf)
             ranked[leaf].remove(place)
             ranked[leaf].insert(0, place)
-            board.place(leaf, place)
+            placed_spans.place(leaf, place)
     return ranked
 
 
@@ -77,14 +77,16 @@ def _best(places: Sequence[Candidate]) -> list[Candidate]:
     return [place for place in places if place.cost <= least]
 
 
-def _nearest(places: Sequence[Candidate], center: int | None, count: int) -> Sequence[Candidate]:
+def _nearest_places(places: Sequence[Candidate], center: int | None, count: int) -> Sequence[Candidate]:
     """At most `count` places, those around a position."""
     middle = bisect_left(places, center or 0, key=lambda place: place.start)
     first = max(0, min(middle - count // 2, len(places) - count))
     return places[first : first + count]
 
 
-def _untangled(leaves: Sequence[Visit], ranked: Sequence[Sequence[Candidate]]) -> list[tuple[int, Candidate]]:
+def _swaps_of_equal_values(
+    leaves: Sequence[Visit], ranked: Sequence[Sequence[Candidate]]
+) -> list[tuple[int, Candidate]]:
     """Equal values of a list's items that stand in the wrong order: where each of them belongs.
 
     One by one they cannot move, since each holds the place that the other should have.
@@ -104,7 +106,7 @@ def _untangled(leaves: Sequence[Visit], ranked: Sequence[Sequence[Candidate]]) -
     return moves
 
 
-class _Board:
+class _PlacedSpans:
     """The leaves that have a place, and the characters that they hold."""
 
     def __init__(self, routes: Sequence[Route], length: int) -> None:
@@ -124,18 +126,18 @@ class _Board:
     def place(self, leaf: int, place: Candidate) -> None:
         """Put a leaf somewhere."""
         self._placed[leaf] = place
-        self._hold(place, ONE_MORE)
+        self._hold(place, INCREMENT)
         for part in self._parts[leaf]:
             insort(self._inside.setdefault(part, []), (place.start, place.end))
         for column, index in self._lists[leaf]:
             insort(self._columns.setdefault(column, []), (index, place.start))
 
-    def lift(self, leaf: int) -> None:
+    def remove(self, leaf: int) -> None:
         """Take a leaf away, if it is placed."""
         place = self._placed.pop(leaf, None)
         if place is None:
             return
-        self._hold(place, ONE_LESS)
+        self._hold(place, DECREMENT)
         for part in self._parts[leaf]:
             _remove(self._inside[part], (place.start, place.end))
         for column, index in self._lists[leaf]:
@@ -143,16 +145,16 @@ class _Board:
 
     def cost(self, leaf: int, place: Candidate) -> float:
         """The cost of putting a leaf somewhere."""
-        cost = place.cost + TAKEN * (not self._free(place))
+        cost = place.cost + OVERLAP_COST * (not self._free(place))
         for column, index in self._lists[leaf]:
             placed = self._columns.get(column, ())
             at = bisect_left(placed, (index, 0))
-            cost += DISORDER * (at > 0 and place.start < placed[at - 1][1])
-            cost += DISORDER * (at < len(placed) and place.start > placed[at][1])
-        return cost + self._apart(leaf, place)
+            cost += DISORDER_COST * (at > 0 and place.start < placed[at - 1][1])
+            cost += DISORDER_COST * (at < len(placed) and place.start > placed[at][1])
+        return cost + self._distance_cost(leaf, place)
 
     def _free(self, place: Candidate) -> bool:
-        """Tell if no leaf holds any character of a place."""
+        """True if no leaf holds any character of a place."""
         return self._held.count(0, place.start, place.end) == place.end - place.start
 
     def relative(self, leaf: int) -> int | None:
@@ -167,7 +169,7 @@ class _Board:
                 return inside[len(inside) // 2][0]
         return None
 
-    def _apart(self, leaf: int, place: Candidate) -> float:
+    def _distance_cost(self, leaf: int, place: Candidate) -> float:
         """The cost of being far from the leaves of the innermost part of the record in which any are placed.
 
         Within a list's item, it costs more where a leaf of another item is nearer.
@@ -177,11 +179,11 @@ class _Board:
         if own is None:
             return 0.0
         distance = self._distance(own, place)
-        cost = distance / (distance + NEAR)
+        cost = distance / (distance + HALF_COST_DISTANCE)
         if self._lists[leaf]:
             items = self._lists[leaf][-1][0][0]
             if len(own) > len(items) and self._distance(items, place) < distance:
-                cost += FOREIGN
+                cost += OTHER_ITEM_COST
         return cost
 
     def _distance(self, part: Route, place: Candidate) -> int:

@@ -17,7 +17,7 @@ class Span:
     Attributes:
         start: First character, in the text as it was handed in.
         end: Character after the last one.
-        method: How the value was found: `exact`, `text[start:end]` is the value as it is written in the record;
+        method: The way in which the value was found: `exact`, `text[start:end]` is the value as the record writes it;
             `normalized`, it is the same value in other characters (width, case, white space, accents; a date or a
             number in another form); `fuzzy`, it is something similar, and the value may be wrong.
         score: 1 for `exact` and `normalized`; for `fuzzy` how similar the two are, below 1.

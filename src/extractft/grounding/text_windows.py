@@ -1,4 +1,4 @@
-"""Takes a long text apart: windows that overlap, each within a limit, cut where a reader would.
+"""Splits a long text into windows that overlap, each within a limit, at the boundaries that a reader would choose.
 
 Knows characters and a size function, such as the number of tokens; knows no tokenizer.
 """
@@ -46,10 +46,10 @@ def split_text(text: str, *, size: Size, limit: int, overlap: int) -> list[Windo
 
     Args:
         text: Any text.
-        size: What a piece of the text takes up. It is called a few times a window, mostly on pieces of about the limit;
-            longer pieces should not be much smaller than shorter ones.
+        size: Measures a piece of the text, for instance in tokens. It is called a few times a window, mostly on pieces
+            of about the limit; longer pieces should not be much smaller than shorter ones.
         limit: Most that a window may take up.
-        overlap: What two neighbours may have in common at most, in the same unit; below the limit.
+        overlap: Most that two neighbours may have in common, in the same unit; below the limit.
 
     Returns:
         Windows from left to right, at least one; each ends behind the one before it, and begins at its end or before.

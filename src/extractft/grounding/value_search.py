@@ -25,12 +25,19 @@ from extractft.schema import BooleanNode, LiteralNode, StringNode
 from extractft.schema.records import Visit
 from extractft.text import IndexedText, Occurrence, Rung, SearchBudget
 from extractft.text.folding import fold_value
-from extractft.text.occurrence_search import FOLDED, MOST_PLACES, SHORT, folded_places, in_order, written_places
+from extractft.text.occurrence_search import (
+    FOLDED_COST,
+    MAX_PLACES,
+    SHORT_LENGTH,
+    folded_places,
+    in_order,
+    written_places,
+)
 from extractft.text.other_notations import date_places, form_rung, number_places
 
 __all__ = ["Candidate", "find_places", "find_similar_place"]
 
-LONGEST_NUMBER = 400
+MAX_NUMBER_LENGTH = 400
 """Characters of a number; floats have up to 309 digits before the point."""
 _UNALIKE = ("uuid", "uri")
 """Formats of which a similar one is another one."""
@@ -54,7 +61,7 @@ def find_places(leaf: Visit, text: IndexedText, budget: SearchBudget) -> list[Ca
     """The places of a value, from left to right and each once; none for a boolean, whose word says too little."""
     return [
         Candidate(place.start, place.end, "exact" if place.rung is Rung.EXACT else "normalized", cost=place.cost)
-        for place in in_order(islice(_places(leaf, text, budget), MOST_PLACES))
+        for place in in_order(islice(_places(leaf, text, budget), MAX_PLACES))
     ]
 
 
@@ -96,21 +103,21 @@ def _choice(value: str, text: IndexedText, budget: SearchBudget) -> Iterator[Occ
         return
     exact = [place for place in written_places(value, text, budget) if not place.cost]
     yield from exact
-    if not exact and len(value) >= SHORT - 1:
-        yield from (place for place in folded_places(value, text, budget) if place.cost <= FOLDED)
+    if not exact and len(value) >= SHORT_LENGTH - 1:
+        yield from (place for place in folded_places(value, text, budget) if place.cost <= FOLDED_COST)
 
 
 # -- other forms
 
 
 def _number(value: float, text: IndexedText, budget: SearchBudget) -> Iterator[Occurrence]:
-    if isinstance(value, int) and abs(value) >= 10**LONGEST_NUMBER:
+    if isinstance(value, int) and abs(value) >= 10**MAX_NUMBER_LENGTH:
         return iter(())
     return number_places(Decimal(repr(value)), text, spelled=repr(value), budget=budget)
 
 
 def _decimal(value: str, text: IndexedText, budget: SearchBudget) -> Iterable[Occurrence] | None:
-    if len(value) > LONGEST_NUMBER:
+    if len(value) > MAX_NUMBER_LENGTH:
         return ()
     try:
         return number_places(Decimal(value), text, spelled=value, budget=budget)

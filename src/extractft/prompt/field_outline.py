@@ -32,9 +32,9 @@ from extractft.schema.nodes import children, iter_nodes, resolve
 
 __all__ = ["Entry", "Outline", "outline"]
 
-LONGEST_PATTERN = 40
+MAX_PATTERN_LENGTH = 40
 """Characters of a regular expression that are still worth their tokens; the grammar enforces longer ones too."""
-LONGEST_DEFAULT = 200
+MAX_DEFAULT_LENGTH = 200
 """Characters of a default that are still worth their tokens."""
 
 
@@ -165,7 +165,7 @@ class _Describer:
     def default(self, field: Field) -> list[str]:
         silent = field.default is MISSING or field.default in (None, "", [], {}) or _is_tag(field)
         spelled = "" if silent else spell(field.default)
-        return [self.words.default.format(spelled)] if 0 < len(spelled) <= LONGEST_DEFAULT else []
+        return [self.words.default.format(spelled)] if 0 < len(spelled) <= MAX_DEFAULT_LENGTH else []
 
     def mark(self, field: Field) -> list[str]:
         """`required` or `optional`, whichever fewer fields are; nothing where the type tells it."""
@@ -292,7 +292,7 @@ def _numbered(phrases: Sequence[_Phrase]) -> tuple[Entry, ...]:
 def _string_details(node: StringNode, words: Phrasebook) -> tuple[str, ...]:
     count = words.count(words.characters, node.min_length if node.min_length > 1 else None, node.max_length)
     details = [count] if count else []
-    if node.pattern is not None and len(node.pattern) <= LONGEST_PATTERN:
+    if node.pattern is not None and len(node.pattern) <= MAX_PATTERN_LENGTH:
         details.append(words.pattern.format(node.pattern))
     return tuple(details)
 

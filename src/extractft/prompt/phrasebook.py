@@ -15,9 +15,9 @@ from extractft.schema import JsonScalar, StringFormat
 __all__ = ["PHRASEBOOKS", "Language", "Phrasebook", "spell", "spell_number"]
 
 Language = Literal["zh", "en"]
-MOST_VALUES, MOST_CHARACTERS = 100, 2_000
+MAX_LISTED_VALUES, MAX_LISTED_CHARACTERS = 100, 2_000
 """A literal of no more values, spelled in no more characters, is listed whole."""
-SHOWN_VALUES, SHOWN_CHARACTERS = 20, 300
+NUM_EXAMPLES, MAX_EXAMPLE_CHARACTERS = 20, 300
 """Of a longer one so many are shown, as examples of their form; the grammar knows them all."""
 
 
@@ -103,15 +103,15 @@ class Phrasebook:
         if len(spelled) == 1:
             return self.always.format(spelled[0])
         listed = self.listed.join(spelled)
-        if len(spelled) > MOST_VALUES or len(listed) > MOST_CHARACTERS:
+        if len(spelled) > MAX_LISTED_VALUES or len(listed) > MAX_LISTED_CHARACTERS:
             listed = (self._first(spelled) + self.and_more.format(len(spelled))).lstrip()
         return self.one_of.form(many).format(listed)
 
     def _first(self, spelled: Sequence[str]) -> str:
         listed = ""
-        for value in spelled[:SHOWN_VALUES]:
+        for value in spelled[:NUM_EXAMPLES]:
             longer = listed + self.listed + value if listed else value
-            if len(longer) > SHOWN_CHARACTERS:
+            if len(longer) > MAX_EXAMPLE_CHARACTERS:
                 break
             listed = longer
         return listed

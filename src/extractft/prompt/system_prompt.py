@@ -44,7 +44,7 @@ def render_system_prompt(schema: Schema[Any], config: PromptConfig = DEFAULT_CON
     `{% include "fields.jinja" %}` writes the built-in list of fields.
 
     Args:
-        schema: What is extracted. Its own `omit_defaults` decides how absent fields are spelled.
+        schema: The schema of the records. Its own `omit_defaults` decides how absent fields are spelled.
         config: Language, template and further instructions.
 
     Returns:

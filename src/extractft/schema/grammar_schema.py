@@ -33,7 +33,7 @@ from extractft.schema.string_formats import INTEGER_KEY, format_regex, shares_di
 
 __all__ = ["GUIDANCE", "grammar_schema", "offered", "uncounted_keys", "unenforced"]
 
-MOST_FIRST_KEYS = 40
+MAX_FIRST_KEYS = 40
 """Most known keys of a mapping of which one has to be there: the schema spells them once for each that may be first."""
 GUIDANCE = {"item_separator": ",", "key_separator": ":", "whitespace_flexible": False}
 """Separators without spaces; the compiler reads them at the top level only."""
@@ -145,7 +145,7 @@ class _Emitter:
     def known_keys(keys: list[str], values: dict[str, Any], *, some: bool) -> dict[str, Any]:
         """Optional keys in their order. The compiler counts no optional keys, but one of them can come first."""
         schema: dict[str, Any] = {"type": "object", "additionalProperties": False}
-        if not some or len(keys) > MOST_FIRST_KEYS:
+        if not some or len(keys) > MAX_FIRST_KEYS:
             return {**schema, "properties": dict.fromkeys(keys, values)}
         later = (dict.fromkeys(keys[first:], values) for first in range(len(keys)))
         return {"anyOf": [{**schema, "properties": part, "required": [next(iter(part))]} for part in later]}
@@ -253,7 +253,7 @@ def uncounted_keys(node: MapNode) -> Iterator[str]:
     """Demands on the keys of a mapping that the grammar does not enforce: sentences, without the path."""
     if isinstance(node.keys, LiteralNode):
         count = len(node.keys.values)
-        if node.min_items > 1 or (node.min_items and count > MOST_FIRST_KEYS):
+        if node.min_items > 1 or (node.min_items and count > MAX_FIRST_KEYS):
             yield f"min_length={node.min_items} {AFTER}"
         if node.max_items is not None and node.max_items < count:
             yield f"max_length={node.max_items} {AFTER}"

@@ -100,7 +100,7 @@ class Verbatim:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Says how a field comes together when a long text is extracted piece by piece.
+    """The rule by which a field is merged when a long text is extracted window by window.
 
     ```python
     class Contract(BaseModel):

@@ -85,7 +85,7 @@ class Email(str):
 
 @dataclasses.dataclass(frozen=True)
 class _Note:
-    """Says something of a place that no type of Pydantic's says, in the metadata of its core schema."""
+    """A note in the metadata of a core schema, for what no type of Pydantic's expresses."""
 
     name: str
     value: Any

@@ -62,11 +62,11 @@ class StringNode:
     """A JSON string. `format` names what the string spells, `None` for free text.
 
     Attributes:
-        format: What the string spells.
+        format: The kind of value that the string spells.
         min_length: Fewest characters.
         max_length: Most characters.
         pattern: Regular expression that has to be found in the string, as the author wrote it.
-        constraints: What else Pydantic asks of the value, by name: `ge gt le lt` (canonical JSON of the bound),
+        constraints: Further demands of Pydantic, by name: `ge gt le lt` (canonical JSON of the bound),
             `max_digits`, `decimal_places`, `multiple_of`, `timezone` (`"required"` or `"forbidden"`), `now`
             (`"past"` or `"future"`), `version` (of a UUID), `schemes` (of a URI, separated by commas),
             `regex_engine` (`"python-re"`: the pattern is one of Python's).
@@ -151,12 +151,12 @@ class Field:
     Attributes:
         name: Attribute on the Python side.
         key: Key in the canonical JSON; differs from `name` when there is an alias.
-        node: What the value may be.
+        node: The node of its value.
         default: Canonical JSON value of a static default, `MISSING` if there is none.
         required: True if the key has to be in the canonical JSON. With `omit_defaults`, a field with a default
             (or a default factory) is not required.
         description: The author's words about the field.
-        merge: How the values of a long text's pieces come together, `None` if nothing is said.
+        merge: The rule for merging the values of a long text's windows, `None` for that of its kind.
     """
 
     name: str

@@ -137,10 +137,10 @@ def default_value(core: Core, config: Mapping[str, Any], closed: Callable[[Core]
     """The static default that a field's schema holds, `MISSING` if it is made anew each time.
 
     Args:
-        core: What `default_of` found.
+        core: The schema that `default_of` found.
         config: The configuration of the class.
         closed: Makes a schema stand on its own, with its definitions.
-        path: Where the field is.
+        path: The path of the field.
 
     Raises:
         SchemaError: The class validates its defaults, and this one is not valid.

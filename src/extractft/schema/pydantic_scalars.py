@@ -24,7 +24,7 @@ from extractft.schema.nodes import (
     StringFormat,
     StringNode,
 )
-from extractft.schema.string_formats import MOST_DIGITS, Unwritable
+from extractft.schema.string_formats import MAX_DIGITS, Unwritable
 
 __all__ = ["SCALAR_PLANNERS", "scalar_literal"]
 
@@ -116,7 +116,7 @@ def _decimal(core: Core, config: Mapping[str, Any], path: str) -> NodePlan:
     constraints = [(name, str(core[name])) for name in bounds if core.get(name) is not None]
     counted = [(name, core[name]) for name in ("max_digits", "decimal_places") if core.get(name) is not None]
     node = StringNode("decimal", constraints=(*constraints, *counted))
-    whole_digits = (core.get("max_digits") or MOST_DIGITS) if counted else None
+    whole_digits = (core.get("max_digits") or MAX_DIGITS) if counted else None
     return NodePlan(node, partial(w.write_decimal, whole_digits=whole_digits))
 
 

@@ -73,7 +73,7 @@ class Writing:
         full: Write every field, defaults too.
         drop_extras: Leave out keys that the schema does not list, instead of refusing them.
         match: The worst match on the way.
-        choices: Which option of each union was taken, in the order of the walk.
+        choices: The option taken of each union, in the order of the walk.
     """
 
     full: bool = False
@@ -244,7 +244,7 @@ class LiteralWriter:
     """One of a few scalars, or the members of an enumeration.
 
     Args:
-        values: What is written.
+        values: The JSON values.
         members: The Python object for each value: the value itself, or a member of an enumeration.
     """
 

@@ -16,7 +16,7 @@ from extractft.schema.nodes import StringNode
 __all__ = [
     "INTEGER_KEY",
     "IPV4",
-    "MOST_DIGITS",
+    "MAX_DIGITS",
     "Unwritable",
     "date_text",
     "datetime_text",
@@ -64,9 +64,9 @@ IPV4 = r"^(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(?:25[0-5]|2[0-4
 SCHEME = r"[A-Za-z][A-Za-z0-9+.\-]{0,31}"
 INTEGER_KEY = r"-?(?:0|[1-9][0-9]*)"
 
-MOST_DIGITS = 28
+MAX_DIGITS = 28
 """Digits before or behind the point of a decimal, Python's own precision; beyond them it gets an exponent."""
-_MANTISSA = 2 * MOST_DIGITS
+_MANTISSA = 2 * MAX_DIGITS
 """Digits behind the point of a decimal with an exponent."""
 
 
@@ -117,9 +117,9 @@ def _uri_regex(node: StringNode) -> str:
 def _decimal_regex(node: StringNode) -> str:
     digits, places = node.constraint("max_digits"), node.constraint("decimal_places")
     sign, positive = _sign(node)
-    most = MOST_DIGITS if sign else _whole_digits(node)
+    most = MAX_DIGITS if sign else _whole_digits(node)
     if digits is None and places is None:
-        plain = _fixed_point(most, MOST_DIGITS, positive=positive)
+        plain = _fixed_point(most, MAX_DIGITS, positive=positive)
         mantissa = "[1-9]" if positive else "[0-9]"
         return rf"{sign}(?:{plain}|{mantissa}(?:\.[0-9]{{1,{_MANTISSA}}})?E[+-](?:0|[1-9][0-9]{{0,9}}))"
     if digits is None:
@@ -141,7 +141,7 @@ def shares_digits(node: StringNode) -> bool:
 def _whole_digits(node: StringNode) -> int:
     """Most digits before the point that the upper bound leaves."""
     highest = [Decimal(str(bound)) for name in ("le", "lt") if (bound := node.constraint(name)) is not None]
-    return min((max(bound.adjusted() + 1, 1) for bound in highest), default=MOST_DIGITS)
+    return min((max(bound.adjusted() + 1, 1) for bound in highest), default=MAX_DIGITS)
 
 
 def _sign(node: StringNode) -> tuple[str, bool]:
@@ -232,7 +232,7 @@ def decimal_text(value: Decimal, *, whole_digits: int | None = None) -> str:
     assert isinstance(exponent, int)
     if whole_digits is not None and value.adjusted() >= whole_digits:
         raise Unwritable(f"expected at most {whole_digits} digits before the point, found {value.adjusted() + 1}")
-    if whole_digits is not None or (value.adjusted() < MOST_DIGITS and exponent >= -MOST_DIGITS):
+    if whole_digits is not None or (value.adjusted() < MAX_DIGITS and exponent >= -MAX_DIGITS):
         return format(value, "f")
     if value and len(value.as_tuple().digits) > _MANTISSA + 1:
         raise Unwritable(f"expected a decimal of at most {_MANTISSA + 1} digits, found {len(value.as_tuple().digits)}")

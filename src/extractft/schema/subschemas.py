@@ -68,7 +68,7 @@ class Subschemas:
 
         Args:
             core: The place.
-            node: What its schema alone makes of it.
+            node: The node that its schema alone makes.
         """
         own, added = _describers(core)
         if not isinstance(node, StringNode) or not (own or added):

@@ -39,7 +39,7 @@ class Clusters:
         return (match.span() for match in _CLUSTER.finditer(self._text))
 
     def splits(self, at: int) -> bool:
-        """Tell if a position is inside of a cluster."""
+        """True if a position is inside of a cluster."""
         return self._around(at) is not None
 
     def start(self, at: int) -> int:

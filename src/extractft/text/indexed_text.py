@@ -56,7 +56,7 @@ class IndexedText:
         return Clusters(self.original)
 
     def cuts_cluster(self, start: int, end: int) -> bool:
-        """Tell if a place begins or ends within a grapheme cluster, here or in the original."""
+        """True if a place begins or ends within a grapheme cluster, here or in the original."""
         if self.clusters.splits(start) or self.clusters.splits(end):
             return True
         if self.text == self.original:
@@ -129,7 +129,7 @@ class IndexedText:
         return scan_durations(self.plain, (numeral for same in self.numbers.values() for numeral in same))
 
     def within_figures(self, start: int, end: int) -> bool:
-        """Tell if a place is within a date, a time of day, or figures joined to a telephone number or the like."""
+        """True if a place is within a date, a time of day, or figures joined to a telephone number or the like."""
         at = bisect_right(self._figures, (start, len(self.text))) - 1
         return at >= 0 and end <= self._figures[at][1]
 

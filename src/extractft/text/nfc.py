@@ -38,7 +38,7 @@ LAST_MARK = 0x20000
 """No character from here on is a mark or composes with the one before it: planes 2 and up hold ideographs."""
 COMPATIBILITY_IDEOGRAPHS = range(0x2F800, 0x2FA20)
 """Those among them that normalisation changes."""
-LONGEST_RUN = 30
+MAX_RUN_LENGTH = 30
 """Marks in a row that `unicodedata.normalize` may sort: the bound of the Stream-Safe Text Format."""
 INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf"})
 """Control and format characters: NUL, byte order mark, zero-width space and joiners, soft hyphen, bidi marks."""
@@ -69,7 +69,7 @@ class NormalizedText:
 
     Attributes:
         text: The normalised text.
-        replacements: What was rewritten, from left to right; empty for a text that was normalised already.
+        replacements: The rewritten pieces, from left to right; empty for a text that was normalised already.
             Everything between two replacements was taken over character by character.
     """
 
@@ -143,7 +143,7 @@ def normal_form(form: Form, text: str) -> str:
     """`unicodedata.normalize` in time that grows with the length of the text alone, whatever is in it."""
     if text.isascii() or unicodedata.is_normalized(form, text):
         return text
-    if len(text) > LONGEST_RUN:
+    if len(text) > MAX_RUN_LENGTH:
         decomposed: Form = "NFKD" if form in ("NFKC", "NFKD") else "NFD"
         text = _tables().long_run.sub(lambda run: _in_order(decomposed, run[0]), text)
     return unicodedata.normalize(form, text)
@@ -159,7 +159,7 @@ def _in_order(form: Form, run: str) -> str:
 
 
 def is_blank(text: str) -> bool:
-    """Tell if a text has nothing to read in it: no character, or only white space and characters that print nothing.
+    """True if a text has nothing to read in it: no character, or only white space and characters that print nothing.
 
     The one rule for training, evaluation and extraction: such a text is an error, since a model that must answer
     would invent a record.
@@ -251,5 +251,5 @@ def _tables() -> _Tables:
     }
     return _Tables(
         changing=re.compile(f"(?s:.[{members['joining']}]+)|[{members['alone']}]"),
-        long_run=re.compile(f"(?s:.[{members['marks']}]{{{LONGEST_RUN},}})"),
+        long_run=re.compile(f"(?s:.[{members['marks']}]{{{MAX_RUN_LENGTH},}})"),
     )

@@ -21,14 +21,14 @@ from extractft.text.other_notations import other_notations
 from extractft.text.search_budget import SearchBudget, starts_of
 from extractft.text.word_boundaries import cuts_word, weight, word_part
 
-__all__ = ["FOLDED", "MOST_PLACES", "SHORT", "folded_places", "occurrences", "written_places"]
+__all__ = ["FOLDED_COST", "MAX_PLACES", "SHORT_LENGTH", "folded_places", "occurrences", "written_places"]
 
-MOST_PLACES = 1000
+MAX_PLACES = 1000
 """Places of one value that are kept, from the beginning of the text."""
-CUT_CLUSTER, CUT_WORD, FOLDED = 8.0, 4.0, 0.5
+CLUSTER_COST, WORD_COST, FOLDED_COST = 8.0, 4.0, 0.5
 """Costs of the cluster around a copied part of it, of a place that begins or ends within a word, and of one that is not
 written the same."""
-SHORT, LONG = 4, 40
+SHORT_LENGTH, LONG_LENGTH = 4, 40
 """Words of fewer letters are no part of longer words: `am` is not in `team`. Longer values may begin or end within a
 number."""
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.\-]*://")
@@ -41,10 +41,10 @@ def occurrences(
 
     Args:
         value: The value.
-        text: Where to look.
+        text: The text to search.
         verbatim: True if it is known to be a copy, so that it may well begin or end within a word or a number.
         link: True if it is a link, which also stands in a text without the scheme and the closing slash.
-        budget: What the search may cost; when it is used up, what was found so far is all.
+        budget: The work that the search may do; when it is used up, the result is all that was found so far.
 
     Returns:
         Places on the lowest rung that has any, from left to right and each once. Where the value only stands as a
@@ -52,7 +52,7 @@ def occurrences(
     """
     budget = budget or SearchBudget(len(text.text))
     for spelled in _spellings(value) if link else (value,):
-        found = _climb(spelled, text, budget, verbatim=verbatim)
+        found = _on_lowest_rung(spelled, text, budget, verbatim=verbatim)
         if found:
             return in_order(found if spelled == value else [replace(place, rung=Rung.FORM) for place in found])
     return []
@@ -71,11 +71,11 @@ def in_order(places: Iterable[Occurrence]) -> list[Occurrence]:
 def _spellings(link: str) -> Iterator[str]:
     bare = _SCHEME.sub("", link)
     for spelled in dict.fromkeys((link, link.rstrip("/"), bare, bare.rstrip("/"))):
-        if len(spelled) >= SHORT:
+        if len(spelled) >= SHORT_LENGTH:
             yield spelled
 
 
-def _climb(value: str, text: IndexedText, budget: SearchBudget, *, verbatim: bool) -> list[Occurrence]:
+def _on_lowest_rung(value: str, text: IndexedText, budget: SearchBudget, *, verbatim: bool) -> list[Occurrence]:
     written = _first(written_places(value, text, budget, verbatim=verbatim))
     if written and (verbatim or any(not place.cost for place in written)):
         return written
@@ -83,13 +83,13 @@ def _climb(value: str, text: IndexedText, budget: SearchBudget, *, verbatim: boo
     if not verbatim and not any(map(str.isalnum, loose)):
         return written
     found = written + _first(folded_places(value, text, budget, verbatim=verbatim))
-    if not found and weight(loose, SHORT) >= SHORT - 1:
+    if not found and weight(loose, SHORT_LENGTH) >= SHORT_LENGTH - 1:
         found = _first(folded_places(value, text, budget, loose=True))
     return found or _first(other_notations(value, text, budget))
 
 
 def _first(places: Iterable[Occurrence]) -> list[Occurrence]:
-    return list(islice(places, MOST_PLACES))
+    return list(islice(places, MAX_PLACES))
 
 
 def written_places(
@@ -103,11 +103,11 @@ def written_places(
         end = start + len(composed)
         if text.cuts_cluster(start, end):
             if verbatim:
-                yield Occurrence(*text.whole_clusters(start, end), Rung.LOOSE, CUT_CLUSTER)
+                yield Occurrence(*text.whole_clusters(start, end), Rung.LOOSE, CLUSTER_COST)
             continue
         cut = _word_cut(text.text, start, end)
         if verbatim or cut != "wrong":
-            yield Occurrence(start, end, _as_written(value, text, start, end), CUT_WORD * (cut is not None))
+            yield Occurrence(start, end, _as_written(value, text, start, end), WORD_COST * (cut is not None))
 
 
 def _as_written(value: str, text: IndexedText, start: int, end: int) -> Rung:
@@ -120,7 +120,7 @@ def folded_places(
     """The places where the text has the value in other writing. `US` is not `us`, though `am` may be `AM`."""
     view = text.loose if loose else text.folded
     folded = fold_value(value, loose=loose)
-    cased = len(folded) < SHORT and not value.islower()
+    cased = len(folded) < SHORT_LENGTH and not value.islower()
     squeezed = squeeze(value)
     for found in starts_of(folded, view.text, budget):
         place = view.to_source(found, found + len(folded))
@@ -133,14 +133,14 @@ def folded_places(
         cut = _word_cut(text.text, start, end)
         if verbatim or not (cut == "wrong" or (cased and piece.islower())):
             same = Rung.BLANKS if squeeze(piece) == squeezed else Rung.LOOSE if loose else Rung.FOLDED
-            yield Occurrence(start, end, same, FOLDED + CUT_WORD * (cut is not None))
+            yield Occurrence(start, end, same, FOLDED_COST + WORD_COST * (cut is not None))
 
 
 def _word_cut(text: str, start: int, end: int) -> Literal["part", "wrong"] | None:
-    """Say if a place is a part of a longer word (`"part"`), and cannot be meant as such (`"wrong"`)."""
+    """`"part"` for a part of a longer word, `"wrong"` for one that cannot be meant as such, `None` for whole words."""
     edges = [at for at in (start, end) if cuts_word(text, at)]
     if not edges:
         return None
-    if end - start < LONG and any(text[at].isdecimal() for at in edges):
+    if end - start < LONG_LENGTH and any(text[at].isdecimal() for at in edges):
         return "wrong"
-    return "wrong" if end - start < SHORT and all(map(word_part, text[start:end])) else "part"
+    return "wrong" if end - start < SHORT_LENGTH and all(map(word_part, text[start:end])) else "part"

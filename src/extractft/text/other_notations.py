@@ -9,14 +9,14 @@ from decimal import Decimal
 
 from extractft.text.equality import Occurrence, Rung
 from extractft.text.indexed_text import IndexedText
-from extractft.text.scanners.numbers import MOST_DIGITS
+from extractft.text.scanners.numbers import MAX_DIGITS
 from extractft.text.search_budget import SearchBudget, starts_of
 
 __all__ = ["date_places", "number_places", "other_notations"]
 
-YEARLESS = 1.0
+YEARLESS_COST = 1.0
 """Cost of a date whose year stands elsewhere."""
-LONGEST_PHONE = 64
+MAX_PHONE_LENGTH = 64
 """Digits and signs of a telephone number, an account or a card."""
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FIGURE = re.compile(r"-?(?:0|[1-9][0-9]{0,2}(?:,?[0-9]{3})*|[1-9][0-9]*)(?:\.[0-9]+)?")
@@ -25,7 +25,7 @@ _PHONE = re.compile(r"\+?[0-9][0-9 ()./\-]{4,}[0-9]")
 
 def other_notations(value: str, text: IndexedText, budget: SearchBudget) -> Iterable[Occurrence]:
     """Text that spells a date, a number or a telephone number."""
-    if len(value) > max(MOST_DIGITS, LONGEST_PHONE):
+    if len(value) > max(MAX_DIGITS, MAX_PHONE_LENGTH):
         return ()
     if _ISO_DATE.fullmatch(value):
         try:
@@ -64,11 +64,11 @@ def date_places(day: date, text: IndexedText, *, spelled: str, budget: SearchBud
     if yearless and (day.year in dates.years or Decimal(day.year) in text.numbers):
         for start, end in yearless:
             if budget.allows_try(len(spelled)) and not text.cuts_cluster(start, end):
-                yield Occurrence(start, end, Rung.FORM, YEARLESS)
+                yield Occurrence(start, end, Rung.FORM, YEARLESS_COST)
 
 
 def form_rung(spelled: str, text: IndexedText, start: int, end: int) -> Rung:
-    """Say if a place that means the value is also written like it."""
+    """The rung of a place that means the value: a stricter one if it is also written like it."""
     return Rung.EXACT if text.slice(start, end) == spelled else Rung.FORM
 
 

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 
 __all__ = ["SearchBudget", "starts_of"]
 
-MOST_TRIED = 10_000
+MAX_TRIES = 10_000
 """Places of one value that are looked at, from the beginning of the text."""
 
-LEAST, PER_CHARACTER = 400_000, 20
+MIN_STEPS, STEPS_PER_CHARACTER = 400_000, 20
 """Steps for any text, and for each of its characters from where that is more (20,000 characters)."""
-PASS, CHARACTERS_PER_STEP = 20, 500
+STEPS_PER_PASS, CHARACTERS_PER_STEP = 20, 500
 """Steps to look through a text once for something that is not there, and its characters that cost one more."""
-TRY, VALUE_PER_STEP = 10, 64
+STEPS_PER_TRY, VALUE_PER_STEP = 10, 64
 """Steps to look at one place, and characters of the value that cost one more."""
 COMPARED_PER_STEP, EVEN = 80, 128
 """Characters of the text times those of the value that cost a step when they are compared; longer values cost more than
@@ -33,15 +33,15 @@ class SearchBudget:
 
     def __init__(self, length: int) -> None:
         self._length = length
-        self._left = max(LEAST, PER_CHARACTER * length)
+        self._left = max(MIN_STEPS, STEPS_PER_CHARACTER * length)
 
     def allows_pass(self) -> bool:
         """Pay for looking through the text once; `False` if there is not enough left."""
-        return self._spend(PASS + self._length // CHARACTERS_PER_STEP)
+        return self._spend(STEPS_PER_PASS + self._length // CHARACTERS_PER_STEP)
 
     def allows_try(self, size: int) -> bool:
         """Pay for looking at one place of a value of `size` characters."""
-        return self._spend(TRY + size // VALUE_PER_STEP)
+        return self._spend(STEPS_PER_TRY + size // VALUE_PER_STEP)
 
     def allows_comparison(self, size: int) -> bool:
         """Pay for comparing a value of `size` characters with every piece of the text."""
@@ -59,7 +59,7 @@ def starts_of(piece: str, text: str, budget: SearchBudget) -> Iterator[int]:
     if not piece or not budget.allows_pass():
         return
     start = text.find(piece)
-    for _ in range(MOST_TRIED):
+    for _ in range(MAX_TRIES):
         if start < 0 or not budget.allows_try(len(piece)):
             return
         yield start

@@ -23,14 +23,14 @@ _MARKS = ("Mn", "Me", "Mc")
 
 @lru_cache(maxsize=4096)
 def word_part(char: str) -> WordPart:
-    """Say if a character is a letter or a digit within a word of a spaced script; `None` for all else."""
+    """The part that a character has in a word of a spaced script, a letter or a digit; `None` for all else."""
     if char.isalpha() or unicodedata.category(char) in _MARKS:
         return None if _UNSPACED.match(char) else "letter"
     return "digit" if char.isdecimal() else None
 
 
 def cuts_word(text: str, at: int) -> bool:
-    """Tell if letters, or digits, stand on both sides of a position; `x3` is no word that could be cut."""
+    """True if letters, or digits, stand on both sides of a position; `x3` is no word that could be cut."""
     if not 0 < at < len(text):
         return False
     part = word_part(text[at])

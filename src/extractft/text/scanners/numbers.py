@@ -25,7 +25,7 @@ from extractft.text.word_boundaries import word_part
 
 __all__ = ["Numeral", "plain_digits", "scan_numbers"]
 
-MOST_DIGITS = 64
+MAX_DIGITS = 64
 """Digits of a number; what has more is no number that anyone counts with."""
 LARGEST_FACTOR = 10**16
 """What a number can be multiplied by at most, as by 亿亿: more units in a row are no number."""
@@ -73,7 +73,7 @@ _NOT_ONE_BEFORE = frozenset("no this that the any every each which another other
 _NOT_ONE_AFTER = frozenset("of another day thing or who that which can could should must is was has".split())  # noqa: SIM905
 
 
-LONE, BEHIND_LETTER, JOINED = 0.1, 0.5, 1.0
+LONE_COST, BEHIND_LETTER_COST, JOINED_COST = 0.1, 0.5, 1.0
 """Costs of a single numeral that may be no more than an article, of a number right behind a letter, and of one that is
 joined to others by a dash, a slash or the like."""
 
@@ -82,7 +82,7 @@ class Numeral(NamedTuple):
     """A number in a text.
 
     Attributes:
-        value: What it says.
+        value: The number that it spells.
         start: First character.
         end: Character after the last one.
         cost: 0 for a number that stands for itself; more for one that is part of something longer (a date, a range, a
@@ -151,13 +151,13 @@ def _in_digits(plain: str) -> Iterator[Numeral]:
                 yield numeral
         else:
             for value, low, high in readings:
-                yield Numeral(value, start + low, start + high, cost + JOINED)
+                yield Numeral(value, start + low, start + high, cost + JOINED_COST)
 
 
 def _readings(run: str) -> Iterator[tuple[Decimal, int, int]]:
     """The numbers that a run of digits, points and commas may spell, each with the part that spells it."""
     bare = re.sub(r"['’\u00a0\u202f]", ",", run)
-    if len(run) > MOST_DIGITS:
+    if len(run) > MAX_DIGITS:
         if _LIST.fullmatch(bare):
             yield from _listed(run)
     elif _WHOLE.fullmatch(run):
@@ -175,7 +175,7 @@ def _readings(run: str) -> Iterator[tuple[Decimal, int, int]]:
 def _listed(run: str) -> Iterator[tuple[Decimal, int, int]]:
     """The numbers between the commas of a run."""
     for match in re.finditer("[0-9]+", run):
-        if len(match[0]) <= MOST_DIGITS:
+        if len(match[0]) <= MAX_DIGITS:
             yield Decimal(match[0]), *match.span()
 
 
@@ -201,10 +201,10 @@ def _sign(plain: str, start: int) -> tuple[int, int]:
 def _attached(plain: str, start: int, end: int) -> float:
     """The cost of a number that looks like a part of something longer."""
     before, after = plain[start - 1 : start], plain[end : end + 1]
-    cost = BEHIND_LETTER if _LETTER_BEFORE.match(before) else 0.0
+    cost = BEHIND_LETTER_COST if _LETTER_BEFORE.match(before) else 0.0
     joined = (before and before in "-/:.") and word_part(plain[start - 2 : start - 1] or " ") is not None
     joined = joined or ((after and after in "-/:") and plain[end + 1 : end + 2].isdigit())
-    return cost + JOINED if joined else cost
+    return cost + JOINED_COST if joined else cost
 
 
 def _with_what_follows(plain: str, number: Numeral) -> Iterator[Numeral]:
@@ -219,7 +219,7 @@ def _with_what_follows(plain: str, number: Numeral) -> Iterator[Numeral]:
         yield scaled
         if scaled.value not in (value * 10**6, value * 10**9, value * 10**4, value * 10**8):
             return
-        number = number._replace(cost=number.cost + JOINED)  # the unit of a field may be a million
+        number = number._replace(cost=number.cost + JOINED_COST)  # the unit of a field may be a million
     elif after == "%":
         yield Numeral(value / 100, number.start, end + 1, number.cost)
     elif after in tuple("块塊元圆") and (whole := _with_cents(plain, number)):
@@ -238,7 +238,7 @@ def _scaled(plain: str, number: Numeral) -> Numeral | None:
             break
         total, end = total + part * factor, times.end()
         following = _RUN.match(plain, end) if times[1] else None
-        counts = following is not None and len(following[0]) <= MOST_DIGITS and following[0].isdigit()
+        counts = following is not None and len(following[0]) <= MAX_DIGITS and following[0].isdigit()
         part = Decimal(following[0]) if following and counts else None
         if following and part is not None and not _TIMES.match(plain, following.end()):
             break
@@ -299,7 +299,7 @@ def _chinese(plain: str, token: str, start: int) -> Iterator[Numeral]:
         if plain[end : end + 1] in _MINUTES:  # a time of day
             fraction, end = "", start + len(whole)
     value = chinese_number(whole)
-    if value is None or len(fraction) > MOST_DIGITS:
+    if value is None or len(fraction) > MAX_DIGITS:
         return
     exact = Decimal(value)
     if fraction:
@@ -307,7 +307,7 @@ def _chinese(plain: str, token: str, start: int) -> Iterator[Numeral]:
     if plain[max(0, start - 3) : start] == "百分之":
         yield Numeral(exact / 100, start - 3, end)
     sign, begin = _sign(plain, start)
-    number = Numeral(_signed(sign, exact), begin, end, LONE if len(whole) == 1 and not fraction else 0.0)
+    number = Numeral(_signed(sign, exact), begin, end, LONE_COST if len(whole) == 1 and not fraction else 0.0)
     cents = _with_cents(plain, number)
     yield cents or number
 
@@ -320,7 +320,7 @@ def _in_english(plain: str) -> Iterator[Numeral]:
             start, end = words[first].start(), words[after - 1].end()
             if names[first:after] == ["one"] and not _counts_one(plain, start, end):
                 continue
-            yield Numeral(Decimal(value), start, end, LONE if value == 1 else 0.0)
+            yield Numeral(Decimal(value), start, end, LONE_COST if value == 1 else 0.0)
 
 
 def _counts_one(plain: str, start: int, end: int) -> bool:
