@@ -25,7 +25,7 @@ LARGEST_WHOLE = 10**15
 """Excel keeps 15 significant digits."""
 ZEROS = re.compile(r"0+")
 RETURN = "_x000D_"
-"""How Excel writes a carriage return, and openpyxl leaves it."""
+"""A carriage return as Excel writes it, and openpyxl leaves it."""
 MERGED = b"<mergeCell "
 CHUNK = 2**20
 

@@ -17,7 +17,7 @@ __all__ = ["LOCK_FILE", "DirectoryInUse", "lock_directory", "try_lock"]
 
 LOCK_FILE = ".extractft-lock"
 NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EINVAL})
-"""How a file system (some of those that clusters share) says that it has no locks."""
+"""Errors of a file system without locks (some of those that clusters share)."""
 
 
 class DirectoryInUse(Exception):

@@ -17,7 +17,7 @@ from extractft.storage.directory_lock import try_lock
 __all__ = ["PartialFileExists", "partial_path", "streamed_file"]
 
 NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES})
-"""How a file system says that it has no hard links."""
+"""Errors of a file system without hard links."""
 
 
 class PartialFileExists(Exception):

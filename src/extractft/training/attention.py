@@ -32,7 +32,7 @@ class PackingUnsupportedError(RuntimeError):
 
 @dataclass(slots=True, eq=False)
 class PackLayout:
-    """Where the rows of a pack are, and where their prefix is.
+    """Layout of a pack: its rows and their prefix.
 
     Attributes:
         prefix_length: Tokens of the prefix, wherever it is; rows' positions go on from there.
@@ -60,7 +60,7 @@ class PackLayout:
         return torch.cat([*prefix, *rows])[None].to(device)
 
     def mask(self, prefix: int, length: int, window: int | None, like: Tensor) -> Tensor | None:
-        """What `length` queries behind `prefix` keys may see, to be added to the scores; `None` if plainly causal.
+        """Mask of `length` queries behind `prefix` keys, to be added to the scores; `None` if plainly causal.
 
         Args:
             prefix: Keys in front of the queries' own.

@@ -1,4 +1,4 @@
-"""What happens at the edges of steps and epochs: when to score and save, and what the terminal shows.
+"""Callbacks at the edges of steps and epochs: they score, save, and show progress in the terminal.
 
 Knows the trainer's control flags; computes nothing.
 """

@@ -58,7 +58,7 @@ def mean_loss(engine: StepEngine, rows: Sequence[Row], *, chunk: int) -> float:
 
 
 def model_device(model: nn.Module) -> torch.device:
-    """Where the model's first parameter lives."""
+    """Device of the model's first parameter."""
     return next(model.parameters()).device
 
 

@@ -1,4 +1,4 @@
-"""What makes a run the same run: data, model and the settings that the weights depend on.
+"""Identity of a run: data, model and the settings that the weights depend on.
 
 Settings that only say how a step is computed (how rows are split over passes and processes, checkpointing, device,
 tracking) may change between the sessions of one run. Knows nothing of files.

@@ -1,4 +1,4 @@
-"""How much memory a step needs.
+"""Memory that a step needs.
 
 What a token costs is measured on the model at hand, by counting what one small forward pass keeps for its backward
 pass, since it depends on the architecture, the adapter and its dropout. Knows bytes, not rows.
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 Recompute = Literal["nothing", "cheap", "layers"]
-"""What is recomputed in the backward pass instead of being kept."""
+"""Activations that the backward pass recomputes instead of their being kept."""
 RECOMPUTE: tuple[Recompute, ...] = get_args(Recompute)
 """From nothing to everything."""
 PROBE_TOKENS = 32
@@ -127,7 +127,7 @@ def recomputing(model: nn.Module, what: Recompute) -> Iterator[None]:
 
 
 def can_recompute_cheap(model: nn.Module) -> bool:
-    """Whether recomputing what is cheap gives this model's gradients, found by trying on a few tokens.
+    """True if recomputing cheap operations gives this model's gradients, found by trying on a few tokens.
 
     Gradients are empty afterwards; mode and random state are as before.
     """
@@ -151,7 +151,7 @@ def can_recompute_cheap(model: nn.Module) -> bool:
 
 
 def _keeps_products(context: Any, operation: Any, *args: Any, **kwargs: Any) -> CheckpointPolicy:
-    """Whether an operation's result is kept: it is expensive, and not wider than it is expensive to make.
+    """True if an operation's result is kept: it is expensive, and not wider than it is expensive to make.
 
     Not the second half of an adapter, which is as wide as the layer's output and made from `r` numbers; and not the
     scores of attention where they are made one by one, which grow with the square of the length.

@@ -179,7 +179,7 @@ def packed_engine(model: Any, *, max_rows: int, max_tokens: int) -> PackedEngine
 
 
 def _plain_head(model: Any) -> bool | str:
-    """Which `plain_head` gives the losses that padded rows give; the reason if neither does."""
+    """The value of `plain_head` with the losses that padded rows give; the reason if neither gives them."""
     rows = _probe_rows(model)
     expected = PaddedEngine(model, batch_size=2).loss_sum(rows)
     if not torch.isfinite(expected):
@@ -206,7 +206,7 @@ def _probe_rows(model: Any) -> tuple[Row, Row]:
 
 
 def _rows_see_each_other(model: Any) -> bool:
-    """Whether another first row changes the hidden states of the second, as recurrent layers and convolutions do."""
+    """True if another first row changes the hidden states of the second, as recurrent layers and convolutions do."""
     engine = PackedEngine(model, max_rows=2, max_tokens=1 << 30)
     prefix, last = ordinary_ids(model, 3), ordinary_ids(model, 4, seed=3)
     hidden = []

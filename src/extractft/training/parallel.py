@@ -22,13 +22,13 @@ from extractft.training.features import Row, dealt
 __all__ = ["PATIENCE", "Processes", "is_main_process"]
 
 PATIENCE = timedelta(days=1)
-"""How long processes wait for each other: scoring takes as long as it takes, and a launcher ends them if one dies."""
+"""Time that processes wait for each other: scoring takes as long as it takes, and a launcher ends them if one dies."""
 
 T = TypeVar("T")
 
 
 def is_main_process() -> bool:
-    """Whether this is the process that writes: the only one, or the first of those that a launcher started."""
+    """True in the process that writes: the only one, or the first of those that a launcher started."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
@@ -71,7 +71,7 @@ class Processes:
 
     @property
     def main(self) -> bool:
-        """Whether this is the process that scores and writes."""
+        """True in the process that scores and writes."""
         return self.rank == 0
 
     def agree(self, value: T) -> T:
@@ -84,7 +84,7 @@ class Processes:
         return agreed
 
     def on_main(self, function: Callable[[], T]) -> T:
-        """What `function` returns in the main process, the only one to call it, in all of them.
+        """Call `function` in the main process alone, and return its result in all of them.
 
         Raises:
             TrainingError: It failed in the main process, which raises its own error.

@@ -1,4 +1,4 @@
-"""How steps are computed: which engine, passes of what size, and whether activations are recomputed.
+"""The plan of a run's steps: the engine, the size of its passes, and the activations to recompute.
 
 Decided once before training, from what a token costs and what memory there is; corrected when memory runs out all the
 same.
@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How steps are computed.
+    """The plan of a run's steps.
 
     Attributes:
         engine: Computes them.
@@ -94,7 +94,7 @@ def make_plan(model: nn.Module, features: Features, config: TrainingConfig, *, s
 
 
 def _recompute(model: nn.Module, wanted: bool | str, bytes_per_token: float) -> tuple[Recompute, int]:
-    """What to recompute so that a token keeps no more than `bytes_per_token`, and what it keeps then.
+    """Activations to recompute so that a token keeps at most `bytes_per_token`, and the bytes that it keeps then.
 
     For a large model on a CPU what is cheap is always recomputed, since it takes no time that could be measured; for a
     small one, and on a GPU, the many small operations do, so only when needed.

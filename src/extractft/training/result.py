@@ -1,4 +1,4 @@
-"""How a training run ended. Plain values, JSON-able."""
+"""The end of a training run in plain, JSON-able values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["TrainingResult"]
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """What training gave and what it took.
+    """Result and cost of a training run.
 
     Attributes:
         metrics: Metrics of the kept weights: `field_f1` and whatever else the scorer returned, and `loss`, the
