@@ -19,16 +19,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from transformers import AutoTokenizer
 
 from extractft import PromptConfig, Schema
-from extractft.decoding import GenerationRequest, GrammarCompiler, accepts
-from extractft.decoding.draft_memory import DraftMemory
-from extractft.decoding.drafts import MAX_DRAFT, Draft, Drafter, Guess, draft_price
-from extractft.decoding.scoring import MaskBuffer
+from extractft.completion import GenerationRequest
+from extractft.constraints import GrammarCompiler, accepts
+from extractft.constraints.token_masks import TokenMasks
 from extractft.modeling import resolve_base_model
 from extractft.prompt import ChatRenderer, render_system_prompt
+from extractft.speculation.drafter import MAX_DRAFT, Draft, Drafter, Proposal, min_acceptance
+from extractft.speculation.proposal_statistics import ProposalStatistics
 from lib.command_line import make_parser
 from lib.paths import QWEN3_TOKENIZER
 from lib.tasks import Rows, add_set_argument, load_task
@@ -77,8 +77,8 @@ class Simulation:
         size = max(len(tokenizer), self.end + 1)
         compiler = GrammarCompiler(tokenizer, vocab_size=size, end_token_id=self.end)
         self.grammar = compiler.compile(schema)
-        self.masks = MaskBuffer(MAX_DRAFT + 1, 8 * self.grammar.mask_bytes, torch.device("cpu"))
-        self.memory = DraftMemory()
+        self.masks = TokenMasks(MAX_DRAFT + 1, 8 * self.grammar.mask_bytes)
+        self.memory = ProposalStatistics()
 
     def run(self, text: str, gold: Any, count: Count) -> bool:
         """Draft one row; false if the grammar refuses its gold record."""
@@ -105,7 +105,7 @@ class Simulation:
         """The passes that a row takes; each is learned from when the next is asked for."""
         known, masks, matcher = [*answer, self.end], self.masks, request.grammar.matcher()
         drafter, done = Drafter(request, self.memory, self.end), 0
-        price = draft_price(1) if self.price is None else self.price
+        price = min_acceptance(1) if self.price is None else self.price
         while done < len(answer):
             masks.fill(0, matcher)
             limit = min(MAX_DRAFT, request.max_new_tokens - done - 1)
@@ -135,7 +135,7 @@ def _place(standing: Any) -> str:
     return "in a string" if standing.written else "beginning of a string"
 
 
-def _reason(guesses: Sequence[Guess], token: int, *, full: bool) -> str:
+def _reason(guesses: Sequence[Proposal], token: int, *, full: bool) -> str:
     if all(guess.token_id != token for guess in guesses):
         return "unknown"
     return "cut" if full else "doubted"

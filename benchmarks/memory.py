@@ -36,8 +36,6 @@ import torch
 from pydantic import BaseModel, Field
 
 from extractft import Extractor, GenerationConfig
-from extractft.decoding.continuous import _DRAFTED_TOKENS
-from extractft.decoding.drafts import MAX_DRAFT
 from extractft.errors import (
     EmptyTextError,
     ExtractionError,
@@ -45,6 +43,8 @@ from extractft.errors import (
     OutputInvalidError,
     OutputTruncatedError,
 )
+from extractft.inference.scheduler import _DRAFTED_TOKENS
+from extractft.speculation.drafter import MAX_DRAFT
 from extractft.testing import byte_tokenizer, tiny_model
 from lib.command_line import add_threads_argument, make_parser
 from lib.process_memory import reset_peak, resident_memory
@@ -187,7 +187,7 @@ def held(extractor: Extractor[Any]) -> dict[str, int]:
         "slot_bytes": batch.model.store.nbytes,
         "prefix_bytes": 0 if prefix is None else prefix.nbytes,
         "mask_bytes": 0 if masks is None else len(masks._memory),
-        "draft_entries": len(memory._followers) + len(memory._starts) + len(memory._stops) + len(memory._rates),
+        "draft_entries": len(memory._next_tokens) + len(memory._starts) + len(memory._stops) + len(memory._rates),
     }
 
 

@@ -41,10 +41,10 @@ import torch
 from pydantic import ValidationError
 
 from extractft import Extractor
-from extractft.decoding import TransformersEngine
 from extractft.errors import ExtractionError
 from extractft.evaluation import evaluate_records
 from extractft.extractor.runner import Runner
+from extractft.inference import TransformersEngine
 from lib.command_line import add_threads_argument, make_parser
 from lib.peer_export import export
 from lib.peer_grammar import UnsupportedSchemaError, gbnf

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from extractft import Extractor
-from extractft.decoding import Completion, GenerationRequest, TransformersEngine
+from extractft.completion import Completion, GenerationRequest
+from extractft.inference import TransformersEngine
 from lib.dictated_model import Targets, overrule
 from lib.token_differences import Answer, compare, describe, summary
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from extractft import Extractor
-from extractft.decoding import ReferenceEngine
+from extractft.inference import ReferenceEngine
 from lib.command_line import add_threads_argument
 from lib.decoding_bench import Bench, answers_of
 from lib.results import environment, write_json

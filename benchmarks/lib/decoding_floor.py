@@ -19,9 +19,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from extractft.decoding import GenerationRequest, TransformersEngine
-from extractft.decoding.packed import PackedModel, Segment
-from extractft.decoding.prepacked import _pack, _product
+from extractft.completion import GenerationRequest
+from extractft.inference import TransformersEngine
+from extractft.inference.cpu.prepacked_linears import _pack, _product
+from extractft.inference.model_runner import ModelRunner, Segment
 from lib.command_line import add_threads_argument
 from lib.decoding_bench import Bench
 from lib.decoding_speed import prepare
@@ -37,7 +38,7 @@ GROUPS = {
 """Operations by their purpose; a few of the second and third also occur elsewhere."""
 
 
-class Counted(PackedModel):
+class Counted(ModelRunner):
     """Takes note of the tokens of each pass, and of how many of them decide."""
 
     def __init__(self, model: Any, prefix_ids: Sequence[int]) -> None:

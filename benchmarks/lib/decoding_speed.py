@@ -37,7 +37,8 @@ from typing import Any
 import torch
 
 from extractft import Extractor
-from extractft.decoding import GenerationRequest, TransformersEngine
+from extractft.completion import GenerationRequest
+from extractft.inference import TransformersEngine
 from lib.command_line import add_threads_argument
 from lib.decoding_bench import PAIRS, Bench, Timing
 from lib.dictated_model import NOTICE, SHAPES, Targets, build_extractor

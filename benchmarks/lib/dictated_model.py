@@ -19,9 +19,11 @@ from torch import Tensor
 from transformers import AutoTokenizer, LogitsProcessor
 
 from extractft import Extractor, GenerationConfig, PromptConfig, Schema, TrainingConfig
-from extractft.decoding import GenerationRequest, TransformersEngine, accepts
-from extractft.decoding.packed import PackedModel, Segment
+from extractft.completion import GenerationRequest
+from extractft.constraints import accepts
 from extractft.extractor.base import Base
+from extractft.inference import TransformersEngine
+from extractft.inference.model_runner import ModelRunner, Segment
 from extractft.modeling import BaseModelRef
 from extractft.prompt import ChatRenderer, render_system_prompt
 from lib.base_models import QWEN3_SHAPE, build_model
@@ -102,7 +104,7 @@ class _Overruled(LogitsProcessor):
         return overrule(scores, [self._targets.token(prompt, place) for prompt in self._prompts])
 
 
-class _OverruledModel(PackedModel):
+class _OverruledModel(ModelRunner):
     """For the engine, whose rows stand at different places: the prompt is read from the row's own segments."""
 
     def __init__(self, model: Any, prefix_ids: Sequence[int], targets: Targets) -> None:

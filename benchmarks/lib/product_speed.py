@@ -20,9 +20,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from extractft import Schema, Verbatim
-from extractft.decoding import GrammarCompiler
-from extractft.decoding.eight_bit import EightBit
-from extractft.decoding.prepacked import Prepacked
+from extractft.constraints import GrammarCompiler
+from extractft.inference.cpu.int8_linears import Int8Linears
+from extractft.inference.cpu.prepacked_linears import PrepackedLinears
 from extractft.testing import byte_tokenizer
 from lib.command_line import add_threads_argument
 
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> None:
 def time_products(size: int, out: int, layers: int, row_counts: Sequence[int]) -> None:
     """Print milliseconds of all layers, in each way."""
     net = nn.ModuleList(nn.Linear(size, out, bias=False) for _ in range(layers)).requires_grad_(False)
-    weights, small, prepacked = [layer.weight for layer in net], EightBit(net), Prepacked(net)
+    weights, small, prepacked = [layer.weight for layer in net], Int8Linears(net), PrepackedLinears(net)
     for count in row_counts:
         rows = torch.randn(count, size)
         usual = best(lambda r=rows: [F.linear(r, weight) for weight in weights])

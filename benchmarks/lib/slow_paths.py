@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from extractft.decoding import TransformersEngine
+from extractft.inference import TransformersEngine
 from extractft.training import plan
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from extractft.decoding import GenerationRequest, Grammar
+from extractft.completion import GenerationRequest, Grammar
 
 Reason = Literal["refused", "tie", "budget", "fault"]
 NEAR = 1e-4

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM, set_seed
 
+from extractft.completion import Completion, GenerationRequest, TokenStep
 from extractft.config import GenerationConfig, PromptConfig
-from extractft.decoding import Completion, GenerationRequest, GrammarCompiler, TokenStep, accepts
+from extractft.constraints import GrammarCompiler, accepts
 from extractft.errors import ExtractFTError
 from extractft.extractor import Extractor
 from extractft.prompt import ChatRenderer, normalize_text, render_system_prompt

@@ -208,8 +208,8 @@ def test_time_of_the_demo(
     plain: list[str], load_benchmark: Load, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The demo runs in tests/demo; here the slow paths are in force while it does, and not afterwards."""
-    from extractft.decoding import TransformersEngine
     from extractft.demo import run
+    from extractft.inference import TransformersEngine
     from extractft.training import plan
 
     packed, packs = plan.packed_engine, TransformersEngine.__dict__["packed"]

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel
 
-from extractft.decoding import Completion, TokenStep
+from extractft.completion import Completion, TokenStep
 from extractft.extractor.confidence import raw_confidence
 from extractft.extractor.layout import layout_of
 from extractft.schema import Schema

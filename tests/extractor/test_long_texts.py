@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel, field_validator, model_validator
 
 from extractft import Extraction, Extractor, GenerationConfig, Merge, PromptConfig, Schema, Verbatim
-from extractft.decoding import GrammarCompiler
+from extractft.constraints import GrammarCompiler
 from extractft.errors import ExtractionError, InputTooLongError, MergeConflictError, OutputInvalidError
 from extractft.extractor.windows import longest_window
 from extractft.prompt import ChatRenderer, render_system_prompt

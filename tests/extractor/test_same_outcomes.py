@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, field_serializer, field_validator, model_validator
 
 from extractft import Extraction, Extractor, GenerationConfig, PromptConfig, Schema
-from extractft.decoding import GrammarCompiler
+from extractft.constraints import GrammarCompiler
 from extractft.errors import ConfigError, EmptyTextError, ExtractionError, LowConfidenceError, OutputInvalidError
 from extractft.prompt import ChatRenderer, render_system_prompt
 from extractft.testing import ScriptedEngine, byte_tokenizer, scripted_extractor

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import UUID4, AwareDatetime, Field, NaiveDatetime
 from schema_grammar import END, accepts_text
 
-from extractft.decoding import GrammarCompiler
+from extractft.constraints import GrammarCompiler
 from extractft.errors import SchemaError
 from extractft.schema import Schema
 

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from extractft.artifact import Manifest
+from extractft.completion import Engine
 from extractft.config import GenerationConfig, TrainingConfig
-from extractft.decoding import Engine, GrammarCompiler, TransformersEngine
+from extractft.constraints import GrammarCompiler
+from extractft.inference import TransformersEngine
 from extractft.modeling import BaseModelRef, attach_lora, load_adapter, load_model, load_tokenizer, merge_adapter
 from extractft.prompt import ChatRenderer
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from extractft.decoding import Completion
+from extractft.completion import Completion
 from extractft.extractor.layout import CLOSERS, Gap, Turn, layout_of
 from extractft.schema import Schema
 

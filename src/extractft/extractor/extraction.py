@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeAlias, TypeVar
 
-from extractft.decoding import Completion
+from extractft.completion import Completion
 from extractft.errors import ExtractionError
 from extractft.extractor.confidence import Confidence
 from extractft.grounding import Span

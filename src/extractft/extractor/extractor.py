@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from extractft.artifact import Manifest, load_manifest, require_unchanged, save_artifact
+from extractft.completion import Engine
 from extractft.config import GenerationConfig, PromptConfig, TrainingConfig
+from extractft.constraints import GrammarCompiler
 from extractft.data import Example, load_examples, load_numbered_examples
-from extractft.decoding import Engine, GrammarCompiler
 from extractft.errors import ArtifactError, ConfigError, ExtractionError, TrainingError
 from extractft.evaluation import CalibrationReport, EvaluationReport
 from extractft.extractor import start

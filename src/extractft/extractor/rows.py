@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from extractft.config import TrainingConfig
+from extractft.constraints import GrammarCompiler, accepts
 from extractft.data import CheckReport, Example, check_examples, load_numbered_examples, split_examples
-from extractft.decoding import GrammarCompiler, accepts
 from extractft.errors import DatasetError
 from extractft.grounding import absence_examples
 from extractft.prompt import ChatRenderer

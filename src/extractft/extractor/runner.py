@@ -13,10 +13,11 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
+from extractft.completion import Completion, Engine, GenerationRequest
 from extractft.config import GenerationConfig
+from extractft.constraints import GrammarCompiler, RecordSize
 from extractft.data import Example
 from extractft.data.field_paths import field_path
-from extractft.decoding import Completion, Engine, GenerationRequest, GrammarCompiler, RecordSize, TransformersEngine
 from extractft.errors import (
     ExtractionError,
     GrammarError,
@@ -31,6 +32,7 @@ from extractft.extractor.extraction import Extraction, Outcome
 from extractft.extractor.text_source import TextSource, require_batch_size, require_text, require_texts
 from extractft.extractor.windows import Asked, joined, joined_confidence, joined_spans, longest_window
 from extractft.grounding import Span, Window, ground, split_text
+from extractft.inference import TransformersEngine
 from extractft.processes import BoundToProcess, raised_by_signal
 from extractft.prompt import ChatRenderer
 from extractft.schema import Schema

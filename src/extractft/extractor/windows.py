@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from extractft.decoding import Completion
+from extractft.completion import Completion
 from extractft.errors import ExtractionError, MergeConflictError, OutputInvalidError
 from extractft.extractor.confidence import Confidence
 from extractft.extractor.extraction import Extraction, Outcome, WindowExtraction

@@ -1,0 +1,332 @@
+"""Makes completions with a transformers model: callers from any thread join one running batch.
+
+Knows requests, callers and turns. Knows no text and no schema.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from transformers import PreTrainedModel
+
+from extractft.completion import Completion, GenerationRequest
+from extractft.config import GenerationConfig
+from extractft.errors import ConfigError, PerformanceWarning
+from extractft.inference.cpu.int8_linears import Int8Linears
+from extractft.inference.cpu.prepacked_linears import PrepackedLinears
+from extractft.inference.cpu.transposed_linears import TransposedLinears, put_back
+from extractft.inference.model_runner import ModelRunner
+from extractft.inference.padded_runner import evaluating
+from extractft.inference.reference_engine import ReferenceEngine
+from extractft.inference.scheduler import Scheduler, Statistics, Ticket
+from extractft.inference.weight_version import Weights
+from extractft.modeling import is_out_of_memory
+from extractft.processes import BoundToProcess, fork_safe_lock, raised_by_signal, reset_after_fork
+from extractft.speculation.proposal_statistics import ProposalStatistics
+
+__all__ = ["TransformersEngine"]
+
+_PATIENCE = 0.05
+"""Seconds after which a caller that nobody has woken looks for itself if the batch still runs."""
+
+
+class TransformersEngine(BoundToProcess):
+    """Decodes greedily with a causal language model of transformers, bare or wrapped by PEFT.
+
+    Safe to share between threads: whoever waits for a completion runs the batch for all, or waits while another does.
+    Safe to interrupt, at any instruction: nothing has to be put in order by the one who was interrupted. A turn at the
+    batch is held by a lock that the interpreter itself lets go; a turn that did not come to its end leaves a mark, and
+    the next one abandons what stands in the batch and begins again with all that callers still wait for. The same in
+    a forked process.
+    The answers are those of `ReferenceEngine`; models whose layers cannot be packed are left to it. The model may be
+    trained between two calls, and an adapter merged, and the first generation afterwards sees the new weights; call
+    `reset()` after changes that torch takes no note of, such as those of `.data`, or switching adapters.
+
+    Args:
+        model: The model.
+        end_token_id: The token that ends a record, as the grammars have it.
+        pad_token_id: Fills up shorter rows, where rows are padded.
+        config: Rows of a batch and alternatives to report.
+        prefix_ids: Token ids that most prompts begin with; their keys and values are computed once, and shared.
+        max_batch_tokens: Bounds the memory of a batch: rows times the tokens, beyond the prefix, that the longest of
+            them may come to. A row that does not fit waits; one that fits nowhere runs alone.
+        drafts: Whether to check guesses of several tokens in one pass. It changes the time that a record takes, not
+            the record.
+        eight_bit: Whether to multiply in 8 bits: in a part of the time, and nearly the same answers.
+
+    Raises:
+        ConfigError: `eight_bit` for a model that is not in float32 on a processor that can do it.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        *,
+        end_token_id: int,
+        pad_token_id: int,
+        config: GenerationConfig,
+        prefix_ids: Sequence[int] = (),
+        max_batch_tokens: int = 16_384,
+        drafts: bool = True,
+        eight_bit: bool = False,
+    ) -> None:
+        self._model = model
+        self._config = config
+        self._reference = ReferenceEngine(
+            model,
+            end_token_id=end_token_id,
+            pad_token_id=pad_token_id,
+            config=config,
+            prefix_ids=prefix_ids,
+            max_batch_tokens=max_batch_tokens,
+        )
+        self._memory = ProposalStatistics() if drafts else None
+        self._batch = Scheduler(
+            ModelRunner(model, prefix_ids),
+            end_token_id=end_token_id,
+            config=config,
+            max_tokens=max_batch_tokens,
+            memory=self._memory,
+        )
+        self._eight_bit = Int8Linears(model, prefix_ids) if eight_bit else None
+        self._prepacked, self._few_rows = PrepackedLinears(model), TransposedLinears(model)
+        self._turn, self._trial = fork_safe_lock(), fork_safe_lock()
+        self._runner: int | None = None
+        self._whole = True
+        self._tickets: dict[Ticket, None] = {}
+        self._packed: bool | None = None
+        self._fallback_reason: str | None = None
+        self._weights = Weights(model)
+        self._version: int | None = None
+        reset_after_fork(self)
+
+    @property
+    def packed(self) -> bool:
+        """True if the model's layers can be packed; tried out when first asked. See `fallback_reason` if not."""
+        packed, tried = self._packed, False
+        if packed is None:
+            with self._trial:  # those who wait for the outcome do not queue up for turns, which take a whole record
+                packed, tried = self._packed, self._packed is None
+                if packed is None:
+                    packed = self._try_out()
+        if tried and not packed:
+            self._warn()
+        return packed
+
+    def _try_out(self) -> bool:
+        with self._turn:
+            self._begin()
+            with evaluating(self._model):
+                reason = self._batch.model.unsupported()
+            self._packed, self._fallback_reason, self._whole = reason is None, reason, True
+        return reason is None
+
+    @property
+    def fallback_reason(self) -> str | None:
+        """Reason for decoding the slow way, one token a pass; `None` if it does not."""
+        return None if self.packed else self._fallback_reason
+
+    def _warn(self) -> None:
+        warnings.warn(
+            f"Rows of {type(self._model).__name__} cannot be packed: {self._fallback_reason}. Records are decoded one "
+            "token a pass, which takes several times as long and gives the same answers. To avoid it, take a base "
+            "model whose attention transformers lets be replaced, such as Llama, Qwen3, Gemma 3 or Mistral.",
+            PerformanceWarning,
+            stacklevel=3,
+        )
+
+    @property
+    def statistics(self) -> Statistics:
+        """Counts of what the packed batch has done so far."""
+        return self._batch.statistics
+
+    def generate(self, requests: Iterable[GenerationRequest], *, batch_size: int | None = None) -> Iterator[Completion]:
+        """Yield one completion for each request, in order; requests are taken lazily, two batches ahead at most.
+
+        Args:
+            requests: What to complete.
+            batch_size: Most rows side by side; the config's if `None`.
+
+        Raises:
+            ConfigError: `eight_bit` for a model whose layers cannot be packed.
+        """
+        if not self.packed:
+            if self._eight_bit is not None:
+                found = type(self._model).__name__
+                raise ConfigError(
+                    f"expected a model whose layers can be packed for 8-bit products, found {found}: "
+                    f"{self._fallback_reason}"
+                )
+            yield from self._reference.generate(requests, batch_size=batch_size)
+            return
+        yield from self._stream(iter(requests), batch_size or self._config.batch_size)
+
+    def reset(self) -> None:
+        """Forget what was computed with the present weights, and give the memory back that it takes.
+
+        What drafts have learned stays: they are guesses, whatever the weights.
+        """
+        with self._turn:
+            self._begin()
+            self._weights.forget()
+            self._version = None
+            self._packed = None
+            self._release()
+            self._reference.reset()
+            self._whole = True
+
+    def after_fork(self) -> None:
+        """Forget the callers of the other process; one of them may have been in the midst of a turn."""
+        self._tickets = {}
+        self._runner, self._whole = None, False
+        put_back(self._model.modules())
+        self._batch.abandon()
+
+    def _release(self) -> None:
+        self._prepacked.release()
+        if self._eight_bit is not None:
+            self._eight_bit.release()
+        self._batch.model.reset()
+
+    def _stream(self, requests: Iterator[GenerationRequest], rows: int) -> Iterator[Completion]:
+        """Keep `rows` requests on their way, and up to as many finished ones behind a slow one that comes first."""
+        line: deque[Ticket] = deque()
+        exhausted = False
+        try:
+            while True:
+                while line and line[0].done:
+                    yield _outcome(line.popleft())
+                while not exhausted and len(line) < 2 * rows and sum(not ticket.done for ticket in line) < rows:
+                    request = next(requests, None)
+                    if request is None:
+                        exhausted = True
+                        break
+                    line.append(Ticket(request, rows))
+                    self._tickets[line[-1]] = None
+                if not line:
+                    return
+                self._advance(line[0])
+        finally:
+            self._cancel(line)
+
+    @property
+    def _waiting(self) -> list[Ticket]:
+        """Tickets that are wanted and not in the batch, the first to come first."""
+        inside = set(self._batch.tickets)
+        return [t for t in list(self._tickets) if not (t.done or t.cancelled or t in inside)]
+
+    def _cancel(self, tickets: Iterable[Ticket]) -> None:
+        """Nobody waits for these any more. If nobody runs the batch either, their rows leave it now."""
+        for ticket in tickets:
+            ticket.cancelled = True
+            self._tickets.pop(ticket, None)
+        if len(self._batch) and not self._turn.locked():
+            with self._turn:
+                self._begin()
+                self._batch.drop_cancelled()
+                self._whole = True
+
+    def _advance(self, ticket: Ticket) -> None:
+        """Run the batch until some row ends, or wait until another thread has."""
+        self._tickets.setdefault(ticket)  # a fork has come between
+        if self._turn.locked():
+            if self._runner == threading.get_ident():
+                raise RuntimeError("expected a call from outside of a pass through the model, found one from within")
+            ticket.wait(self._turn.locked, _PATIENCE)
+            return
+        try:
+            with self._turn:
+                if not ticket.done:
+                    self._take_turn(ticket)
+        finally:
+            self._wake_next()
+
+    def _take_turn(self, ticket: Ticket) -> None:
+        """One turn at the batch, which is held by this thread."""
+        gradients = torch.is_grad_enabled()
+        try:
+            self._begin()
+            self._runner = threading.get_ident()
+            try:
+                self._run()
+            except Exception as error:
+                if raised_by_signal(error):  # its own thread's affair, as an interrupt is
+                    raise
+                self._failed(error, ticket)
+            self._whole = True
+        except BaseException:
+            self._batch.abandon()  # the memory is not to wait for the next turn; if that is interrupted too, it does
+            raise
+        finally:
+            torch._C._set_grad_enabled(gradients)  # in C, and so done whatever interrupts
+            self._runner = None
+        for other in list(self._tickets):
+            if other.done or other.cancelled:
+                self._tickets.pop(other, None)
+                other.wake()
+
+    def _begin(self) -> None:
+        """Mark the batch as being worked on; begin again if the last one who did so has not come to the end."""
+        if not self._whole:
+            self._batch.abandon()
+        self._whole = False
+
+    def _wake_next(self) -> None:
+        """Let one of those who wait have the next turn."""
+        for ticket in list(self._tickets):
+            if ticket.waiting and not ticket.done:
+                ticket.wake()
+                return
+
+    def _failed(self, error: Exception, ticket: Ticket) -> None:
+        """A pass failed, or what comes before it.
+
+        Of several rows one may be to blame, so each begins again on its own. One that fails alone has used up the
+        memory, and is answered with that, or gives its caller the error.
+        """
+        rows = self._batch.abandon()
+        if len(rows) > 1:
+            for row in rows:
+                row.alone = True
+            return
+        for row in rows or [ticket]:  # without rows, it did not get as far as the batch
+            if rows and is_out_of_memory(error):
+                row.completion = Completion((), "error", "There was not enough memory for this request alone.")
+            else:
+                row.error = error
+
+    def _run(self) -> None:
+        with evaluating(self._model):
+            self._renew()
+            with self._linears().installed():
+                while True:
+                    self._batch.drop_cancelled()
+                    self._batch.admit(deque(self._waiting))
+                    if self._batch.step() or not len(self._batch):
+                        return
+
+    def _linears(self) -> Int8Linears | PrepackedLinears | TransposedLinears:
+        """Choose the fastest way to multiply that the config, the processor and its memory allow."""
+        if self._eight_bit is not None:
+            return self._eight_bit
+        prepack = self._config.prepack_weights and self._prepacked.worthwhile()
+        return self._prepacked if prepack else self._few_rows
+
+    def _renew(self) -> None:
+        """After a change of the weights, begin again with all that was computed with the old ones."""
+        version = self._weights.version()
+        if version != self._version:
+            self._batch.abandon()
+            self._release()
+            self._version = version
+
+
+def _outcome(ticket: Ticket) -> Completion:
+    if ticket.error is not None:
+        raise ticket.error
+    assert ticket.completion is not None
+    return ticket.completion
