@@ -27,7 +27,6 @@ UNNAMED = frozenset({"__init__", "__main__"})
 """Modules that are named by their folder."""
 
 SHORT_FILES: dict[str, str] = {
-    "decoding/protocol.py": "an old place of names that are imported from there",
     "demo/complaints.py": "the schema of the demo, which `extractft demo` prints",
     "evaluation/frozen_model.py": "one base class below everything else in its room",
     "cli/loaded.py": "torch is imported behind this module alone",
