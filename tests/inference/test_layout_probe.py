@@ -21,7 +21,7 @@ from extractft.inference import ReferenceEngine
 from extractft.inference import model_runner as packed
 from extractft.inference.kv_cache import KVCache
 from extractft.inference.model_runner import ModelRunner, Segment, _Group, _Pass
-from extractft.inference.padded_runner import evaluating
+from extractft.inference.model_state import evaluating
 from extractft.modeling import load_model, ordinary_ids, probe_tolerance, probing, resolve_base_model
 from extractft.modeling.probing import WINDOW
 from extractft.schema import Schema

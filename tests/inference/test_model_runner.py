@@ -20,7 +20,7 @@ from extractft.inference import ReferenceEngine
 from extractft.inference import model_runner as packed
 from extractft.inference.kv_cache import KVCache
 from extractft.inference.model_runner import ModelRunner, Segment
-from extractft.inference.padded_runner import evaluating
+from extractft.inference.model_state import evaluating
 from extractft.inference.scheduler import _DRAFTED_TOKENS, Scheduler
 from extractft.schema import Schema
 from extractft.speculation.drafter import MAX_DRAFT, Draft, Drafter

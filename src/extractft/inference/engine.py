@@ -20,10 +20,9 @@ from extractft.inference.cpu.int8_linears import Int8Linears
 from extractft.inference.cpu.prepacked_linears import PrepackedLinears
 from extractft.inference.cpu.transposed_linears import TransposedLinears, put_back
 from extractft.inference.model_runner import ModelRunner
-from extractft.inference.padded_runner import evaluating
+from extractft.inference.model_state import WeightVersion, evaluating
 from extractft.inference.reference_engine import ReferenceEngine
 from extractft.inference.scheduler import Scheduler, Statistics, Ticket
-from extractft.inference.weight_version import Weights
 from extractft.modeling import is_out_of_memory
 from extractft.processes import BoundToProcess, fork_safe_lock, raised_by_signal, reset_after_fork
 from extractft.speculation.proposal_statistics import ProposalStatistics
@@ -100,7 +99,7 @@ class TransformersEngine(BoundToProcess):
         self._tickets: dict[Ticket, None] = {}
         self._packed: bool | None = None
         self._fallback_reason: str | None = None
-        self._weights = Weights(model)
+        self._weights = WeightVersion(model)
         self._version: int | None = None
         reset_after_fork(self)
 

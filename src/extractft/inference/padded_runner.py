@@ -6,8 +6,7 @@ Knows tensors, padding and positions. Knows no grammar and decides nothing.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,7 +15,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from extractft.inference.prefix_cache import PrefixCache, attention_kind, empty_cache, keep_rows
 
-__all__ = ["PaddedBatch", "PaddedModelRunner", "evaluating"]
+__all__ = ["PaddedBatch", "PaddedModelRunner"]
 
 
 class PaddedModelRunner:
@@ -73,32 +72,6 @@ class PaddedModelRunner:
 
     def _fill(self, input_ids: Tensor, cache: DynamicCache) -> None:
         self.forward(input_ids, cache)
-
-
-@contextmanager
-def evaluating(model: PreTrainedModel) -> Iterator[None]:
-    """No dropout, no gradients and no gradient checkpointing inside; everything as before afterwards.
-
-    Not `inference_mode`: tensors that the model keeps from a run between two training steps must remain usable for
-    the next one. And where a caller is in it, tensors of one row must remain usable for others.
-    """
-    training = [module for module in model.modules() if module.training]
-    try:
-        if training:
-            model.eval()  # type: ignore[no-untyped-call]
-        with torch.inference_mode(False), torch.no_grad():
-            yield
-    finally:
-        try:
-            _train(training)
-        except BaseException:  # an interrupt, which waits until it is done
-            _train(training)
-            raise
-
-
-def _train(modules: Sequence[torch.nn.Module]) -> None:
-    for module in modules:
-        module.training = True
 
 
 def _begins_with(prompt: Sequence[int], prefix: Sequence[int]) -> bool:

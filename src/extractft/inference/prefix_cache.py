@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from extractft.inference.weight_version import Weights
+from extractft.inference.model_state import WeightVersion
 
 __all__ = ["PrefixCache", "attention_kind", "empty_cache", "keep_rows"]
 
@@ -98,7 +98,7 @@ class PrefixCache:
         self._model = model
         self._compute = compute
         self._cache: DynamicCache | None = None
-        self._weights = Weights(model)
+        self._weights = WeightVersion(model)
         self._version = 0
 
     def reset(self) -> None:

@@ -16,7 +16,8 @@ from extractft.config import GenerationConfig
 from extractft.constraints.token_masks import TokenMasks
 from extractft.errors import GrammarError
 from extractft.inference.decoding_row import Row
-from extractft.inference.padded_runner import PaddedModelRunner, evaluating
+from extractft.inference.model_state import evaluating
+from extractft.inference.padded_runner import PaddedModelRunner
 from extractft.inference.sampler import UnpackedMasks, decide
 from extractft.processes import BoundToProcess, fork_safe_lock
 

@@ -9,7 +9,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
 
-from extractft.inference.weight_version import Weights
+from extractft.inference.model_state import WeightVersion
 from extractft.testing import tiny_model
 
 
@@ -20,17 +20,17 @@ def adapted() -> Any:
 
 
 def test_running_the_model_changes_nothing(adapted: Any) -> None:
-    weights = Weights(adapted)
+    weights = WeightVersion(adapted)
     before = weights.version()
     with torch.no_grad():
         adapted(input_ids=torch.tensor([[1, 2, 3]]))
     adapted.train()
     adapted.eval()
-    assert weights.version() == before == Weights(adapted).version()
+    assert weights.version() == before == WeightVersion(adapted).version()
 
 
 def test_changes_in_place_are_seen(adapted: Any) -> None:
-    weights = Weights(adapted)
+    weights = WeightVersion(adapted)
     seen = [weights.version()]
     layer = adapted.base_model.model.model.layers[0].mlp.up_proj
     with torch.no_grad():
@@ -44,7 +44,7 @@ def test_changes_in_place_are_seen(adapted: Any) -> None:
 
 
 def test_adapters_that_are_merged_or_added_are_seen(adapted: Any) -> None:
-    weights = Weights(adapted)
+    weights = WeightVersion(adapted)
     before = weights.version()
     adapted.merge_adapter()
     assert weights.version() != before
@@ -60,7 +60,7 @@ def test_adapters_that_are_merged_or_added_are_seen(adapted: Any) -> None:
 
 def test_parameters_that_go_or_are_for_inference_alone_are_no_hindrance() -> None:
     net: Any = nn.Linear(2, 2)
-    weights = Weights(net)
+    weights = WeightVersion(net)
     before = weights.version()
     net.bias = None
     assert weights.version() != before

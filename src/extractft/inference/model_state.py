@@ -1,19 +1,22 @@
-"""Version of a model's weights, to tell if they are still those that something was computed with.
+"""State of a model around inference: evaluation mode, and the version of its weights.
 
 Knows modules and adapters; knows nothing of decoding.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-__all__ = ["Weights"]
+__all__ = ["WeightVersion", "evaluating"]
 
 
-class Weights:
+class WeightVersion:
     """Tells whether the weights of a model have changed since they were last asked about.
 
     Seen are changes in place, as optimizers and checkpoint loading make them, parameters put in the place of others,
@@ -53,3 +56,29 @@ def _counts(parameter: Tensor | None) -> bool:
 
 def _state(parameter: Tensor | None) -> tuple[int, int]:
     return id(parameter), parameter._version if _counts(parameter) else -1  # type: ignore[union-attr]
+
+
+@contextmanager
+def evaluating(model: PreTrainedModel) -> Iterator[None]:
+    """No dropout, no gradients and no gradient checkpointing inside; everything as before afterwards.
+
+    Not `inference_mode`: tensors that the model keeps from a run between two training steps must remain usable for
+    the next one. And where a caller is in it, tensors of one row must remain usable for others.
+    """
+    training = [module for module in model.modules() if module.training]
+    try:
+        if training:
+            model.eval()  # type: ignore[no-untyped-call]
+        with torch.inference_mode(False), torch.no_grad():
+            yield
+    finally:
+        try:
+            _train(training)
+        except BaseException:  # an interrupt, which waits until it is done
+            _train(training)
+            raise
+
+
+def _train(modules: Sequence[torch.nn.Module]) -> None:
+    for module in modules:
+        module.training = True
