@@ -70,8 +70,8 @@ class Pass:
 class Simulation:
     """One drafter's memory, and the rows that it sees."""
 
-    def __init__(self, tokenizer: Any, schema: Schema[Any], *, price: float | None) -> None:
-        self.schema, self.price = schema, price
+    def __init__(self, tokenizer: Any, schema: Schema[Any], *, threshold: float | None) -> None:
+        self.schema, self.threshold = schema, threshold
         self.chat = ChatRenderer(tokenizer, render_system_prompt(schema, PromptConfig()))
         self.end = self.chat.end_token_id
         size = max(len(tokenizer), self.end + 1)
@@ -92,7 +92,7 @@ class Simulation:
         for seen in self._passes(request, answer):
             if seen.decided[-1] != self.end:
                 node = seen.drafter._nodes[seen.path[-1] + 1 if seen.path else 0]
-                count.misses[_place(node.standing), _reason(node.guesses, seen.decided[-1], full=seen.full)] += 1
+                count.misses[_place(node.cursor), _reason(node.proposals, seen.decided[-1], full=seen.full)] += 1
             count.passes += 1
             count.tokens += pending + len(seen.draft)
             count.right += len(seen.path)
@@ -105,11 +105,11 @@ class Simulation:
         """The passes that a row takes; each is learned from when the next is asked for."""
         known, masks, matcher = [*answer, self.end], self.masks, request.grammar.matcher()
         drafter, done = Drafter(request, self.memory, self.end), 0
-        price = min_acceptance(1) if self.price is None else self.price
+        threshold = min_acceptance(1) if self.threshold is None else self.threshold
         while done < len(answer):
             masks.fill(0, matcher)
             limit = min(MAX_DRAFT, request.max_new_tokens - done - 1)
-            draft = drafter.draft(matcher, masks, 0, limit=limit, price=price)
+            draft = drafter.draft(matcher, masks, 0, limit=limit, threshold=threshold)
             path = draft.path(_best(draft, known[done:]))
             decided = known[done : done + len(path) + 1]
             yield Pass(drafter, draft, len(draft) >= limit, path, decided)
@@ -129,10 +129,10 @@ def _best(draft: Draft, known: Sequence[int]) -> list[int]:
     return [known[min(depth, len(known) - 1)] for depth in (0, *depths)]
 
 
-def _place(standing: Any) -> str:
-    if standing.part != "value" or not standing.quoted:
-        return {"key": "key", "value": "value, not a string"}.get(standing.part, "behind a value")
-    return "in a string" if standing.written else "beginning of a string"
+def _place(cursor: Any) -> str:
+    if cursor.part != "value" or not cursor.quoted:
+        return {"key": "key", "value": "value, not a string"}.get(cursor.part, "behind a value")
+    return "in a string" if cursor.written else "beginning of a string"
 
 
 def _reason(guesses: Sequence[Proposal], token: int, *, full: bool) -> str:
@@ -147,7 +147,9 @@ def build_parser() -> argparse.ArgumentParser:
     add_set_argument(parser, several=True)
     parser.add_argument("--rows", type=int, default=400)
     parser.add_argument("--tokenizer", default="smollm2-135m", help="a base model's, or `qwen3`")
-    parser.add_argument("--price", type=float, default=None, help="least chance that makes a guess worth a place")
+    parser.add_argument(
+        "--threshold", type=float, default=None, help="least probability that makes a proposal worth a place"
+    )
     parser.add_argument("--misses", action="store_true", help="where passes ended, behind the first rows")
     return parser
 
@@ -160,7 +162,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print("| set | rows | passes | right | wrong | tokens |\n| --- | --- | --- | --- | --- | --- |")
     for name in args.sets:
         task = load_task(name, args.rows, 0, data=args.data)
-        simulation = Simulation(tokenizer, Schema.of(task.schema, omit_defaults=True), price=args.price)
+        simulation = Simulation(tokenizer, Schema.of(task.schema, omit_defaults=True), threshold=args.threshold)
         later = report(simulation, task.name, task.train)
         if args.misses:
             for (place, reason), number in later.misses.most_common():

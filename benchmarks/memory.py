@@ -186,7 +186,7 @@ def held(extractor: Extractor[Any]) -> dict[str, int]:
         "rows": len(batch),
         "slot_bytes": batch.model.store.nbytes,
         "prefix_bytes": 0 if prefix is None else prefix.nbytes,
-        "mask_bytes": 0 if masks is None else len(masks._memory),
+        "mask_bytes": 0 if masks is None else len(masks.masks.memory),
         "draft_entries": len(memory._next_tokens) + len(memory._starts) + len(memory._stops) + len(memory._rates),
     }
 

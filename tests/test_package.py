@@ -67,7 +67,20 @@ def test_unknown_names_are_attribute_errors() -> None:
 
 
 @pytest.mark.parametrize(
-    "room", ["schema", "prompt", "data", "constraints", "inference", "remote", "speculation", "training", "evaluation", "grounding", "modeling"]
+    "room",
+    [
+        "schema",
+        "prompt",
+        "data",
+        "constraints",
+        "inference",
+        "remote",
+        "speculation",
+        "training",
+        "evaluation",
+        "grounding",
+        "modeling",
+    ],
 )
 def test_rooms_sort_what_they_export(room: str) -> None:
     module: Any = importlib.import_module(f"extractft.{room}")

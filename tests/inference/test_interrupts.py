@@ -28,8 +28,9 @@ from extractft.inference.cpu import transposed_linears as linears
 from extractft.processes import fork_safe_lock, raised_by_signal
 
 SECONDS = 20
-ROOM = str(Path(linears.__file__).parent)
-WATCHED = (ROOM, "contextlib.py", "threading.py", "grad_mode.py")
+PACKAGE = Path(linears.__file__).parent.parent.parent
+ROOMS = tuple(str(PACKAGE / room) for room in ("constraints", "speculation", "inference"))
+WATCHED = (*ROOMS, "contextlib.py", "threading.py", "grad_mode.py")
 """Files whose function entries are places to interrupt at: ours, and those that hold locks and modes."""
 
 
@@ -324,11 +325,11 @@ def test_no_lock_of_the_package_is_held_in_a_forked_process(tokenizer: Any) -> N
 
 def test_every_lock_of_the_package_survives_a_fork() -> None:
     """A module with threads or locks of its own sees to forks itself; tickets are their callers' own."""
-    source = Path(linears.__file__).parent.parent
+    source = PACKAGE
     words = ("threading.Lock(", "threading.RLock(", "threading.Condition(", "threading.Event(", "threading.Thread(")
     found = []
     for path in source.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
-        if any(word in text for word in words) and "register_at_fork" not in text and path.name != "continuous.py":
+        if any(word in text for word in words) and "register_at_fork" not in text and path.name != "scheduler.py":
             found.append(path.name)
     assert found == []

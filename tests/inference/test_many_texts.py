@@ -79,7 +79,7 @@ def held(extractor: Any) -> dict[str, int]:
         "waiting": len(extractor._runner.engine._waiting),
         "slots": batch.model.store.nbytes,
         "prefix": batch.model._prefix.nbytes,
-        "masks": len(batch._masks._memory),
+        "masks": len(batch._masks.masks.memory),
         "grammars": len(compiler._grammars) + len(compiler._verbatim),
     }
 

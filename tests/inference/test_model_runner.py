@@ -177,7 +177,7 @@ def test_a_grammar_that_fails_on_a_guess_does_not_fail_for_the_row(
     grown = Drafter._grown
 
     def failing(drafter: Drafter, node: Any, *others: Any) -> Any:
-        if len(disabled) < 3 and node.standing.written:
+        if len(disabled) < 3 and node.cursor.written:
             disabled.append(node.matcher._matcher)
             node.matcher._matcher.consume_token(end)  # never allowed there: the matcher is in error from now on
             raise GrammarError("too complex")
@@ -213,7 +213,7 @@ def test_rows_share_the_tokens_that_a_pass_may_draft(
         passes.append([])
         return plan(batch)
 
-    def greedy(drafter: Drafter, matcher: Any, masks: Any, first_mask: int, *, limit: int, price: float) -> Draft:
+    def greedy(drafter: Drafter, matcher: Any, masks: Any, first_mask: int, *, limit: int, threshold: float) -> Draft:
         passes[-1].append(limit)
         return Draft([0] * limit, [-1] * limit) if len(passes) == 1 else Draft()
 
