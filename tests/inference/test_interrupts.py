@@ -63,7 +63,7 @@ def interrupted_at(place: int | None, work: Callable[[], Any]) -> tuple[int, boo
     def trace(frame: FrameType, event: str, arg: Any) -> None:
         nonlocal seen, came
         name = frame.f_code.co_filename
-        if event != "call" or not (name.startswith(ROOM) or name.endswith(WATCHED[1:])):
+        if event != "call" or not (name.startswith(ROOMS) or name.endswith(WATCHED[3:])):
             return
         seen += 1
         if seen == place:

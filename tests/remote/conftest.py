@@ -10,7 +10,6 @@ from pydantic import BaseModel
 from extractft import Extractor, GenerationConfig, Schema
 from extractft.completion import GenerationRequest
 from extractft.remote import RemoteEngine, connect
-from extractft.remote import RemoteEngine, connect
 from extractft.remote.server_probe import ServerProbe
 
 
