@@ -62,6 +62,4 @@ def _member(node: Node | None, field: Field | None, value: Any, schema: Schema[A
 
 def _item(node: Node | None, index: int, value: Any, schema: Schema[Any]) -> Node | None:
     chosen = None if node is None else choose_option(node, value, schema)
-    if not isinstance(chosen, ArrayNode):
-        return None
-    return chosen.prefix[index] if index < len(chosen.prefix) else chosen.items
+    return chosen.item_node(index) if isinstance(chosen, ArrayNode) else None

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails, core_schema
 from extractft.data.column_names import closest_name, display_name
 from extractft.data.field_paths import field_path
 from extractft.data.raw_row import InvalidRow, RowFault
-from extractft.schema import ObjectNode, Schema
+from extractft.schema import Schema
 from extractft.schema.record_paths import join_path
 
 __all__ = ["ErrorDescriber"]
@@ -42,9 +42,8 @@ class ErrorDescriber:
     """
 
     def __init__(self, schema: Schema[Any], *, show_values: bool = False) -> None:
-        fields = [field for node in schema.iter_nodes() if isinstance(node, ObjectNode) for field in node.fields]
         self._schema = schema
-        self._names = {field.name: field.name for field in fields} | {field.key: field.name for field in fields}
+        self._names = schema.field_names
         self._show_values = show_values
 
     def describe(self, details: Sequence[ErrorDetails], raw: Any) -> InvalidRow:

@@ -118,7 +118,7 @@ class _PlacedSpans:
         ]
         """For every list around each leaf: the same field of all its items, and the position of this item."""
         self._held = bytearray(length)
-        """How many leaves hold each character, up to 255."""
+        """The number of leaves that hold each character, up to 255."""
         self._placed: dict[int, Candidate] = {}
         self._inside: dict[Route, list[tuple[int, int]]] = {}
         self._columns: dict[tuple[Route, Route], list[tuple[int, int]]] = {}

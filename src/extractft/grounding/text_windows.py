@@ -25,7 +25,7 @@ BOUNDARIES = tuple(
         r"\s+",  # words
     )
 )
-"""Where a text is cut, behind each of these, the best first; where there is none of them, between characters."""
+"""Ends of pieces that a text is cut at, the best first; without any of them it is cut between characters."""
 
 
 @dataclass(frozen=True, slots=True)

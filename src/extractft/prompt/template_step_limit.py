@@ -18,7 +18,7 @@ MAX_STEPS = 1_000_000
 TEMPLATE = "<template>"
 """The file name that Jinja gives to a template made from a string."""
 LIBRARY = ("jinja2/utils.py", "jinja2/filters.py")
-"""Where templates can make Jinja itself loop."""
+"""Files of Jinja in which a template can make it loop."""
 
 
 class TooManyStepsError(Exception):

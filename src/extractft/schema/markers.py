@@ -28,12 +28,12 @@ VerbatimKind = Literal["exact", "normalized"]
 MergeRule = Literal["first", "concatenate", "error"]
 
 VERBATIM, MERGE = "extractft_verbatim", "extractft_merge"
-"""Where the markers stand in the metadata of a core schema."""
+"""The keys of the markers in the metadata of a core schema."""
 STORED, TAG, KEPT = "extractft_node", "extractft_tag", "extractft_kept"
 """Metadata of rebuilt types that no type of Pydantic's has: a leaf's node, the key that tells a union's options apart,
 and that a field is written though it equals its default."""
 _AROUND = ("schema", "items_schema", "keys_schema", "values_schema", "json_schema", "lax_schema")
-"""What a marker looks through: optionals, lists, validators. Not classes, which have fields of their own to mark."""
+"""Layers that a marker looks through: optionals, lists, validators. Not classes, which have own fields to mark."""
 
 _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
 """Full-width forms to the characters that they are forms of."""

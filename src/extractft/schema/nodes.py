@@ -133,6 +133,10 @@ class ArrayNode:
     max_items: int | None = None
     unique: bool = False
 
+    def item_node(self, index: int) -> Node | None:
+        """The node of the item at a position; `None` behind the last one of a tuple."""
+        return self.prefix[index] if index < len(self.prefix) else self.items
+
 
 @dataclass(frozen=True, slots=True)
 class MapNode:

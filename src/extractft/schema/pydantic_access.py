@@ -48,7 +48,7 @@ AROUND = (
     "json-or-python",
     "lax-or-strict",
 )
-"""What stands around the schema of a class that Pydantic knows by name, such as a path."""
+"""Layers around the schema of a class that Pydantic knows by name, such as a path."""
 HINT = "Name the type of the value: str, int, a model, a union of these."
 UNKNOWN = {
     "any": "one that takes anything (Any, object, a bare list or dict, a type variable without its type)",
@@ -59,7 +59,7 @@ UNKNOWN = {
     "json": "JSON inside of a string",
     "complex": "a complex number",
 }
-"""What stands behind Pydantic's names for schemas that no node is made for."""
+"""The types behind Pydantic's names for schemas that no node is made for."""
 FUNCTIONS = ("function-before", "function-after", "function-wrap")
 
 

@@ -131,10 +131,9 @@ def _members(node: Node, value: Any) -> Iterator[tuple[str | int, Node, Field | 
             yield key, node.values, None, item
     elif isinstance(node, ArrayNode):
         for index, item in enumerate(value):
-            if index < len(node.prefix):
-                yield str(index), node.prefix[index], None, item
-            elif node.items is not None:
-                yield index, node.items, None, item
+            item_node = node.item_node(index)
+            if item_node is not None:
+                yield str(index) if index < len(node.prefix) else index, item_node, None, item
 
 
 def choose_option(node: Node, value: Any, schema: Schema[Any]) -> Node:

@@ -267,7 +267,7 @@ class Schema(Generic[T]):
             )
 
     @cached_property
-    def _names(self) -> dict[str, str]:
+    def field_names(self) -> Mapping[str, str]:
         """The Python names of all fields, by these and by their keys."""
         fields = [field for node in self.iter_nodes() if isinstance(node, ObjectNode) for field in node.fields]
         return {field.name: field.name for field in fields} | {field.key: field.name for field in fields}
@@ -285,7 +285,7 @@ class Schema(Generic[T]):
                 steps.append(str(step))
                 value = value[step]
             elif isinstance(value, dict) and step in value:
-                steps.append(self._names.get(str(step), "*"))
+                steps.append(self.field_names.get(str(step), "*"))
                 value = value[step]
         return ".".join(steps)
 

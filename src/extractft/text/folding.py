@@ -21,7 +21,7 @@ from extractft.text.word_boundaries import word_part
 __all__ = ["FoldedText", "fold", "fold_value", "squeeze"]
 
 EDGES = " .,;:!?·'\"-"
-"""What loose folding leaves out at both ends of a value."""
+"""Characters that loose folding leaves out at both ends of a value."""
 _VARIANTS: Final = {
     "'": "‘’‚‛′´`ʼ＇",
     '"': "“”„‟«»「」『』〝〞〟″",

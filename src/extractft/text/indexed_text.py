@@ -21,7 +21,7 @@ __all__ = ["IndexedText"]
 _JOINED = re.compile(r"(?<![0-9])[0-9]++(?:[-/:.][0-9]++){2,}+")
 _GROUPED = re.compile(r"[0-9](?:[ ()./\-\u00a0]{0,2}+[0-9])*+")
 _EMOJI_DIGIT = re.compile("\ufe0f?\u20e3?|\ufe0e?")
-"""What may stand behind a digit in its cluster: the key around it, or how it is to be drawn."""
+"""Characters that may follow a digit in its cluster: the key around it, or the way to draw it."""
 
 
 class IndexedText:

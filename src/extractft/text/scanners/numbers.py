@@ -28,7 +28,7 @@ __all__ = ["Numeral", "plain_digits", "scan_numbers"]
 MAX_DIGITS = 64
 """Digits of a number; what has more is no number that anyone counts with."""
 LARGEST_FACTOR = 10**16
-"""What a number can be multiplied by at most, as by 亿亿: more units in a row are no number."""
+"""Largest factor of a number, that of 亿亿: more units in a row are no number."""
 _DIGIT = "".join(CHINESE_DIGITS)
 _BIG = "".join(CHINESE_UNITS) + "".join(CHINESE_MYRIADS)
 _RUN = re.compile(r"(?<![0-9])[0-9](?:[0-9]|[.,'’\u00a0\u202f](?=[0-9]))*+")
@@ -67,7 +67,7 @@ _CLASSIFIERS: Final = frozenset(
     "号號室米斤克吨升元圆角天日月年岁歲周次回遍趟场場期节節课课篇页頁章行列组組队队班级級届届代种種类類项項款批顿封架艘顶床筒管板盏笔枚轮听团"
     "卷捆扎打折倍度股亩门面副幅尊束串排堆筐篮壶锅桌席点時时分秒公千厘毫星小"
 )
-"""What a single Chinese numeral has to be followed by to be a number and not part of a word such as 一直 or 统一."""
+"""Characters of which one has to follow a single Chinese numeral, which else is part of a word such as 一直 or 统一."""
 _NOT_CENTS = _CLASSIFIERS | frozenset(f"点.0123456789{_BIG}")
 _NOT_ONE_BEFORE = frozenset("no this that the any every each which another other only either".split())  # noqa: SIM905
 _NOT_ONE_AFTER = frozenset("of another day thing or who that which can could should must is was has".split())  # noqa: SIM905
