@@ -24,6 +24,26 @@ MAX_SHOWN_ROWS = 10
 class Finding:
     """One finding of the check.
 
+    | kind | severity | meaning |
+    | --- | --- | --- |
+    | `refused` | error | the grammar cannot produce the output, so the row cannot be learned |
+    | `too_long` | error, warning | longer than `max_length`: refused, or left out with `overlong="skip"` |
+    | `not_verbatim` | error | values of a verbatim field are not in their text, so the row cannot be learned |
+    | `duplicate` | warning | same text and output more than once |
+    | `conflict` | warning | same text, different outputs: at most one of them can be learned |
+    | `leak` | warning | the text stands in training and held-out rows |
+    | `near_leak` | info | so it does but for punctuation and blanks |
+    | `answer_in_text` | error, warning | the text holds its own output as JSON; a warning if few rows do |
+    | `placeholder` | warning | free texts of a field, or whole texts, are words for absence: NULL, N/A, 无 |
+    | `ungrounded` | warning, info | free texts of a field stand nowhere in their text; info if most do not |
+    | `could_be_verbatim` | info | all free texts of a field are copied: it could be marked `Verbatim` |
+    | `blank_string` | warning | empty strings in a field |
+    | `never_filled` | warning | a field that is always absent, empty or its default |
+    | `never_absent` | info | a field that may be absent and never is |
+    | `unseen_value` | info | values of an enum without an example |
+    | `imbalance` | info | nearly all values of an enum are the same |
+    | `few_examples` | info | fewer than 20 training rows |
+
     Attributes:
         kind: Short machine-readable name, such as `"leak"`.
         severity: `error`: training must not start; `warning`: most likely a mistake in the data; `info`: good to know.

@@ -1,25 +1,4 @@
-"""Check examples before compute is spent on them. Knows tokens and grammar only as functions that it is handed.
-
-| kind | severity | meaning |
-| --- | --- | --- |
-| `refused` | error | the grammar cannot produce the output, so the row cannot be learned |
-| `too_long` | error, warning | longer than `max_length`: refused, or left out with `overlong="skip"` |
-| `not_verbatim` | error | values of a verbatim field are not in their text, so the row cannot be learned |
-| `duplicate` | warning | same text and output more than once |
-| `conflict` | warning | same text, different outputs: at most one of them can be learned |
-| `leak` | warning | the text stands in training and held-out rows |
-| `near_leak` | info | so it does but for punctuation and blanks |
-| `answer_in_text` | error, warning | the text holds its own output as JSON; a warning if few rows do |
-| `placeholder` | warning | free texts of a field, or whole texts, are words for absence: NULL, N/A, 无 |
-| `ungrounded` | warning, info | free texts of a field stand nowhere in their text; info if most do not |
-| `could_be_verbatim` | info | all free texts of a field are copied: it could be marked `Verbatim` |
-| `blank_string` | warning | empty strings in a field |
-| `never_filled` | warning | a field that is always absent, empty or its default |
-| `never_absent` | info | a field that may be absent and never is |
-| `unseen_value` | info | values of an enum without an example |
-| `imbalance` | info | nearly all values of an enum are the same |
-| `few_examples` | info | fewer than 20 training rows |
-"""
+"""Check examples before compute is spent on them. Knows tokens and grammar only as functions that it is handed."""
 
 from __future__ import annotations
 
@@ -53,9 +32,7 @@ def check_examples(
     accepts: Callable[[str], bool] | None = None,
     overlong: Literal["error", "skip"] = "error",
 ) -> CheckReport:
-    """Look for examples that would spoil training or make its scores worthless.
-
-    The head of this module lists the kinds of findings.
+    """Look for examples that would spoil training or make its scores worthless; `Finding` lists the kinds.
 
     Args:
         train: Training examples; rows are counted from 1. Outputs may have any form that `load_examples` takes.
