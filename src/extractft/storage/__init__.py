@@ -8,11 +8,14 @@ from extractft.storage.atomic import (
     publish_text,
     published_directory,
     published_file,
+    remove_leftovers,
+    remove_tree,
     restore_lost,
     sync_tree,
 )
 from extractft.storage.digests import file_digest, tree_digests
 from extractft.storage.directory_lock import LOCK_FILE, DirectoryInUse, lock_directory
+from extractft.storage.scratch import scratch_directory
 from extractft.storage.streamed_output import PartialFileExists, partial_path, streamed_file
 
 __all__ = [
@@ -26,7 +29,10 @@ __all__ = [
     "publish_text",
     "published_directory",
     "published_file",
+    "remove_leftovers",
+    "remove_tree",
     "restore_lost",
+    "scratch_directory",
     "streamed_file",
     "sync_tree",
     "tree_digests",

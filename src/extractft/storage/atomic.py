@@ -22,7 +22,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-__all__ = ["publish_bytes", "publish_text", "published_directory", "published_file", "restore_lost", "sync_tree"]
+__all__ = [
+    "host_mark",
+    "is_abandoned",
+    "publish_bytes",
+    "publish_text",
+    "published_directory",
+    "published_file",
+    "remove_leftovers",
+    "remove_tree",
+    "restore_lost",
+    "sync_tree",
+]
 
 RENAME_EXCHANGE = 2  # linux/fs.h
 AT_FDCWD = -100  # fcntl.h: relative to the working directory
@@ -189,6 +200,30 @@ def remove_leftovers(target: Path) -> None:
                 entry.unlink(missing_ok=True)
 
 
+def remove_tree(directory: Path) -> None:
+    """Delete a directory, which loses its name first, so that no reader finds a part of it.
+
+    What a kill leaves is a leftover like any other.
+    """
+    with _beside(directory) as doomed:
+        os.rename(directory, doomed)
+
+
+def is_abandoned(pid: int, *, in_use: bool) -> bool:
+    """True if what a process of this machine made is nobody's any more.
+
+    Args:
+        pid: The process that made it.
+        in_use: Whether this process uses it, should the number be its own.
+    """
+    return not in_use if pid == os.getpid() else not _alive(pid)
+
+
+def host_mark() -> str:
+    """This machine's name as it stands in names of files."""
+    return _host()
+
+
 class _Leftover(NamedTuple):
     """An entry beside a target that an interrupted publication may have left.
 
@@ -227,9 +262,7 @@ def _put_back(entry: Path, target: Path) -> bool:
 
 def _writing(name: str, pid: int) -> bool:
     """True while the process that made a name beside a target may still be at work there."""
-    if pid == os.getpid():
-        return name.removesuffix(".old") in in_progress
-    return _alive(pid)
+    return not is_abandoned(pid, in_use=name.removesuffix(".old") in in_progress)
 
 
 @contextmanager
