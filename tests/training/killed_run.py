@@ -3,8 +3,8 @@
     python killed_run.py DIRECTORY '{"name": [CHECKPOINT_SECONDS, [["step", 3], ["fsync", 20], ...]], ...}'
 
 Each run of the given name takes place in a directory of that name. Each entry is one session: killed before the
-gradients of the given step of that session (`step`), after them (`gradients`), after scoring (`score`) or at the given
-flush of a file (`fsync`). A last session is left alone.
+gradients of the given step of that session (`step`), after them (`gradients`), after scoring (`score`), at the given
+flush of a file (`fsync`) or after the given renaming (`rename`). A last session is left alone.
 """
 
 from __future__ import annotations
@@ -95,6 +95,8 @@ def arm(kind: str, count: int) -> None:
         trainer_score = at_call(count, score, before=False)
     elif kind == "fsync":
         os.fsync = at_call(count, os.fsync, before=False)
+    elif kind == "rename":
+        os.rename = at_call(count, os.rename, before=False)
     else:
         trainer.step_with_retry = at_call(count, trainer.step_with_retry, before=kind == "step")
 

@@ -70,7 +70,8 @@ def test_two_processes_are_one_with_twice_the_batch(tmp_path: Path) -> None:
     assert both[0]["scored"] == expected["scored"]
     assert both[1]["scored"] == 0
     assert_same_run(both[0], expected)
-    assert sorted(path.name for path in (tmp_path / "two" / "run").iterdir()) == ["best", "result.json", "run.json"]
+    names = sorted(path.name for path in (tmp_path / "two" / "run").iterdir())
+    assert names == [".extractft-lock", "best", "result.json", "run.json"]
 
     assert start(tmp_path / "killed", "4", processes=2) != 0
     assert list((tmp_path / "killed" / "run").glob("checkpoint-*"))

@@ -15,7 +15,8 @@ import pytest
 from extractft.config import TrainingConfig
 from extractft.errors import TrainingError
 from extractft.training import Features, train
-from extractft.training.checkpoints import Progress, RunDirectory, adapter_state, load_adapter_state
+from extractft.training.checkpoints import Progress, adapter_state, load_adapter_state
+from extractft.training.run_directory import RunDirectory
 
 SCRIPT = Path(__file__).with_name("killed_run.py")
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
@@ -26,6 +27,7 @@ RUNS: dict[str, tuple[float, list[tuple[str, int]]]] = {
     "checkpoint every step": (0, [("step", 1), ("gradients", 3), ("step", 2), ("score", 1)]),
     "checkpoint every epoch": (1000, [("gradients", 6), ("score", 1), ("step", 5)]),
     "killed while writing": (0, [("fsync", n) for n in random.Random(5).sample(range(2, 30), 6)]),
+    "killed while publishing": (0, [("rename", n) for n in random.Random(6).sample(range(1, 16), 6)]),
 }
 
 
@@ -39,7 +41,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     for run in RUNS:
         # Nothing but the kept result is left.
         names = {path.name for path in (directory / run).iterdir()}
-        assert names == {"best", "report.json", "result.json", "run.json"}
+        assert names == {".extractft-lock", "best", "report.json", "result.json", "run.json"}
     return {run: json.loads((directory / run / "report.json").read_text()) for run in RUNS}
 
 
@@ -61,8 +63,8 @@ def settings(**changes: Any) -> TrainingConfig:
     return TrainingConfig(num_train_epochs=2, per_device_train_batch_size=2, learning_rate=1e-2, **changes)
 
 
-class Interrupted(Exception):
-    pass
+class Interrupted(BaseException):
+    """Passes every handler, as a kill does."""
 
 
 def interrupted(adapted: Any, rows: Any, directory: Path) -> None:
@@ -93,7 +95,7 @@ def test_an_interrupted_run_is_not_overwritten(adapted: Any, make_rows: Any, tmp
     with pytest.raises(TrainingError, match="interrupted run") as caught:
         train(adapted(moved=False), Features(rows, 20), config=settings(), output_dir=tmp_path)
     assert "resume=True" in "".join(caught.value.__notes__)
-    assert RunDirectory(tmp_path)._checkpoints()
+    assert RunDirectory(tmp_path).checkpoints()
 
 
 @pytest.mark.parametrize(
@@ -168,19 +170,22 @@ def test_resume_with_nothing_there_starts_from_scratch(adapted: Any, make_rows: 
 def test_half_written_checkpoints_are_passed_over(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     run.begin({"format": 1}, resume=False)
-    for step in (2, 10):
-        directory = run.incoming / f"checkpoint-{step}"
-        directory.mkdir(parents=True)
-        Progress(tokens=step).save(directory)
-        run.publish(directory)
-    assert [path.name for path in run._checkpoints()] == ["checkpoint-10"]
-    (run.incoming / "checkpoint-11").mkdir(parents=True)
-    (tmp_path / "checkpoint-12").mkdir()
+    for step in (2, 10, 11):
+        with run.new_checkpoint(step) as directory:
+            Progress(tokens=step).save(directory)
+    assert [path.name for path in run.checkpoints()] == ["checkpoint-10", "checkpoint-11"]
+    with pytest.raises(Interrupted), run.new_checkpoint(12):
+        raise Interrupted
     (tmp_path / "checkpoint-best").mkdir()
     found = RunDirectory(tmp_path).begin({"format": 1}, resume=True)
-    assert found == tmp_path / "checkpoint-10"
-    assert Progress.load(found).tokens == 10
-    assert not run.incoming.exists()
+    assert found == tmp_path / "checkpoint-11"
+    assert Progress.load(found).tokens == 11
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "checkpoint-10",
+        "checkpoint-11",
+        "checkpoint-best",
+        "run.json",
+    ]
 
 
 def test_weights_of_another_adapter_are_refused(adapted: Any) -> None:

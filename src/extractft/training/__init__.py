@@ -5,7 +5,19 @@ Knows rows and weights; never imports decoding or evaluation: scores come from a
 
 from extractft.training.features import Features, Row, build_features
 from extractft.training.parallel import is_main_process
+from extractft.training.randomness import exclusive_randomness
 from extractft.training.result import TrainingResult
+from extractft.training.run_directory import RunDirectory
 from extractft.training.trainer import Scorer, train
 
-__all__ = ["Features", "Row", "Scorer", "TrainingResult", "build_features", "is_main_process", "train"]
+__all__ = [
+    "Features",
+    "Row",
+    "RunDirectory",
+    "Scorer",
+    "TrainingResult",
+    "build_features",
+    "exclusive_randomness",
+    "is_main_process",
+    "train",
+]

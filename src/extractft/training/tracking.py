@@ -38,7 +38,8 @@ def tracked(config: TrainingConfig, output_dir: Path) -> Iterator[list[TrainerCa
 
     Raises:
         MissingDependencyError: SwanLab, or its dashboard for the mode `local`, is not installed.
-        TrainingError: Another SwanLab run is active in this process, with settings of its own.
+        TrainingError: Another SwanLab run is active in this process, with settings of its own, or SwanLab cannot
+            start.
     """
     if config.tracking.mode == "off":
         yield []
@@ -49,16 +50,28 @@ def tracked(config: TrainingConfig, output_dir: Path) -> Iterator[list[TrainerCa
             "Call swanlab.finish() first: the run may capture the terminal or use a network that this one must not."
         )
     directory = config.tracking.log_dir or str(output_dir / "swanlog")
-    Path(directory).mkdir(parents=True, exist_ok=True)
-    run = swanlab.init(
-        settings=_settings(swanlab, config, directory), config=config.model_dump(mode="json", exclude={"tracking"})
-    )
+    with _starting():
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        run = swanlab.init(
+            settings=_settings(swanlab, config, directory), config=config.model_dump(mode="json", exclude={"tracking"})
+        )
     try:
         yield [_callback()]
     except BaseException as error:
         run.finish(state="crashed", error=type(error).__name__)  # its message is nobody's business
         raise
     run.finish()
+
+
+@contextmanager
+def _starting() -> Iterator[None]:
+    """Raise a `TrainingError` in place of what SwanLab raises when it cannot start."""
+    try:
+        yield
+    except Exception as error:
+        raise TrainingError(f"tracking could not be started ({type(error).__name__}: {error})").hint(
+            "Correct TrainingConfig.tracking, or set its mode to 'off' to train without."
+        ) from error
 
 
 def _swanlab(mode: str) -> ModuleType:

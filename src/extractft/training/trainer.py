@@ -26,19 +26,21 @@ from extractft.training.arguments import Steps, training_arguments
 from extractft.training.callbacks import ProgressBar, Timetable
 from extractft.training.checkpoints import (
     Progress,
-    RunDirectory,
     adapter_state,
     load_adapter_state,
     read_adapter,
     write_adapter,
 )
 from extractft.training.engine import StepEngine, label_count, mean_loss, model_device
+from extractft.training.failures import reading
 from extractft.training.features import Features, Row
 from extractft.training.identity import run_identity
 from extractft.training.memory import recomputing
-from extractft.training.parallel import Processes
+from extractft.training.parallel import Processes, is_main_process
 from extractft.training.plan import make_plan, step_with_retry
+from extractft.training.randomness import exclusive_randomness
 from extractft.training.result import TrainingResult
+from extractft.training.run_directory import BEST, RunDirectory
 from extractft.training.tracking import tracked
 
 __all__ = ["Scorer", "train"]
@@ -62,6 +64,7 @@ def train(
     tokenizer: Any = None,
     progress: bool | None = None,
     checkpoint_seconds: float = 300.0,
+    scored_rows: int | None = None,
 ) -> TrainingResult:
     """Train the adapter of `model` and leave the best weights in it.
 
@@ -85,38 +88,61 @@ def train(
         tokenizer: Saved next to the kept adapter.
         progress: Show a progress bar; `None` shows one on a terminal.
         checkpoint_seconds: Seconds after which a checkpoint is written within an epoch.
+        scored_rows: Texts that the scorer scores, if not as many as `eval_features` has rows.
 
     Raises:
         MissingDependencyError: `config.tracking` asks for a package that is not installed.
         TrainingError: The loss is not finite, an adapter weight gets no gradient, memory does not suffice for one
             row, or there is an interrupted run in `output_dir` that is not to be, or cannot be, resumed.
     """
-    _require_trainable(model)
-    processes = Processes.join(model_device(model))
-    run = RunDirectory(processes.agree(Path(output_dir)))
-    identity = run_identity(model, features, eval_features, config, processes=processes.count)
-    checkpoint = processes.on_main(lambda: run.begin(identity, resume=resume))
-    if run.finished:
-        load_adapter_state(model, read_adapter(run.path / "best"))
+    with _session(Path(output_dir)) as run:
+        _require_trainable(model)
+        processes = Processes.join(model_device(model))
+        run.path = processes.agree(run.path)
+        identity = run_identity(model, features, eval_features, config, processes=processes.count)
+        checkpoint = processes.on_main(lambda: run.begin(identity, resume=resume))
+        if run.finished:
+            return _finished(model, run)
+        state = Progress.load(checkpoint) if checkpoint else Progress()
+        with ExitStack() as stack:
+            plan = make_plan(model, features, config, sharing=processes.local_count)
+            stack.enter_context(recomputing(model, plan.recompute))
+            trainer = _StepTrainer(model, features, config, run, state, plan.engine, scorer, eval_features, processes)
+            trainer.scored_rows = scored_rows
+            evaluate, agree = bool(scorer or eval_features), processes.agree
+            trainer.add_callback(Timetable(evaluate=evaluate, checkpoint_seconds=checkpoint_seconds, agree=agree))
+            if processes.main:
+                for callback in stack.enter_context(tracked(config, run.path)):
+                    trainer.add_callback(callback)
+                stack.enter_context(_progress_bar(trainer, shown=progress))
+            trainer_state = trainer.run_from(checkpoint)
+        if state.best_adapter is not None:
+            load_adapter_state(model, state.best_adapter)
         model.eval()
-        return TrainingResult.from_dict(run.result(), best_checkpoint=run.path / "best")
-    state = Progress.load(checkpoint) if checkpoint else Progress()
+        result = processes.agree(_result(state, trainer_state, features, plan.engine))
+        return result.at(processes.on_main(lambda: run.finish(model, result.to_dict(), tokenizer)))
+
+
+@contextmanager
+def _session(output_dir: Path) -> Iterator[RunDirectory]:
+    """The run's directory and the random numbers of the process, which no other run may use meanwhile."""
+    run = RunDirectory(output_dir)
     with ExitStack() as stack:
-        plan = make_plan(model, features, config, sharing=processes.local_count)
-        stack.enter_context(recomputing(model, plan.recompute))
-        trainer = _StepTrainer(model, features, config, run, state, plan.engine, scorer, eval_features, processes)
-        evaluate, agree = bool(scorer or eval_features), processes.agree
-        trainer.add_callback(Timetable(evaluate=evaluate, checkpoint_seconds=checkpoint_seconds, agree=agree))
-        if processes.main:
-            for callback in stack.enter_context(tracked(config, run.path)):
-                trainer.add_callback(callback)
-            stack.enter_context(_progress_bar(trainer, shown=progress))
-        trainer_state = trainer.run_from(checkpoint)
-    if state.best_adapter is not None:
-        load_adapter_state(model, state.best_adapter)
+        if is_main_process():
+            stack.enter_context(run.held())
+        stack.enter_context(exclusive_randomness())
+        yield run
+
+
+def _finished(model: PeftModel, run: RunDirectory) -> TrainingResult:
+    """The result of a run that came to its end, its weights in the model."""
+    values = run.result()
+    best = run.path / BEST
+    with reading(best):
+        load_adapter_state(model, read_adapter(best))
+        result = TrainingResult.from_dict(values, best_checkpoint=best)
     model.eval()
-    result = processes.agree(_result(state, trainer_state, features, plan.engine))
-    return result.at(processes.on_main(lambda: run.finish(model, result.to_dict(), tokenizer)))
+    return result
 
 
 class _StepTrainer(Trainer):
@@ -136,7 +162,7 @@ class _StepTrainer(Trainer):
     ) -> None:
         super().__init__(
             model=model,
-            args=training_arguments(config, run.incoming, model_device(model), processes),
+            args=training_arguments(config, run.path, model_device(model), processes),
             train_dataset=features,
             data_collator=_collate,
         )
@@ -152,11 +178,14 @@ class _StepTrainer(Trainer):
         self.processes = processes
         self._clock = time.perf_counter()
         self._checked = False
+        self._incoming = run.path
+        self.scored_rows: int | None = None
 
     def run_from(self, checkpoint: Path | None) -> TrainerState:
         """Train to the end, from scratch or from a checkpoint, and return the trainer's final state."""
         if checkpoint is not None:
-            state: TrainerState = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+            with reading(checkpoint):
+                state: TrainerState = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
             logger.info("going on at step %d of %d", state.global_step, state.max_steps)
             if self.progress.stopped_early or state.global_step >= state.max_steps:
                 load_adapter_state(self.adapted, read_adapter(checkpoint))
@@ -240,7 +269,7 @@ class _StepTrainer(Trainer):
         """Whether weights of a lower loss have a score that the few held-out rows cannot tell from the highest."""
         if METRIC not in metrics or self.eval_features is None:
             return False
-        rows = min(len(self.eval_features.rows), self.config.max_eval_rows)
+        rows = min(self.scored_rows or len(self.eval_features.rows), self.config.max_eval_rows)
         error = math.sqrt(max(0.0, highest * (1 - highest)) / rows)
         return metrics[METRIC] >= highest - error and metrics["loss"] < best["loss"]
 
@@ -248,19 +277,32 @@ class _StepTrainer(Trainer):
         self._count_seconds()
         if not self.processes.main:
             return
-        super()._save_checkpoint(model, trial)
-        directory = self.run.incoming / f"checkpoint-{self.state.global_step}"
-        self.progress.save(directory)
-        self.run.publish(directory)
+        with self.run.new_checkpoint(self.state.global_step) as directory:
+            self._incoming = directory
+            super()._save_checkpoint(model, trial)
+            written = directory / f"checkpoint-{self.state.global_step}"
+            for entry in written.iterdir():
+                entry.rename(directory / entry.name)
+            written.rmdir()
+            self.progress.save(directory)
 
     def _get_output_dir(self, trial: Any) -> str:
-        return str(self.run.incoming)
+        return str(self._incoming)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        write_adapter(self.adapted, Path(output_dir or self.run.incoming))
+        write_adapter(self.adapted, Path(output_dir or self._incoming))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        load_adapter_state(self.adapted, read_adapter(Path(resume_from_checkpoint)))
+        with reading(Path(resume_from_checkpoint)):
+            load_adapter_state(self.adapted, read_adapter(Path(resume_from_checkpoint)))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        with reading(Path(checkpoint or "")):
+            super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        with reading(Path(checkpoint or "")):
+            super()._load_rng_state(checkpoint)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Not counted: the trainer's formula knows nothing of shared prefixes."""
