@@ -17,8 +17,8 @@ from extractft.data import Example
 from extractft.errors import PromptError
 from extractft.grounding.grounding import ground
 from extractft.grounding.spans import Span
-from extractft.schema import MISSING, ArrayNode, Field, MapNode, Schema
-from extractft.schema.nodes import accepts_null, options_of
+from extractft.grounding.window_targets import absent_value
+from extractft.schema import MISSING, ArrayNode, MapNode, Schema
 from extractft.schema.record_paths import Route
 from extractft.schema.records import Visit, walk
 
@@ -111,7 +111,7 @@ def _optional_fields(value: Any, schema: Schema[Any]) -> Iterator[_OptionalField
     for visit in walk(value, schema):
         if visit.field is None or _is_in_map_or_tuple(visit):
             continue
-        absent = _absent(visit.field, schema)
+        absent = absent_value(visit.field, schema)
         if absent is not MISSING:
             filled = visit.value not in (absent, None, "", [], {})
             yield _OptionalField(visit.path, visit.pattern, visit.keys, absent, filled)
@@ -127,15 +127,6 @@ def _is_in_map_or_tuple(visit: Visit) -> bool:
             return True
         inner, parent = parent, parent.parent
     return False
-
-
-def _absent(field: Field, schema: Schema[Any]) -> Any:
-    if field.default is not MISSING:
-        return field.default
-    if accepts_null(field.node, schema.definitions):
-        return None
-    lists = [node for node in options_of(field.node, schema.definitions) if isinstance(node, ArrayNode)]
-    return [] if any(not node.min_items and not node.prefix for node in lists) else MISSING
 
 
 def _without(example: Example[T], value: Any, place: _OptionalField, schema: Schema[T]) -> Example[T] | None:
