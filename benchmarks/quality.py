@@ -7,6 +7,7 @@
     python benchmarks/quality.py run snips_restaurant --seed 1 --padded
     python benchmarks/quality.py table                                # every result so far, as Markdown
     python benchmarks/quality.py forms snips_restaurant complaints    # tokens of a record, by how it is written
+    python benchmarks/quality.py long snips_restaurant                # long texts trained on in pieces, or left out
 
 Scores are kept in `benchmarks/results` and not measured again while their file is there; checkpoints and raw outputs
 are kept in `benchmarks/.cache`, so that a long run can be stopped and started again. Seconds are processor seconds,
@@ -31,7 +32,7 @@ from pydantic import ValidationError
 from extractft import Extractor, Schema, TrainingConfig
 from extractft.evaluation import EvaluationReport, evaluate_records
 from extractft.modeling import resolve_base_model
-from lib import record_forms
+from lib import long_text_quality, record_forms
 from lib.command_line import add_command, add_threads_argument, make_parser, run_command
 from lib.paths import RESULTS
 from lib.plain_recipe import run_plain
@@ -236,6 +237,7 @@ def build_parser() -> argparse.ArgumentParser:
     every.add_argument("--results", type=Path, default=RESULTS, metavar="DIR")
     every.set_defaults(run=lambda args: print(table(args.results)))
     add_command(commands, "forms", record_forms)
+    add_command(commands, "long", long_text_quality)
     return parser
 
 

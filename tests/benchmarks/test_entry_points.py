@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ENTRY_POINTS = ("decoding", "demo", "drafting", "memory", "peers", "quality", "training", "trust")
 COMMANDS = {
     "decoding": ("speed", "floor", "equality", "products", "eight-bit"),
-    "quality": ("run", "table", "forms"),
+    "quality": ("run", "table", "forms", "long"),
     "trust": ("records", "places", "similar", "lookup-speed"),
 }
 SETTINGS = ["--config", "num_train_epochs=1", "--config", "max_eval_rows=2", "--config", "lora.r=2"]
@@ -96,6 +96,18 @@ def test_tokens_of_a_record(
     arguments = ["forms", "bookings", "--data", str(small_set), "--tokenizer", str(small_base), "--rows", "4"]
     load_benchmark("quality").main(arguments)
     assert "| bookings | Qwen3 |" in capsys.readouterr().out
+
+
+def test_long_texts_in_pieces(
+    load_benchmark: Load, small_set: Path, small_base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = ["--train", "12", "--test", "3", "--join", "3", "--epochs", "1", "--max-text-tokens", "70"]
+    arguments = ["long", "bookings", "--data", str(small_set), "--base-model", str(small_base), *sizes]
+    load_benchmark("quality").main(arguments)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("long texts")]
+    assert [line.split(":")[0] for line in lines] == ["long texts left out", "long texts in pieces"]
+    assert "6 texts" in lines[0]
+    assert "8 texts" in lines[1]
 
 
 def test_training_steps(load_benchmark: Load, small_base: Path, tmp_path: Path) -> None:
