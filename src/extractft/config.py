@@ -142,9 +142,11 @@ class GenerationConfig(Config):
     """Bounds the memory of what is decoded side by side: texts times the tokens, beyond the system prompt, that the
     longest of them and its record may come to. A text that does not fit waits; one that fits nowhere runs alone."""
     max_text_tokens: int | None = Field(None, ge=16)
-    """Longest text that is read in one piece; `None` for what fits into the model's window."""
+    """Longest text that is read in one piece; `None` for what fits into the window of the model, until `fit` splits
+    rows that are longer than `max_length` and sets it to what fits in there."""
     split_long_texts: bool = False
-    """Read longer texts piece by piece and merge the records, instead of raising `InputTooLongError`."""
+    """Read longer texts piece by piece and merge the records, instead of raising `InputTooLongError`; `fit` trains on
+    longer rows in the same pieces."""
     overlap_tokens: int = Field(64, ge=0)
     """Tokens that neighbouring pieces of a long text share at most, so that no value is cut in two."""
     merge_adapter: bool = True

@@ -20,7 +20,8 @@ from pydantic import BaseModel
 from safetensors import safe_open
 
 from extractft import Example, Extractor, LoRAConfig, TrainingConfig
-from extractft.extractor import extractor as module
+from extractft.extractor import fit as module
+from extractft.storage import LOCK_FILE
 from extractft.training import train
 
 NUMBERS = (
@@ -79,7 +80,8 @@ def runs(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 
 
 def names(place: Path) -> set[str]:
-    return {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()}
+    """All files but the lock, which says what process worked there and since when."""
+    return {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file() and path.name != LOCK_FILE}
 
 
 def test_files_are_the_same_but_for_weights_and_scores(runs: tuple[Path, Path]) -> None:

@@ -111,6 +111,8 @@ class Manifest(ManifestPart):
     """Versions of Python and of the packages that shape the outcome."""
     chat_frame: ChatFrame | None = None
     """The chat template's own tokens as they were in training; rendered again if `None`."""
+    columns: dict[str, str] | None = None
+    """Column mapping of the data that it was trained on, ours to theirs."""
     files: dict[FileName, FileRecord] = {}
     """The files beside the manifest, by their path in the directory; written by `save_artifact`."""
     manifest_sha256: Sha256 | None = None
@@ -134,6 +136,7 @@ class Manifest(ManifestPart):
         calibration: Mapping[str, Any] | None = None,
         adapter: bool = True,
         chat_frame: ChatFrame | None = None,
+        columns: Mapping[str, str] | None = None,
     ) -> Self:
         """Describe an extractor that is about to be saved; `save_artifact` corrects `adapter` by the model it gets.
 
@@ -158,6 +161,7 @@ class Manifest(ManifestPart):
             calibration=None if calibration is None else dict(calibration),
             versions={"python": platform.python_version()} | {name: _package_version(name) for name in PACKAGES},
             chat_frame=chat_frame,
+            columns=None if columns is None else dict(columns),
         )
 
     def rebuild_schema(self) -> Schema[Any]:

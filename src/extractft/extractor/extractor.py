@@ -5,7 +5,6 @@ Knows which room comes after which; knows no tensors, no grammar syntax and no f
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,19 +21,19 @@ from extractft.extractor import start
 from extractft.extractor.base import Base
 from extractft.extractor.calibration import Calibration
 from extractft.extractor.extraction import Extraction, Outcome
-from extractft.extractor.outcomes import Best, answers_of, certain, comparable, report_of
+from extractft.extractor.fit import fit_adapter
+from extractft.extractor.outcomes import answers_of, certain, comparable, report_of
 from extractft.extractor.rows import Rows
 from extractft.extractor.runner import Runner
-from extractft.modeling import merge_adapter, resolve_base_model
+from extractft.modeling import resolve_base_model
 from extractft.processes import BoundToProcess
 from extractft.prompt import ChatRenderer, render_system_prompt
 from extractft.schema import Schema
-from extractft.training import Features, TrainingResult, build_features, is_main_process, train
+from extractft.training import TrainingResult, exclusive_randomness, is_main_process
 
 __all__ = ["Extractor"]
 
 T = TypeVar("T")
-DEFAULT_BASE_MODEL = "Qwen/Qwen3-0.6B"
 
 
 class Extractor(BoundToProcess, Generic[T]):
@@ -70,6 +69,7 @@ class Extractor(BoundToProcess, Generic[T]):
         self.training_result: TrainingResult | None = None
         self._runner = Runner(schema, chat, engine, grammar, self.generation, max_window)
         self._base: Base | None = None
+        self._columns: Mapping[str, str] | None = None
 
     # ------------------------------------------------------------------------------------------------- making one
 
@@ -79,7 +79,7 @@ class Extractor(BoundToProcess, Generic[T]):
         schema: type[T] | Schema[T] | Any,
         data: Any,
         *,
-        base_model: str | Path = DEFAULT_BASE_MODEL,
+        base_model: str | Path | None = None,
         eval_data: Any = None,
         config: TrainingConfig | None = None,
         output_dir: str | Path | None = None,
@@ -89,18 +89,22 @@ class Extractor(BoundToProcess, Generic[T]):
     ) -> Extractor[T]:
         """Fine-tune a small model to extract records of `schema`.
 
+        One run trains at a time in a process; a second one, in another thread, waits.
+
         Args:
-            schema: A Pydantic model, or any type that Pydantic's `TypeAdapter` takes.
+            schema: A Pydantic model, or any type that Pydantic's `TypeAdapter` takes; `None` for `init_adapter`'s own.
             data: Examples: pairs, dicts, `Example`s, a file, a `datasets.Dataset` or a pandas `DataFrame`; see
                 `extractft.data.load_examples`.
-            base_model: Hub id, local directory, `.gguf` file or short name.
+            base_model: Hub id, local directory, `.gguf` file or short name; `None` for that of `init_adapter`, or else
+                `"Qwen/Qwen3-0.6B"`.
             eval_data: Examples to choose the best checkpoint on; a share of `data` is held out if there are none.
             config: Training settings.
-            output_dir: Where checkpoints and, in `extractor/`, the finished extractor are kept; a temporary directory
-                if `None`, and then a run cannot be resumed.
-            columns: Column mapping, `{"text": "their column", "output": "their column"}`.
-            init_adapter: A saved extractor of the same schema and base model to go on from, with its prompt and the
-                shape of its adapter.
+            output_dir: Where checkpoints and, in `extractor/`, the finished extractor are kept, by one run at a time; a
+                temporary directory if `None`, and then a run cannot be resumed.
+            columns: Column mapping, `{"text": "their column", "output": "their column"}`; `None` for that of
+                `init_adapter`.
+            init_adapter: A saved extractor to go on from, with its schema, base model, columns, prompt and the shape of
+                its adapter.
             resume: Go on with an interrupted run in `output_dir`.
 
         Raises:
@@ -109,24 +113,23 @@ class Extractor(BoundToProcess, Generic[T]):
             ArtifactNotFoundError: The base model is not to be had.
             ArtifactMismatchError: `init_adapter` has another schema, base model, prompt or shape than is asked for.
             ArtifactError: In `output_dir`, something else has the place of the finished extractor.
-            ConfigError: `config` is not a `TrainingConfig`, or says otherwise than a `Schema` about defaults.
-            TrainingError: Training failed, `output_dir` cannot be written, or the interrupted run was another one.
+            ConfigError: `config` is not a `TrainingConfig`, says otherwise than a `Schema` about defaults, or leaves no
+                room for a text.
+            TrainingError: Training failed, `output_dir` cannot be written, is in use or holds files of others, or the
+                interrupted run was another one or is damaged.
         """
         if resume and output_dir is None:
             raise TrainingError("resume=True needs the output_dir of the interrupted run, found None.")
-        spec, config = start.settled_schema(schema, config)
-        spec.require_loadable()
+        origin: start.Origin[T] = start.Origin.of(schema, base_model, columns, config, init_adapter)
         directory = None if output_dir is None else Path(output_dir).expanduser()
-        if directory is not None:
-            start.require_place(directory)
-        rows = Rows.load(data, eval_data, spec, columns, config)
-        extractor = cls._to_train(spec, base_model, config, init_adapter)
-        rows.check(spec, extractor._runner.chat, extractor._runner.grammar, extractor.config)
         with ExitStack() as stack:
-            place = directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="extractft-")))
-            extractor._train(rows.with_absences(spec, config), place, resume=resume)
-        if directory is not None and is_main_process():
-            extractor.save_pretrained(directory / "extractor")
+            place = stack.enter_context(start.run_place(directory, resume=resume))
+            rows = origin.load_rows(data, eval_data)
+            stack.enter_context(exclusive_randomness())
+            extractor = cls._to_train(origin)
+            extractor._fit(rows, place, resume=resume)
+            if directory is not None and is_main_process():
+                extractor.save_pretrained(directory / "extractor")
         return extractor
 
     @classmethod
@@ -134,7 +137,7 @@ class Extractor(BoundToProcess, Generic[T]):
         cls,
         schema: type[T] | Schema[T] | Any,
         *,
-        base_model: str | Path = DEFAULT_BASE_MODEL,
+        base_model: str | Path = start.DEFAULT_BASE_MODEL,
         prompt: PromptConfig | None = None,
         generation: GenerationConfig | None = None,
         device: str = "auto",
@@ -194,6 +197,7 @@ class Extractor(BoundToProcess, Generic[T]):
         extractor = cls._assemble(spec, base, chat, manifest.config.generation)
         extractor.config = manifest.config
         extractor.metrics = dict(manifest.metrics)
+        extractor._columns = manifest.columns
         if manifest.calibration is not None:
             extractor._runner.calibration = Calibration.from_dict(manifest.calibration)
         require_unchanged(path, manifest)
@@ -212,6 +216,7 @@ class Extractor(BoundToProcess, Generic[T]):
             config=self.config,
             base_model=base.ref,
             metrics=self.metrics,
+            columns=self._columns,
             calibration=None if self._runner.calibration is None else self._runner.calibration.to_dict(),
             chat_frame=self._runner.chat.frame,
         )
@@ -339,52 +344,24 @@ class Extractor(BoundToProcess, Generic[T]):
         return extractor
 
     @classmethod
-    def _to_train(
-        cls, schema: Schema[T], base_model: str | Path, config: TrainingConfig, init_adapter: str | Path | None
-    ) -> Extractor[T]:
+    def _to_train(cls, origin: start.Origin[T]) -> Extractor[T]:
         """An extractor whose adapter is trainable: a fresh one, or a saved one with the prompt it was trained with."""
-        ref = resolve_base_model(base_model)
-        adapter = None if init_adapter is None else Path(init_adapter).expanduser()
-        manifest = None if adapter is None else start.matching_manifest(adapter, schema, ref)
-        if manifest is not None:
-            config = start.going_on(config, manifest)
-        prompt = render_system_prompt(schema, config.prompt) if manifest is None else manifest.system_prompt
-        base = Base.trainable(ref, config, adapter)
-        if adapter is not None and manifest is not None:
-            require_unchanged(adapter, manifest)
+        ref, manifest, config = origin.resolve(), origin.manifest, origin.config
+        prompt = render_system_prompt(origin.schema, config.prompt) if manifest is None else manifest.system_prompt
+        base = Base.trainable(ref, config, origin.adapter)
+        if origin.adapter is not None and manifest is not None:
+            require_unchanged(origin.adapter, manifest)
         chat = ChatRenderer(base.tokenizer, prompt, frame=None if manifest is None else manifest.chat_frame)
-        extractor = cls._assemble(schema, base, chat, config.generation)
+        extractor = cls._assemble(origin.schema, base, chat, config.generation)
         extractor.config = config.replace(max_length=min(config.max_length, base.window))
+        extractor._columns = origin.columns
         return extractor
 
-    def _train(self, rows: Rows[T], directory: Path, *, resume: bool) -> None:
-        features, held_out = self._features(rows.train), rows.held_out
-        longest = max(len(row.completion_ids) for row in features)
-        generation = self.generation.replace(min_budget=max(self.generation.min_budget, 2 * longest))
-        self.generation = self._runner.generation = generation
-        self.config = self.config.replace(generation=generation)
-        scored = held_out[: self.config.max_eval_rows]
-        best = Best(self.schema, scored)
-        result = train(
-            self._own_base().model,
-            features,
-            config=self.config,
-            output_dir=directory,
-            scorer=best.scorer(self._runner.run_in_training) if held_out else None,
-            eval_features=self._features(held_out) if held_out else None,
-            resume=resume,
-        )
-        if self.generation.merge_adapter:
-            merge_adapter(self._own_base().model)
-        self.training_result = result
-        self.metrics = dict(result.metrics)
-        if held_out:
-            outcomes = best.outcomes_of(result.metrics.get("field_f1")) or self._run(scored)
-            answers = answers_of(self.schema, scored, outcomes, self._runner.raw_confidence)
-            self._runner.calibration = Calibration.fit(answers)
-
-    def _features(self, examples: Sequence[Example[T]]) -> Features:
-        return build_features(examples, self.schema, self._runner.chat, self.config)
+    def _fit(self, rows: Rows[T], directory: Path, *, resume: bool) -> None:
+        fitted = fit_adapter(self._runner, self._own_base().model, rows, self.config, directory, resume=resume)
+        self.generation, self.config = self._runner.generation, fitted.config
+        self.training_result = fitted.result
+        self.metrics = dict(fitted.result.metrics)
 
     def _own_base(self) -> Base:
         if self._base is None:

@@ -10,9 +10,9 @@ from typing import Any
 from extractft.config import TrainingConfig
 from extractft.errors import ConfigError, DatasetError
 from extractft.evaluation import LearningPoint
-from extractft.extractor.extractor import DEFAULT_BASE_MODEL, Extractor
+from extractft.extractor.extractor import Extractor
 from extractft.extractor.rows import Rows
-from extractft.extractor.start import settled_schema
+from extractft.extractor.start import DEFAULT_BASE_MODEL, settled_schema
 from extractft.schema import Schema
 
 __all__ = ["learning_curve"]

@@ -6,15 +6,16 @@ Knows examples, prompts and grammars by their interfaces; knows no model and no 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Literal, TypeVar
 
 from extractft.config import TrainingConfig
 from extractft.constraints import GrammarCompiler, accepts
 from extractft.data import CheckReport, Example, check_examples, load_numbered_examples, split_examples
-from extractft.errors import DatasetError
-from extractft.grounding import absence_examples
+from extractft.errors import DatasetError, RowIssue
+from extractft.extractor.long_rows import in_pieces
+from extractft.grounding import Window, absence_examples
 from extractft.prompt import ChatRenderer
 from extractft.schema import Schema
 
@@ -33,12 +34,14 @@ class Rows(Generic[T]):
         held_out: Rows to choose the best checkpoint on; there may be none.
         train_numbers: For each training row its number in the data: a file's own, see `LoadedExamples`.
         held_out_numbers: The same for the held-out rows, in the data that they come from.
+        scored: The held-out rows as they are extracted: long ones whole, where `held_out` has their pieces.
     """
 
     train: Sequence[Example[T]]
     held_out: Sequence[Example[T]]
     train_numbers: Sequence[int]
     held_out_numbers: Sequence[int]
+    scored: Sequence[Example[T]]
 
     @classmethod
     def load(
@@ -53,11 +56,23 @@ class Rows(Generic[T]):
         rows, numbers = loaded.examples, loaded.numbers
         if eval_data is not None:
             other = load_numbered_examples(eval_data, schema, columns=columns)
-            return cls(rows, other.examples, numbers, other.numbers)
+            return cls(rows, other.examples, numbers, other.numbers, other.examples)
         train, held_out = split_examples(rows, fraction=config.eval_fraction, seed=config.seed)
         if config.eval_fraction and not held_out:
             logger.warning("nothing could be held out: all texts are the same. The last weights are kept, unscored.")
-        return cls(train, held_out, _numbers(train, rows, numbers), _numbers(held_out, rows, numbers))
+        return cls(train, held_out, _numbers(train, rows, numbers), _numbers(held_out, rows, numbers), held_out)
+
+    def in_pieces(
+        self, schema: Schema[T], windows_of: Callable[[str], Sequence[Window]], overlong: Literal["error", "skip"]
+    ) -> Rows[T]:
+        """The rows with long ones split into the windows that they are extracted in.
+
+        Raises:
+            DatasetError: Rows cannot be split without losing a value; all of them are in `.issues`.
+        """
+        train = in_pieces(self.train, self.train_numbers, schema, windows_of, overlong=overlong)
+        held_out = in_pieces(self.held_out, self.held_out_numbers, schema, windows_of, overlong="skip")
+        return Rows(train.examples, held_out.examples, train.numbers, held_out.numbers, self.held_out)
 
     def with_absences(self, schema: Schema[T], config: TrainingConfig) -> Rows[T]:
         """The rows with examples of absence among those to train on, if the config asks for them."""
@@ -71,11 +86,10 @@ class Rows(Generic[T]):
                 len(made),
                 wanted,
             )
-        return Rows(
-            [*self.train, *(example for _, example in made)],
-            self.held_out,
-            [*self.train_numbers, *(self.train_numbers[index] for index, _ in made)],
-            self.held_out_numbers,
+        return replace(
+            self,
+            train=[*self.train, *(example for _, example in made)],
+            train_numbers=[*self.train_numbers, *(self.train_numbers[index] for index, _ in made)],
         )
 
     def check(
@@ -86,10 +100,11 @@ class Rows(Generic[T]):
         Raises:
             DatasetError: Rows are too long or refused by the grammar; all of them are in `.issues`.
         """
+        lengths: dict[int, int] = {}
 
         def token_count(example: Example[T]) -> int:
-            answer = chat.completion_ids(schema.canonical_json(example.output))
-            return len(chat.prompt_ids(example.text)) + len(answer)
+            lengths[id(example)] = length_of(example, schema, chat)
+            return lengths[id(example)]
 
         grammar = compiler.compile(schema)
         report = check_examples(
@@ -101,20 +116,53 @@ class Rows(Generic[T]):
             overlong=config.overlong,
             accepts=lambda json_text: accepts(grammar, chat.completion_ids(json_text)),
         )
+        self._require_short_rows(report, config.max_length)
+        too_long = self._too_long(report, lengths, config.max_length)
+        report = report.renumbered(self.train_numbers, self.held_out_numbers)
+        if not report.ok:
+            issues = [*too_long, *(issue for issue in report.issues() if issue.kind != "too_long")]
+            error = DatasetError("The training data has rows that cannot be learned.", issues=issues)
+            raise error.hint(_about_lengths(lengths, config)) if too_long else error
+        for finding in report.warnings:
+            logger.warning("%s", finding)
+        return report
+
+    def _require_short_rows(self, report: CheckReport, most: int) -> None:
+        """Refuse rows that are all too long, where too long ones would be left out."""
         for kind, rows in (("train", self.train), ("eval", self.held_out)):
             left_out = sum(found.count for found in report.of_kind("too_long") if found.split == kind)
             if rows and left_out == len(rows) and report.ok:
                 what = "training" if kind == "train" else "held-out"
                 raise DatasetError(
-                    f"expected {what} rows of at most max_length={config.max_length} tokens, found {len(rows)}, "
-                    "all longer"
+                    f"expected {what} rows of at most max_length={most} tokens, found {len(rows)}, all longer"
                 ).hint("Raise max_length, or shorten the texts.")
-        report = report.renumbered(self.train_numbers, self.held_out_numbers)
-        if not report.ok:
-            raise DatasetError("The training data has rows that cannot be learned.", issues=report.issues())
-        for finding in report.warnings:
-            logger.warning("%s", finding)
-        return report
+
+    def _too_long(self, report: CheckReport, lengths: Mapping[int, int], most: int) -> list[RowIssue]:
+        """An issue for each row that is too long, with its length."""
+        issues: list[RowIssue] = []
+        for finding in report.of_kind("too_long"):
+            if finding.severity != "error":
+                continue
+            held_out = finding.split == "eval"
+            rows, numbers = (self.held_out, self.held_out_numbers) if held_out else (self.train, self.train_numbers)
+            for row in finding.rows:
+                message = f"more than max_length={most} tokens: {lengths[id(rows[row - 1])]}"
+                message += " (held out)" if held_out else ""
+                issues.append(RowIssue(numbers[row - 1], finding.kind, message))
+        return issues
+
+
+def length_of(example: Example[T], schema: Schema[T], chat: ChatRenderer) -> int:
+    """Tokens of a training row, prompt and answer together."""
+    return len(chat.prompt_ids(example.text)) + len(chat.completion_ids(schema.canonical_json(example.output)))
+
+
+def _about_lengths(lengths: Mapping[int, int], config: TrainingConfig) -> str:
+    """What can be done about rows that are too long."""
+    longest = f"Raise max_length (the longest row has {max(lengths.values())} tokens), set overlong='skip'"
+    if config.generation.split_long_texts:
+        return f"{longest}, or lower GenerationConfig.max_text_tokens: long texts are split by it."
+    return f"{longest}, or set GenerationConfig.split_long_texts: long rows are then trained on in pieces."
 
 
 def _numbers(part: Sequence[Example[T]], whole: Sequence[Example[T]], numbers: Sequence[int]) -> list[int]:

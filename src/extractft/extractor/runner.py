@@ -139,7 +139,7 @@ class Runner(BoundToProcess, Generic[T]):
         failures = 0
         for text in source:
             try:
-                asked: Asked[T] = Asked(text, self._windows(require_text(text)))
+                asked: Asked[T] = Asked(text, self.windows(require_text(text)))
                 requests = [self.request(asked.piece(window)) for window in asked.windows]
             except ExtractionError as error:
                 if isinstance(text, str):
@@ -154,7 +154,7 @@ class Runner(BoundToProcess, Generic[T]):
                 failures = 0
                 yield from requests
 
-    def _windows(self, text: str) -> list[Window]:
+    def windows(self, text: str) -> list[Window]:
         """The pieces that a text is read in: one, unless it is long and may be split.
 
         Raises:
@@ -164,11 +164,10 @@ class Runner(BoundToProcess, Generic[T]):
         if not (most or self.generation.split_long_texts):
             return whole
         try:
-            longest = longest_window(self.max_window - len(self.chat.prompt_ids("")), self._budget)
-            limit = min(most or longest, longest)
+            limit = self.text_limit()
             if not self.generation.split_long_texts:
                 self._refuse_hopeless(text, limit, f"Expected at most max_text_tokens={most}")
-            tokens = self._text_tokens(text)
+            tokens = self.text_tokens(text)
         except PromptError:
             return whole  # the request for it says what is wrong
         if tokens <= limit:
@@ -176,15 +175,21 @@ class Runner(BoundToProcess, Generic[T]):
         if not self.generation.split_long_texts:
             raise _too_long(f"Expected at most max_text_tokens={most}, found {tokens}.", text)
         overlap = min(self.generation.overlap_tokens, limit // 2)
-        windows = split_text(text, size=self._text_tokens, limit=limit, overlap=overlap)
+        windows = split_text(text, size=self.text_tokens, limit=limit, overlap=overlap)
         return [window for window in windows if not is_blank(text[window.start : window.end])]
 
     def _refuse_hopeless(self, text: str, limit: int, expected: str) -> None:
         """Refuse a text of which the beginning alone is far too long, before all of it is composed and encoded."""
-        if len(text) > HEAD * limit and (found := self._text_tokens(text[: HEAD * limit])) > HOPELESS * limit:
+        if len(text) > HEAD * limit and (found := self.text_tokens(text[: HEAD * limit])) > HOPELESS * limit:
             raise _too_long(f"{expected}, found more than {found} in a text of {len(text)} characters.", text)
 
-    def _text_tokens(self, piece: str) -> int:
+    def text_limit(self) -> int:
+        """Most tokens of a text that is read in one piece."""
+        longest = longest_window(self.max_window - len(self.chat.prompt_ids("")), self._budget)
+        return min(self.generation.max_text_tokens or longest, longest)
+
+    def text_tokens(self, piece: str) -> int:
+        """Tokens of a text, without the prompt around it."""
         return len(self.chat.text_ids(normalize_text(piece).text))
 
     def request(self, text: str) -> GenerationRequest:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from extractft.artifact import Manifest, load_manifest, require_replaceable
 from extractft.config import Config, LoRAConfig, PromptConfig, TrainingConfig
-from extractft.errors import ArtifactMismatchError, ConfigError, TrainingError
-from extractft.modeling import BaseModelRef
+from extractft.errors import ArtifactMismatchError, ConfigError, DatasetError, SchemaError, TrainingError
+from extractft.extractor.rows import Rows
+from extractft.modeling import BaseModelRef, resolve_base_model
 from extractft.schema import Schema
+from extractft.storage import scratch_directory
+from extractft.training import RunDirectory, is_main_process
 
-__all__ = [
-    "going_on",
-    "matching_manifest",
-    "own_schema",
-    "require_parts",
-    "require_place",
-    "setting",
-    "settled_schema",
-]
+__all__ = ["DEFAULT_BASE_MODEL", "Origin", "own_schema", "require_parts", "run_place", "setting", "settled_schema"]
 
+T = TypeVar("T")
 C = TypeVar("C", bound=Config)
+DEFAULT_BASE_MODEL = "Qwen/Qwen3-0.6B"
 
 
 def setting(given: C | None, kind: type[C]) -> C:
@@ -90,31 +89,117 @@ def settled_schema(schema: Any, config: TrainingConfig | None) -> tuple[Schema[A
     return spec, config.replace(prompt=prompt.replace(omit_defaults=spec.omit_defaults))
 
 
-def require_place(directory: Path) -> None:
-    """Find out that nothing can be written, or that the finished extractor has no place, before hours of training."""
-    require_replaceable(directory / "extractor")
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=directory):
-            pass
-    except OSError as error:
-        raise TrainingError(f"Expected an output_dir to write to, found: {error}.") from error
+@dataclass(frozen=True, slots=True)
+class Origin(Generic[T]):
+    """What a run starts from: chosen by the user, or taken from a saved extractor that it goes on from.
+
+    Attributes:
+        schema: The schema of the records.
+        base_model: The base model that was asked for; `None` for that of the extractor.
+        config: The settings, with the prompt and the adapter's shape of the extractor.
+        columns: The mapping of columns to read the data with.
+        adapter: Directory of the extractor to go on from, if there is one.
+        manifest: Its manifest.
+    """
+
+    schema: Schema[T]
+    base_model: str | Path | None
+    config: TrainingConfig
+    columns: Mapping[str, str] | None = None
+    adapter: Path | None = None
+    manifest: Manifest | None = None
+
+    @classmethod
+    def of(
+        cls,
+        schema: Any,
+        base_model: str | Path | None,
+        columns: Mapping[str, str] | None,
+        config: TrainingConfig | None,
+        init_adapter: str | Path | None,
+    ) -> Origin[T]:
+        """What `Extractor.fit` is asked to start from; `None` is what the extractor has, or the default.
+
+        Raises:
+            SchemaError: The type cannot be turned into a schema, or there is none.
+            ArtifactNotFoundError: There is no such extractor.
+            ArtifactMismatchError: The extractor has another schema, prompt or shape, or no adapter.
+            ConfigError: `config` is no `TrainingConfig`, or says otherwise than a `Schema`.
+        """
+        if init_adapter is None:
+            if schema is None:
+                raise SchemaError("expected a schema, found None").hint(
+                    "Give the class of the records; only init_adapter brings a schema along."
+                )
+            spec, config = settled_schema(schema, config)
+            spec.require_loadable()
+            return cls(spec, base_model, config, columns=columns)
+        adapter = Path(init_adapter).expanduser()
+        manifest = load_manifest(adapter)
+        spec = own_schema(manifest, schema)
+        if not manifest.adapter:
+            raise ArtifactMismatchError(
+                "There is no adapter to go on from.", expected="a trained extractor", found="an untrained one"
+            ).hint("Leave init_adapter out to train from scratch.")
+        config = going_on(setting(config, TrainingConfig), manifest)
+        return cls(spec, base_model, config, manifest.columns if columns is None else columns, adapter, manifest)
+
+    def load_rows(self, data: Any, eval_data: Any) -> Rows[T]:
+        """Load the data of the run.
+
+        Raises:
+            DatasetError: Rows are bad; all of them are in `.issues`.
+        """
+        try:
+            return Rows.load(data, eval_data, self.schema, self.columns, self.config)
+        except DatasetError as error:
+            if self.columns and self.manifest is not None and self.columns is self.manifest.columns:
+                error.hint("Columns are mapped as in the extractor to go on from; columns={} maps none.")
+            raise
+
+    def resolve(self) -> BaseModelRef:
+        """Find the base model.
+
+        Raises:
+            ArtifactNotFoundError: It is not to be had.
+            ArtifactMismatchError: It is not that of the extractor to go on from.
+        """
+        if self.base_model is None and self.manifest is not None:
+            return self.manifest.locate_base_model()
+        ref = resolve_base_model(self.base_model or DEFAULT_BASE_MODEL)
+        if self.manifest is not None:
+            self.manifest.require_base_model(ref)
+        return ref
 
 
-def matching_manifest(path: str | Path, schema: Schema[Any], ref: BaseModelRef) -> Manifest:
-    """The manifest of a saved extractor that training can go on from.
+@contextmanager
+def run_place(directory: Path | None, *, resume: bool) -> Iterator[Path]:
+    """The directory that a run works in, held by this process, before compute is spent.
+
+    Args:
+        directory: Where checkpoints and the finished extractor are kept; a temporary directory if `None`.
+        resume: Whether an interrupted run may be there.
 
     Raises:
-        ArtifactMismatchError: It has another schema or base model, or no adapter.
+        TrainingError: It cannot be written, another run is in there, or it holds files of others or an interrupted run.
+        ArtifactError: The finished extractor has no place in it.
     """
-    manifest = load_manifest(path)
-    manifest.require_schema(schema)
-    manifest.require_base_model(ref)
-    if not manifest.adapter:
-        raise ArtifactMismatchError(
-            "There is no adapter to go on from.", expected="a trained extractor", found="an untrained one"
-        ).hint("Leave init_adapter out to train from scratch.")
-    return manifest
+    with ExitStack() as stack:
+        if directory is None:
+            try:
+                place = stack.enter_context(scratch_directory("extractft-"))
+            except OSError as error:
+                raise TrainingError(f"expected a place for temporary files, found none: {error}").hint(
+                    "Free some, set TMPDIR, or give an output_dir."
+                ) from error
+        else:
+            place = directory
+            require_replaceable(directory / "extractor")
+        if is_main_process():
+            run = RunDirectory(place)
+            stack.enter_context(run.held())
+            run.require_own(resume=resume)
+        yield place
 
 
 def going_on(config: TrainingConfig, manifest: Manifest) -> TrainingConfig:
