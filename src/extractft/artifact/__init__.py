@@ -1,7 +1,7 @@
 """A saved extractor on disk: manifest, adapter, tokenizer. The contract between training and decoding.
 
-The directory is an ordinary PEFT adapter with a tokenizer, and `manifest.json` says what it extracts, with which
-prompt, settings and base model, and which files belong to it. Knows files, not how anything in them is computed.
+The directory is an ordinary PEFT adapter with a tokenizer, and `manifest.json` holds the schema, the prompt, the
+settings, the base model and the hashes of the files. Knows files, not how their content is computed.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ OWN_NAMES = frozenset(
         "vocab.txt",
     }
 )
-"""Names that mean something in a saved extractor; `README.md` does not, it is for people."""
+"""Names with a meaning in a saved extractor. `README.md` has none: it is for people."""
 MAY_BE_MISSING = frozenset({CARD_FILE, DRAFTS_FILE})
 
 

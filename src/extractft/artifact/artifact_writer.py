@@ -83,7 +83,7 @@ def _write_adapter(directory: Path, model: PeftModel, base_model: BaseModelRecor
 
 
 def _write_card(directory: Path, manifest: Manifest, target: Path, own: frozenset[str]) -> None:
-    """Write the model card, unless somebody has written another."""
+    """Write the model card, unless the user has written another one."""
     if CARD_FILE in own or not (target / CARD_FILE).exists():
         (directory / CARD_FILE).write_text(render_model_card(manifest), encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""The manifest of a saved extractor: what it extracts, with which prompt, settings, base model and files.
+"""The manifest of a saved extractor: schema, prompt, settings, base model and files.
 
 A manifest holds its own hash and those of the files beside it. They reveal half a copy or a mix-up; they are no guard
 against attackers, who can hash as well.

@@ -88,7 +88,7 @@ class CommandPaths:
     force: bool = False
 
     def check(self) -> None:
-        """Find out what would go wrong.
+        """Check the paths.
 
         Raises:
             typer.BadParameter: A file is missing, would be lost, or cannot be read or written.
@@ -115,7 +115,7 @@ class CommandPaths:
         self._check_nesting([*inputs, *sources], [*files, *directories])
 
     def _check_nesting(self, read: Sequence[NamedPath], written: Sequence[NamedPath]) -> None:
-        """Refuse outputs in what is read as a whole, and anything in a directory that is replaced as a whole."""
+        """Refuse outputs in directories that are read, and any path in the directory that is replaced."""
         for place in written:
             for source in read:
                 if source.path.is_dir() and _within(place.path, source.path):
@@ -127,7 +127,7 @@ class CommandPaths:
 
 
 def _named(values: Mapping[str, str | Path | Sequence[str | Path] | None]) -> Iterator[NamedPath]:
-    """Everything that is read, each path with its flag."""
+    """All paths that are read, with their flags."""
     for flag, value in values.items():
         paths: Iterable[str | Path] = [value] if isinstance(value, str | Path) else value or ()
         yield from (NamedPath(flag, user_path(str(path))) for path in paths)
@@ -174,7 +174,7 @@ def _refuse(place: NamedPath, message: str, cause: Exception | None = None) -> N
 
 
 def _status(place: NamedPath) -> os.stat_result | None:
-    """The status of a path; `None` if there is nothing."""
+    """The status of a path; `None` if it does not exist."""
     try:
         return place.path.stat()
     except FileNotFoundError:
@@ -184,7 +184,7 @@ def _status(place: NamedPath) -> os.stat_result | None:
 
 
 def _entries(place: NamedPath) -> bool:
-    """True if it is a directory with anything in it."""
+    """True if the path is a directory that is not empty."""
     try:
         return place.path.is_dir() and any(place.path.iterdir())
     except OSError as error:
@@ -234,7 +234,7 @@ def _identity(path: Path) -> Identity:
 
 
 def _stream_identity(stream: IO[Any] | None, name: str) -> Iterator[tuple[Identity, str]]:
-    """The file that a standard stream was redirected to; nothing for a terminal, a pipe or a closed one."""
+    """The file that a standard stream is redirected to; none for a terminal, a pipe or a closed stream."""
     try:
         status = None if stream is None else os.fstat(stream.fileno())
     except (OSError, ValueError):  # closed, or no real stream

@@ -1,4 +1,4 @@
-"""The entry point: UTF-8, quiet libraries, and an exit code and a message for every way a command can end.
+"""The entry point `main`: UTF-8, quiet libraries, and an exit code and a message for each end of a command.
 
 Exit codes: 0 done; 1 an error, with a message on stderr; 2 wrong usage; 3 done, but some rows failed or the data has
 errors; 130 and 143 stopped by Ctrl-C or SIGTERM; 141 the reader of the output went away. Records go to stdout or to a

@@ -1,12 +1,13 @@
-"""The command `extract`: texts in, one line of JSON for each out, nothing lost if it is stopped."""
+"""The command `extract`: write one line of JSON for each text, and keep the lines if it is stopped."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -17,6 +18,7 @@ from extractft.cli.data_options import STDIN, known_encoding, text_files
 from extractft.cli.inputs import load_extractor, probability, schema_file
 from extractft.cli.options import ClassOption, EncodingOption, ExtractorArgument, ForceOption, MovedOption
 from extractft.cli.streams import LineWriter, lines_to, say, stdin_bytes
+from extractft.data.raw_row import NumberedText
 from extractft.errors import ExtractionError
 
 __all__ = ["extract"]
@@ -67,77 +69,97 @@ def extract(
     rows = extractft.data.iter_text_rows(source, column=column, encoding=known_encoding(encoding))
     with ExitStack() as stack:
         out = stack.enter_context(lines_to(output, "--output", force=force))
-        aside = None if review is None else stack.enter_context(lines_to(review, "--review", force=force))
+        for_review = None if review is None else stack.enter_context(lines_to(review, "--review", force=force))
         model = load_extractor(extractor, schema, base_model)
         least = DEFAULT_MIN_CONFIDENCE if min_confidence is None else min_confidence
-        lines = _extract_lines(model, rows, batch_size, explain=explain or aside is not None)
-        done, failed, unsure = _write_lines(lines, out, aside, explain=explain, least=least)
-    say(f"{done} records, {failed} failed" + (f", {unsure} to be looked over in {review}" if review else ""))
-    if failed:
+        lines = _extract_lines(model, rows, batch_size, explain=explain or for_review is not None)
+        counts = _write_lines(lines, out, for_review, explain=explain, min_confidence=least)
+    reviewed = f", {counts.for_review} to be looked over in {review}" if review else ""
+    say(f"{counts.records} records, {counts.failed} failed{reviewed}")
+    if counts.failed:
         raise typer.Exit(ROWS_FAILED)
 
 
+class _Line(NamedTuple):
+    """A line of the output.
+
+    Attributes:
+        content: The JSON object.
+        result: The `Extraction` or the record that it holds, `None` if there is none.
+    """
+
+    content: dict[str, Any]
+    result: Any = None
+
+
+@dataclass
+class _Counts:
+    """Numbers of lines by their kind."""
+
+    records: int = 0
+    failed: int = 0
+    for_review: int = 0
+
+
 def _write_lines(
-    lines: Iterable[tuple[dict[str, Any], Any]],
-    out: LineWriter,
-    aside: LineWriter | None,
-    *,
-    explain: bool,
-    least: float,
-) -> tuple[int, int, int]:
-    """Write each line to its place; how many are records, failures and doubtful records."""
-    done = failed = unsure = 0
-    for line, extraction in lines:
-        doubtful = aside is not None and extraction is not None and _below(extraction, least)
-        failed += extraction is None
-        unsure += doubtful
-        done += extraction is not None and not doubtful
-        if extraction is not None and (explain or doubtful):
-            line |= _explanation(extraction)
-        if aside is not None and doubtful:
-            aside(line | {"text": extraction.text})
+    lines: Iterable[_Line], out: LineWriter, review: LineWriter | None, *, explain: bool, min_confidence: float
+) -> _Counts:
+    """Write each line to the output or to the file for review, and count them."""
+    counts = _Counts()
+    for content, result in lines:
+        if result is None:
+            counts.failed += 1
+            out(content)
+        elif review is not None and _is_below(result, min_confidence):
+            counts.for_review += 1
+            review(content | _explanation(result) | {"text": result.text})
         else:
-            out(line)
-    return done, failed, unsure
+            counts.records += 1
+            out(content | _explanation(result) if explain else content)
+    return counts
 
 
 def _extract_lines(
-    model: Any, rows: Iterable[tuple[int, Any]], batch_size: int | None, *, explain: bool
-) -> Iterator[tuple[dict[str, Any], Any]]:
-    """One line for each row, in order, with what it came from if it is a record and `explain` asks for it.
+    model: Any, rows: Iterable[NumberedText], batch_size: int | None, *, explain: bool
+) -> Iterator[_Line]:
+    """Extract a line from each row, in order.
 
-    A row that cannot be read fails alone, as one that cannot be extracted does.
+    A row that cannot be read or extracted gives a line with the error, and the others go on.
     """
-    waiting: deque[tuple[int, Any]] = deque()
+    waiting: deque[NumberedText] = deque()
 
     def texts() -> Iterator[Any]:
-        for number, text in rows:
-            waiting.append((number, text))
-            yield text
+        for row in rows:
+            waiting.append(row)
+            yield row.text
 
     outcomes = (model.inspect_many if explain else model.extract_many)(texts(), batch_size=batch_size)
     for outcome in outcomes:
         number, text = waiting.popleft()
         if not isinstance(text, str):
-            yield {"row": number, "error": "DatasetError", "message": str(text) if text.file else text.message}, None
+            yield _error_line(number, "DatasetError", str(text) if text.file else text.message)
         elif isinstance(outcome, ExtractionError):
-            yield {"row": number, "error": type(outcome).__name__, "message": str(outcome)}, None
+            yield _error_line(number, type(outcome).__name__, str(outcome))
         else:
             yield _record_line(model, number, outcome, explain=explain)
 
 
-def _record_line(model: Any, number: int, outcome: Any, *, explain: bool) -> tuple[dict[str, Any], Any]:
+def _error_line(number: int, error: str, message: str) -> _Line:
+    return _Line({"row": number, "error": error, "message": message})
+
+
+def _record_line(model: Any, number: int, outcome: Any, *, explain: bool) -> _Line:
     try:
         value = model.schema.full_value(outcome.output if explain else outcome)
     except Exception as error:  # the schema's own validators and serialisers may make anything of a record
         message = f"The record cannot be written ({type(error).__name__}): let validators return what fields may hold."
-        return {"row": number, "error": "OutputInvalidError", "message": message}, None
-    return {"row": number, "output": value}, outcome
+        return _error_line(number, "OutputInvalidError", message)
+    return _Line({"row": number, "output": value}, outcome)
 
 
-def _below(extraction: Any, least: float) -> bool:
-    """Tell if a record is less certain than is asked for; one whose confidence is not known is."""
-    return extraction.confidence is None or bool(extraction.confidence.record < least)
+def _is_below(extraction: Any, min_confidence: float) -> bool:
+    """True if the confidence of a record is unknown or too low."""
+    return extraction.confidence is None or bool(extraction.confidence.record < min_confidence)
 
 
 def _explanation(extraction: Any) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def is_schema(spec: str) -> bool:
 
 
 def schema_file(spec: str | None) -> Path | None:
-    """The file that a schema is read from, as far as its name tells."""
+    """The file of a schema, as far as its name shows."""
     place = (spec or "").rpartition(":")[0]
     path = Path(place if place.endswith(".py") else place.replace(".", "/") + ".py")
     return path if path.is_file() else None
@@ -235,7 +235,7 @@ def _put(values: dict[str, Any], name: str, value: Any) -> None:
 
 
 def _problem(problem: Any) -> str:
-    """One thing that Pydantic finds wrong with the settings."""
+    """The words for one error of pydantic about the settings."""
     name = ".".join(str(part) for part in problem["loc"]) or "the settings"
     if problem["type"] == "extra_forbidden":
         return f"there is no setting {name}{_near_setting(name)}"

@@ -33,7 +33,7 @@ TABLE_WIDTH = 120
 
 
 def prepare_streams() -> None:
-    """Write UTF-8 to standard output, and to standard error whatever its encoding has for a character."""
+    """Set standard output to UTF-8, and escape characters that the encoding of standard error does not have."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
     if isinstance(sys.stderr, TextIOWrapper):

@@ -107,7 +107,7 @@ def _rows(
 
 
 def _require_replaceable(output: Path, work_dir: Path | None = None, *, force: bool = False) -> None:
-    """Refuse to replace what is no extractor, and without `force` the extractor of a finished run."""
+    """Refuse to replace other things than extractors, and without `force` the extractor of a finished run."""
     if work_dir is not None and not force and (work_dir / "extractor").exists():
         message = f"{work_dir} holds the extractor of a finished run; --force replaces it"
         raise typer.BadParameter(message, param_hint="--work-dir")

@@ -67,7 +67,7 @@ class Finding:
 
     @property
     def where(self) -> str:
-        """The field and the first rows, for people."""
+        """The field and the first rows, as words for a message."""
         parts = [self.field] if self.field else []
         if self.rows:
             shown = ", ".join(str(row) for row in self.rows[:MAX_SHOWN_ROWS])

@@ -17,7 +17,7 @@ __all__ = ["read_csv", "table_row"]
 
 DELIMITERS = ",;\t|"
 NAMED_DELIMITER = re.compile(r'"?sep=([^"\r\n])"?\r?\n?')
-"""The line before the header with which Excel is told the delimiter."""
+"""The line before the header that sets the delimiter for Excel."""
 SAMPLE_BYTES = 2**16
 # Common writers leave a carriage return without quotes where lines end with a line feed, and the csv module ends the
 # row there. It is hidden behind half of a surrogate pair, which no file can hold.
@@ -78,7 +78,7 @@ class _CountedLines(Iterator[str]):
         return line
 
     def first(self) -> str:
-        """The first line that is not blank; nothing if all are."""
+        """The first line that is not blank, or an empty string."""
         return next((line for line in self if line.strip()), "")
 
     def put_back(self, line: str) -> None:

@@ -35,7 +35,7 @@ SPLIT_WORDS = frozenset(
 
 
 def find_data_files(data: Any, endings: Sequence[str] = ENDINGS) -> list[Path] | None:
-    """The files that `data` names, in order; `None` if it is something else than paths.
+    """The files that `data` names, in order; `None` if it is not made of paths.
 
     Args:
         data: A path, a folder, a pattern such as `"data/*.jsonl"`, or a list of these.
@@ -54,7 +54,7 @@ def find_data_files(data: Any, endings: Sequence[str] = ENDINGS) -> list[Path] |
 
 
 def file_ending(path: Path, endings: Sequence[str] = ENDINGS) -> str:
-    """The lower-case ending that tells the format of a file, without `.gz`; `SAVED_DATASET` for such a folder.
+    """The lower-case ending of a file, without `.gz`; `SAVED_DATASET` for such a folder.
 
     Raises:
         DatasetError: An unknown ending.
@@ -93,7 +93,7 @@ def _files_named(item: str | os.PathLike[str], endings: Sequence[str]) -> list[P
 
 
 def _matches(item: str) -> list[Path]:
-    """The file or folder of that name, or the files that match the pattern; nothing for a text that is no path."""
+    """The file or folder of that name, or the files that match the pattern; none for a text that is not a path."""
     if not item.strip():  # not the directory "."
         return []
     try:

@@ -35,7 +35,7 @@ def iter_free_texts(value: Any, schema: Schema[Any]) -> Iterator[Visit]:
 def find_free_text(
     node: StringNode, value: str, text: IndexedText, budget: SearchBudget | None = None
 ) -> list[Occurrence]:
-    """The places of a string in its text, as its node says; see `extractft.text.occurrences`."""
+    """Find the places of a string in its text; see `extractft.text.occurrences`."""
     verbatim = node.verbatim is not None
     return occurrences(value, text, verbatim=verbatim, link=node.format == "uri", budget=budget)
 

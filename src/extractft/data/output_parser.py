@@ -143,7 +143,7 @@ class OutputParser(Generic[T]):
 
 
 def _allows_extra_keys(instance: Any, loc: tuple[int | str, ...]) -> bool:
-    """True if the model at a place of the instance says itself what happens to unknown keys."""
+    """True if the model at a place of the instance sets `extra` to `ignore` or `allow`."""
     for step in loc:
         instance = _value_at(instance, step)
     config = getattr(type(instance), "model_config", None) or getattr(type(instance), "__pydantic_config__", None) or {}

@@ -60,7 +60,7 @@ MAX_SHOWN_WORDS = 5
 
 
 def is_placeholder(value: str) -> bool:
-    """True if a value is a word for absence rather than something that a text says."""
+    """True if a value is a placeholder for absence."""
     stripped = value.strip()
     return stripped in CASE_SENSITIVE or stripped.casefold() in ANY_CASE
 

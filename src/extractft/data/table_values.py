@@ -36,7 +36,7 @@ PLAIN_TYPES = (str, int, float, bool, type(None))
 
 
 def is_jsonable(value: Any) -> bool:
-    """True if a value is what `json.loads` could have returned."""
+    """True if `json.loads` could have returned the value."""
     if isinstance(value, dict):
         return all(type(key) is str and is_jsonable(item) for key, item in value.items())
     if isinstance(value, list):
@@ -87,7 +87,7 @@ def to_jsonable(value: Any) -> Any:  # noqa: C901 - one case for each kind of va
 
 
 def _fields_of_instance(value: Any) -> dict[str, Any] | None:
-    """The fields of an instance of some class, without what is computed from them; `None` if it has none."""
+    """The fields of an instance of a class, without computed ones; `None` if it has none."""
     if isinstance(value, BaseModel):
         return {**{name: getattr(value, name) for name in type(value).model_fields}, **(value.model_extra or {})}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

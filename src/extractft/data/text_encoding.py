@@ -1,4 +1,4 @@
-"""Decode bytes in any encoding to lines of text, and guess the encoding of what is not UTF-8. Knows no format."""
+"""Decode bytes of any encoding to lines of text, and guess encodings other than UTF-8. Knows no file format."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def _encoding_of_mark(content: bytes) -> str | None:
 
 
 def _is_split_at_newline_bytes(encoding: str) -> bool:
-    """True if a byte 10 is always a line end, so that lines can be told apart before they are decoded."""
+    """True if a byte 10 is always a line end, so that lines can be split before they are decoded."""
     plain = "\r\n\t ,;abc"
     codec = codecs.lookup(encoding).name
     return not codec.startswith(STATEFUL) and plain.encode(encoding).endswith(plain.encode("ascii"))
@@ -163,7 +163,7 @@ def _wide_lines(stream: IO[bytes], first: bytes, name: str, encoding: str) -> It
 
 
 def _split_lines(stream: IO[bytes], first: bytes, encoding: str) -> Iterator[str]:
-    """Lines of a stream that has to be decoded before they can be told apart; too long ones are cut off."""
+    """Lines of a stream that has to be decoded before it can be split; too long ones are cut off."""
     decoder = codecs.getincrementaldecoder(encoding)()
     parts: list[str] = []
     size = 0

@@ -1,4 +1,4 @@
-"""Read texts to extract from, one after another, and write examples. Knows files, not what is in the texts."""
+"""Read texts to extract from, one after another, and write examples. Knows files, not the content of the texts."""
 
 from __future__ import annotations
 

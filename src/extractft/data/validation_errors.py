@@ -47,7 +47,7 @@ class ErrorDescriber:
         self._show_values = show_values
 
     def describe(self, details: Sequence[ErrorDetails], raw: Any) -> InvalidRow:
-        """The faults of a row, the first twenty; what several options of a union say is said once."""
+        """The faults of a row, at most twenty; equal ones from several options of a union are reported once."""
         found: dict[tuple[str, str, str], RowFault] = {}
         for detail in details[:MAX_FAULTS]:
             problem = self._fault(detail, raw)

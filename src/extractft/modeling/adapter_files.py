@@ -36,7 +36,7 @@ SHAPE_SETTINGS = ("r", "lora_alpha", "lora_dropout", "target_modules")
 NEUTRAL_SETTINGS = frozenset(
     {*SHAPE_SETTINGS, "base_model_name_or_path", "fan_in_fan_out", "inference_mode", "peft_version", "revision"}
 )
-"""Settings that may have any value: PEFT corrects `fan_in_fan_out` by the layers, the others name things."""
+"""Settings that may have any value: PEFT corrects `fan_in_fan_out` by the layers, the others are names."""
 LARGEST_NUMBER = 1e30
 FIXED_SETTINGS = {"peft_type": "LORA", "task_type": "CAUSAL_LM"}
 

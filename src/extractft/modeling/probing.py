@@ -30,7 +30,7 @@ _CHUNK_WEIGHTS = 1 << 21
 
 
 def ordinary_ids(model: PreTrainedModel, count: int, *, seed: int = 0) -> list[int]:
-    """Token ids from the middle half of the vocabulary, away from control tokens, which stand at either end."""
+    """Token ids from the middle half of the vocabulary, away from the control tokens at both ends."""
     size: int = model.config.get_text_config().vocab_size
     middle = max(1, size // 2)
     return [(size // 4 + (seed + 1) * 7919 + index * 104_729) % middle + size // 4 for index in range(count)]

@@ -38,9 +38,9 @@ __all__ = [
 RENAME_EXCHANGE = 2  # linux/fs.h
 AT_FDCWD = -100  # fcntl.h: relative to the working directory
 NO_EXCHANGE = frozenset({errno.ENOSYS, errno.EINVAL, errno.EPERM, errno.ENOTSUP})
-"""How a kernel or a file system says that it cannot exchange two names."""
+"""Errors of kernels and file systems that cannot exchange two names."""
 NO_FLUSH = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM})
-"""How a file system says that names in a directory cannot be flushed, or not by us."""
+"""Errors of file systems on which a directory cannot be flushed, or not by this user."""
 LONGEST_NAME = 120
 """Bytes of a target's name that a name beside it repeats; file systems allow 255 for the whole."""
 in_progress: set[str] = set()
@@ -127,7 +127,7 @@ def published_directory(
         yield partial
         if prepare is not None:
             prepare(partial)
-        _usual_permissions(partial)
+        _apply_umask(partial)
         sync_tree(partial)
         if target.is_dir():
             _replace_directory(target, partial, keep)
@@ -148,7 +148,7 @@ def restore_lost(path: str | Path) -> None:
 
 
 def _replace_directory(target: Path, partial: Path, keep: Callable[[Path], bool]) -> None:
-    """Put `partial` in the place of `target`, with what has to be kept; the old directory lies at `partial` then."""
+    """Exchange `partial` and `target`, after the entries to keep are carried over."""
     _carry_over(target, partial, keep)
     os.chmod(partial, stat.S_IMODE(target.stat().st_mode))
     inside = _working_directory_below(target)
@@ -250,7 +250,7 @@ def _leftovers(target: Path) -> list[_Leftover]:
 
 
 def _put_back(entry: Path, target: Path) -> bool:
-    """Give a target that was moved away its name again; False if there is one, or it cannot be done."""
+    """Rename a target that was moved away back; False if there is a new one, or renaming fails."""
     if target.exists() or target.is_symlink():
         return False
     try:
@@ -267,7 +267,7 @@ def _writing(name: str, pid: int) -> bool:
 
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
-    """A new hidden name beside `target` that says which process of which machine writes there; removed at the end."""
+    """A new hidden path beside `target`, marked with machine and process; removed at the end."""
     partial = target.with_name(f".{_short(target.name)}.extractft-{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
     in_progress.add(partial.name)
     try:
@@ -281,7 +281,7 @@ def _beside(target: Path) -> Iterator[Path]:
 
 
 def _short(name: str) -> str:
-    """A name as names beside it repeat it: long ones cut and told apart by a check sum."""
+    """A name, shortened to a prefix and a check sum if it is long."""
     content = os.fsencode(name)
     if len(content) <= LONGEST_NAME:
         return name
@@ -297,7 +297,7 @@ def _working_directory_below(target: Path) -> Path | None:
 
 
 def _host() -> str:
-    """This machine's name as eight hexadecimal digits, so that nobody removes what a machine beside writes."""
+    """A hash of this machine's name: on a shared disk, another machine's files are not removed."""
     return f"{zlib.crc32(socket.gethostname().encode()):08x}"
 
 
@@ -314,8 +314,8 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def _usual_permissions(directory: Path) -> None:
-    """Give what libraries made for its owner alone the permissions that the umask gives everything else."""
+def _apply_umask(directory: Path) -> None:
+    """Apply the umask to files that libraries made readable for their owner alone."""
     own = stat.S_IMODE(directory.stat().st_mode)  # made by mkdir: 0o777 less the umask
     for path in directory.rglob("*"):
         if not path.is_symlink():
@@ -343,7 +343,7 @@ def _link(source: str, target: str) -> None:
 
 
 def _exchange(new: Path, target: Path) -> None:
-    """Put `new` in the place of `target`, and what was there in the place of `new`."""
+    """Exchange two directories, by a system call or else by renaming."""
     if sys.platform == "linux" and _exchanged(new, target):
         return
     old = new.with_name(new.name + ".old")

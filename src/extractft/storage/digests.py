@@ -1,4 +1,4 @@
-"""SHA-256 of files and directories, to tell half a copy or a mix-up from what was saved. No guard against attackers."""
+"""SHA-256 of files and directories, which reveals half a copy or a mix-up. No guard against attackers."""
 
 from __future__ import annotations
 
