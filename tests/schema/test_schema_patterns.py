@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from schema_grammar import accepts, matcher
 
-from extractft.schema.regex_translation import enough_for, grammar_pattern
+from extractft.schema.regex_translation import grammar_pattern, match_length
 
 PATTERNS = [
     r"^\w+$",
@@ -119,7 +119,7 @@ def test_escapes_are_not_mistaken() -> None:
 @given(st.from_regex(re.compile(r"(\\[wds]|[ab.]|\[ab\]|\(a\|b\)){1,4}(\{[1-3]\}|\+)?"), fullmatch=True))
 def test_some_match_is_short_enough(pattern: str) -> None:
     shortest = next(n for n in range(40) if _matches_some(pattern, n))
-    assert shortest <= enough_for(pattern)
+    assert shortest <= match_length(pattern)
 
 
 def _matches_some(pattern: str, length: int) -> bool:

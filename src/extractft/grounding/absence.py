@@ -99,7 +99,7 @@ def absence_examples(
         index, place = waiting[pattern].pop()
         if not waiting[pattern]:
             del waiting[pattern]
-        example = _without(examples[index], values[index], place, schema)
+        example = _cut_field(examples[index], values[index], place, schema)
         if example is not None:
             made.append((index, example))
             uses[pattern].rows += 1
@@ -129,7 +129,7 @@ def _is_in_map_or_tuple(visit: Visit) -> bool:
     return False
 
 
-def _without(example: Example[T], value: Any, place: _OptionalField, schema: Schema[T]) -> Example[T] | None:
+def _cut_field(example: Example[T], value: Any, place: _OptionalField, schema: Schema[T]) -> Example[T] | None:
     """The example without the field, `None` if that would not be true to the text."""
     try:
         before = ground(schema, value, example.text)
@@ -142,14 +142,14 @@ def _without(example: Example[T], value: Any, place: _OptionalField, schema: Sch
     others = [(s[0].start, s[0].end) for path, s in before.items() if s and path not in own]
     if any(start < other_end and other_start < end for start, end in cuts for other_start, other_end in others):
         return None
-    text = _cut(example.text, cuts)
-    if not text.strip() or not _still_true(before, ground(schema, value, text), own):
+    text = _cut_text(example.text, cuts)
+    if not text.strip() or not _others_stay_found(before, ground(schema, value, text), own):
         return None
-    output = _parsed(schema, _set(value, place.steps, place.absent))
+    output = _parse_or_none(schema, _replaced(value, place.steps, place.absent))
     return None if output is None else Example(text, output)
 
 
-def _still_true(before: Spans, after: Spans, cut: set[str]) -> bool:
+def _others_stay_found(before: Spans, after: Spans, cut: set[str]) -> bool:
     """True if the cut values are found nowhere, and everything else is found as it was."""
     return all(not after[path] if path in cut else _method(after[path]) == _method(before[path]) for path in before)
 
@@ -158,7 +158,7 @@ def _method(spans: tuple[Span, ...]) -> str | None:
     return spans[0].method if spans else None
 
 
-def _parsed(schema: Schema[T], value: Any) -> T | None:
+def _parse_or_none(schema: Schema[T], value: Any) -> T | None:
     """The record that a value spells, `None` if a validator wants the field or says something else in its place."""
     try:
         output = schema.parse_value(value)
@@ -167,7 +167,7 @@ def _parsed(schema: Schema[T], value: Any) -> T | None:
     return output if schema.full_value(output) == value else None
 
 
-def _set(value: Any, steps: Sequence[str | int], new: Any) -> Any:
+def _replaced(value: Any, steps: Sequence[str | int], new: Any) -> Any:
     value = copy.deepcopy(value)
     target = value
     for step in steps[:-1]:
@@ -176,7 +176,7 @@ def _set(value: Any, steps: Sequence[str | int], new: Any) -> Any:
     return value
 
 
-def _cut(text: str, cuts: Sequence[tuple[int, int]]) -> str:
+def _cut_text(text: str, cuts: Sequence[tuple[int, int]]) -> str:
     """The text without these places, from the last to the first, and without signs that then have nothing to part."""
     for start, end in reversed(cuts):
         before, after = text[:start], text[end:]

@@ -6,7 +6,7 @@ from typing import Any
 
 from extractft.grounding.span_assignment import choose_places
 from extractft.grounding.spans import Span
-from extractft.grounding.value_search import Candidate, find_places, find_similar_place
+from extractft.grounding.value_search import SpanCandidate, find_places, find_similar_place
 from extractft.schema import Schema
 from extractft.schema.records import Visit, scalars
 from extractft.text import IndexedText, SearchBudget
@@ -44,7 +44,7 @@ def ground(schema: Schema[Any], value: Any, text: str | IndexedText) -> dict[str
     }
 
 
-def _places(leaves: list[Visit], source: IndexedText) -> list[list[Candidate]]:
+def _places(leaves: list[Visit], source: IndexedText) -> list[list[SpanCandidate]]:
     """The places of every leaf; equal values of the same kind are looked up once.
 
     What is similar is looked for last: it takes longest, and is worth least.
@@ -59,6 +59,6 @@ def _places(leaves: list[Visit], source: IndexedText) -> list[list[Candidate]]:
     return [found[key] for key in keys]
 
 
-def _span(candidate: Candidate, source: IndexedText) -> Span:
+def _span(candidate: SpanCandidate, source: IndexedText) -> Span:
     start, end = source.to_original(candidate.start, candidate.end)
     return Span(start, end, candidate.method, candidate.score)

@@ -17,7 +17,7 @@ from bisect import bisect_left, insort
 from collections.abc import Sequence
 from typing import Any
 
-from extractft.grounding.value_search import Candidate
+from extractft.grounding.value_search import SpanCandidate
 from extractft.schema.record_paths import Route
 from extractft.schema.records import Visit
 
@@ -34,8 +34,8 @@ INCREMENT, DECREMENT = bytes([*range(1, 256), 255]), bytes([0, *range(254), 255]
 
 
 def choose_places(
-    leaves: Sequence[Visit], places: Sequence[Sequence[Candidate]], *, length: int
-) -> list[list[Candidate]]:
+    leaves: Sequence[Visit], places: Sequence[Sequence[SpanCandidate]], *, length: int
+) -> list[list[SpanCandidate]]:
     """For every leaf its places again, the most likely first.
 
     Args:
@@ -51,7 +51,7 @@ def choose_places(
         (leaf for leaf in range(len(leaves)) if places[leaf]),
         key=lambda leaf: (len(best[id(places[leaf])]), -(places[leaf][0].end - places[leaf][0].start), leaf),
     )
-    ranked: list[list[Candidate]] = [[] for _ in places]
+    ranked: list[list[SpanCandidate]] = [[] for _ in places]
     for sweep in range(NUM_SWEEPS):
         for leaf in order:
             if sweep and len(places[leaf]) == 1:
@@ -71,13 +71,13 @@ def choose_places(
     return ranked
 
 
-def _best(places: Sequence[Candidate]) -> list[Candidate]:
+def _best(places: Sequence[SpanCandidate]) -> list[SpanCandidate]:
     """The most plausible places."""
     least = min(place.cost for place in places)
     return [place for place in places if place.cost <= least]
 
 
-def _nearest_places(places: Sequence[Candidate], center: int | None, count: int) -> Sequence[Candidate]:
+def _nearest_places(places: Sequence[SpanCandidate], center: int | None, count: int) -> Sequence[SpanCandidate]:
     """At most `count` places, those around a position."""
     middle = bisect_left(places, center or 0, key=lambda place: place.start)
     first = max(0, min(middle - count // 2, len(places) - count))
@@ -85,8 +85,8 @@ def _nearest_places(places: Sequence[Candidate], center: int | None, count: int)
 
 
 def _swaps_of_equal_values(
-    leaves: Sequence[Visit], ranked: Sequence[Sequence[Candidate]]
-) -> list[tuple[int, Candidate]]:
+    leaves: Sequence[Visit], ranked: Sequence[Sequence[SpanCandidate]]
+) -> list[tuple[int, SpanCandidate]]:
     """Equal values of a list's items that stand in the wrong order: where each of them belongs.
 
     One by one they cannot move, since each holds the place that the other should have.
@@ -97,7 +97,7 @@ def _swaps_of_equal_values(
         if at is not None and len(ranked[index]) > 1:
             column = leaf.route[:at], leaf.route[at + 1 :]
             groups.setdefault((*column, type(leaf.value), leaf.value), []).append(index)
-    moves: list[tuple[int, Candidate]] = []
+    moves: list[tuple[int, SpanCandidate]] = []
     for group in groups.values():
         chosen = [ranked[leaf][0] for leaf in group]
         ordered = sorted(chosen, key=lambda place: (place.start, place.end))
@@ -119,11 +119,11 @@ class _PlacedSpans:
         """For every list around each leaf: the same field of all its items, and the position of this item."""
         self._held = bytearray(length)
         """The number of leaves that hold each character, up to 255."""
-        self._placed: dict[int, Candidate] = {}
+        self._placed: dict[int, SpanCandidate] = {}
         self._inside: dict[Route, list[tuple[int, int]]] = {}
         self._columns: dict[tuple[Route, Route], list[tuple[int, int]]] = {}
 
-    def place(self, leaf: int, place: Candidate) -> None:
+    def place(self, leaf: int, place: SpanCandidate) -> None:
         """Put a leaf somewhere."""
         self._placed[leaf] = place
         self._hold(place, INCREMENT)
@@ -143,7 +143,7 @@ class _PlacedSpans:
         for column, index in self._lists[leaf]:
             _remove(self._columns[column], (index, place.start))
 
-    def cost(self, leaf: int, place: Candidate) -> float:
+    def cost(self, leaf: int, place: SpanCandidate) -> float:
         """The cost of putting a leaf somewhere."""
         cost = place.cost + OVERLAP_COST * (not self._free(place))
         for column, index in self._lists[leaf]:
@@ -153,7 +153,7 @@ class _PlacedSpans:
             cost += DISORDER_COST * (at < len(placed) and place.start > placed[at][1])
         return cost + self._distance_cost(leaf, place)
 
-    def _free(self, place: Candidate) -> bool:
+    def _free(self, place: SpanCandidate) -> bool:
         """True if no leaf holds any character of a place."""
         return self._held.count(0, place.start, place.end) == place.end - place.start
 
@@ -169,7 +169,7 @@ class _PlacedSpans:
                 return inside[len(inside) // 2][0]
         return None
 
-    def _distance_cost(self, leaf: int, place: Candidate) -> float:
+    def _distance_cost(self, leaf: int, place: SpanCandidate) -> float:
         """The cost of being far from the leaves of the innermost part of the record in which any are placed.
 
         Within a list's item, it costs more where a leaf of another item is nearer.
@@ -186,13 +186,13 @@ class _PlacedSpans:
                 cost += OTHER_ITEM_COST
         return cost
 
-    def _distance(self, part: Route, place: Candidate) -> int:
+    def _distance(self, part: Route, place: SpanCandidate) -> int:
         """Characters to the nearest leaf that is placed in a part of the record."""
         inside = self._inside[part]
         at = bisect_left(inside, (place.start, place.end))
         return min(max(0, start - place.end, place.start - end) for start, end in inside[max(0, at - 1) : at + 1])
 
-    def _hold(self, place: Candidate, change: bytes) -> None:
+    def _hold(self, place: SpanCandidate, change: bytes) -> None:
         self._held[place.start : place.end] = self._held[place.start : place.end].translate(change)
 
 

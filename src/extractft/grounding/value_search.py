@@ -35,7 +35,7 @@ from extractft.text.occurrence_search import (
 )
 from extractft.text.other_notations import date_places, form_rung, number_places
 
-__all__ = ["Candidate", "find_places", "find_similar_place"]
+__all__ = ["SpanCandidate", "find_places", "find_similar_place"]
 
 MAX_NUMBER_LENGTH = 400
 """Characters of a number; floats have up to 309 digits before the point."""
@@ -47,7 +47,7 @@ _DURATION: Final = TypeAdapter(timedelta)
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class SpanCandidate:
     """A place where a value may stand; `start` and `end` count characters of the text in NFC."""
 
     start: int
@@ -57,15 +57,15 @@ class Candidate:
     cost: float = 0.0
 
 
-def find_places(leaf: Visit, text: IndexedText, budget: SearchBudget) -> list[Candidate]:
+def find_places(leaf: Visit, text: IndexedText, budget: SearchBudget) -> list[SpanCandidate]:
     """The places of a value, from left to right and each once; none for a boolean, whose word says too little."""
     return [
-        Candidate(place.start, place.end, "exact" if place.rung is Rung.EXACT else "normalized", cost=place.cost)
+        SpanCandidate(place.start, place.end, "exact" if place.rung is Rung.EXACT else "normalized", cost=place.cost)
         for place in in_order(islice(_places(leaf, text, budget), MAX_PLACES))
     ]
 
 
-def find_similar_place(leaf: Visit, text: IndexedText, budget: SearchBudget) -> list[Candidate]:
+def find_similar_place(leaf: Visit, text: IndexedText, budget: SearchBudget) -> list[SpanCandidate]:
     """The place of free text that is most like a value which stands nowhere."""
     node = leaf.node
     if not isinstance(node, StringNode) or not isinstance(leaf.value, str) or node.format in (*_FORMATS, *_UNALIKE):
@@ -73,7 +73,7 @@ def find_similar_place(leaf: Visit, text: IndexedText, budget: SearchBudget) -> 
     found = find_similar(text.folded, fold_value(leaf.value), budget=budget)
     if found is None or text.cuts_cluster(found.start, found.end):
         return []
-    return [Candidate(found.start, found.end, "fuzzy", found.similarity)]
+    return [SpanCandidate(found.start, found.end, "fuzzy", found.similarity)]
 
 
 def _places(leaf: Visit, text: IndexedText, budget: SearchBudget) -> Iterable[Occurrence]:

@@ -30,7 +30,7 @@ from extractft.schema import (
 )
 from extractft.schema.nodes import children, iter_nodes, resolve
 
-__all__ = ["Entry", "Outline", "outline"]
+__all__ = ["FieldEntry", "FieldOutline", "outline"]
 
 MAX_PATTERN_LENGTH = 40
 """Characters of a regular expression that are still worth their tokens; the grammar enforces longer ones too."""
@@ -39,7 +39,7 @@ MAX_DEFAULT_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FieldEntry:
     """One line of the list of fields.
 
     Attributes:
@@ -58,11 +58,11 @@ class Entry:
     details: tuple[str, ...]
     optional: bool
     description: str
-    children: tuple[Entry, ...]
+    children: tuple[FieldEntry, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Outline:
+class FieldOutline:
     """A schema in words.
 
     Attributes:
@@ -75,7 +75,7 @@ class Outline:
     """
 
     root: str
-    answer: Entry
+    answer: FieldEntry
     any_optional: bool
     optional_marked: bool
     any_plain: bool
@@ -88,11 +88,11 @@ class _Phrase:
 
     type: str
     details: tuple[str, ...] = ()
-    children: tuple[Entry, ...] = ()
+    children: tuple[FieldEntry, ...] = ()
     description: str | None = None
 
 
-def outline(tree: Node, definitions: Mapping[str, Node], words: Phrasebook, *, omit_defaults: bool) -> Outline:
+def outline(tree: Node, definitions: Mapping[str, Node], words: Phrasebook, *, omit_defaults: bool) -> FieldOutline:
     """Put a field tree into words.
 
     Args:
@@ -101,10 +101,10 @@ def outline(tree: Node, definitions: Mapping[str, Node], words: Phrasebook, *, o
         words: Vocabulary of the prompt's language.
         omit_defaults: True if absent fields are left out; if not, they are null.
     """
-    return _Describer(tree, definitions, words, omit_defaults).outline()
+    return _OutlineBuilder(tree, definitions, words, omit_defaults).outline()
 
 
-class _Describer:
+class _OutlineBuilder:
     """Walks the tree once, from top to bottom: what was described stays described."""
 
     def __init__(self, tree: Node, definitions: Mapping[str, Node], words: Phrasebook, omit_defaults: bool) -> None:
@@ -126,27 +126,27 @@ class _Describer:
         self.any_plain = False
         self.any_formed = any(map(_has_form, nodes))
 
-    def outline(self) -> Outline:
+    def outline(self) -> FieldOutline:
         phrase = self.describe(self.tree)
-        answer = Entry("", 0, phrase.type, phrase.details, False, "", phrase.children)
+        answer = FieldEntry("", 0, phrase.type, phrase.details, False, "", phrase.children)
         node = resolve(self.tree, self.definitions)
         root = "value"
         if isinstance(node, ObjectNode):
             root = "object"
         elif isinstance(node, ArrayNode) and not node.prefix:
             root = "list"
-        return Outline(root, answer, self.any_optional, self.optional_marked, self.any_plain, self.any_formed)
+        return FieldOutline(root, answer, self.any_optional, self.optional_marked, self.any_plain, self.any_formed)
 
     def is_optional(self, field: Field) -> bool:
         """True if the field may be absent, in the way that this schema spells absence."""
         return not field.required if self.omit_defaults else accepts_null(field.node, self.definitions)
 
-    def entry(self, field: Field) -> Entry:
+    def entry(self, field: Field) -> FieldEntry:
         optional = self.is_optional(field)
         phrase = self.describe(_without_null(field.node) if self.is_null_implied(field) else field.node)
         plain = phrase.type == self.words.text.one
         self.any_plain = self.any_plain or plain
-        return Entry(
+        return FieldEntry(
             key=field.key,
             number=0,
             type="" if plain else phrase.type,
@@ -282,9 +282,9 @@ class _Describer:
         return phrase.type + (opening + self.words.comma.join(phrase.details) + closing if phrase.details else "")
 
 
-def _numbered(phrases: Sequence[_Phrase]) -> tuple[Entry, ...]:
+def _numbered(phrases: Sequence[_Phrase]) -> tuple[FieldEntry, ...]:
     return tuple(
-        Entry("", number, phrase.type, phrase.details, False, _one_line(phrase.description), phrase.children)
+        FieldEntry("", number, phrase.type, phrase.details, False, _one_line(phrase.description), phrase.children)
         for number, phrase in enumerate(phrases, start=1)
     )
 

@@ -14,7 +14,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from extractft.config import PromptConfig
 from extractft.errors import PromptError
-from extractft.prompt.field_outline import Entry, outline
+from extractft.prompt.field_outline import FieldEntry, outline
 from extractft.prompt.language_detection import detect_language
 from extractft.prompt.phrasebook import PHRASEBOOKS, Phrasebook
 from extractft.prompt.template_step_limit import TEMPLATE as TEMPLATE_FILE
@@ -81,7 +81,7 @@ def _variables(schema: Schema[Any], config: PromptConfig) -> dict[str, Any]:
     }
 
 
-def _spell(answer: Entry, words: Phrasebook) -> str:
+def _spell(answer: FieldEntry, words: Phrasebook) -> str:
     opening, closing = words.bracket
     return answer.type + (opening + words.comma.join(answer.details) + closing if answer.details else "")
 

@@ -28,10 +28,10 @@ from extractft.schema.nodes import (
     StringNode,
     UnionNode,
 )
-from extractft.schema.regex_translation import enough_for, grammar_pattern
+from extractft.schema.regex_translation import grammar_pattern, match_length
 from extractft.schema.string_formats import INTEGER_KEY, format_regex, shares_digits
 
-__all__ = ["GUIDANCE", "grammar_schema", "offered", "uncounted_keys", "unenforced"]
+__all__ = ["GUIDANCE", "grammar_schema", "offered", "uncounted_key_notes", "unenforced_notes"]
 
 MAX_FIRST_KEYS = 40
 """Most known keys of a mapping of which one has to be there: the schema spells them once for each that may be first."""
@@ -109,7 +109,7 @@ class _Emitter:
             limits["pattern"] = pattern
         longest = node.max_length
         if self.cap is not None:
-            cap = max(self.cap, node.min_length, enough_for(pattern) if pattern else 0)
+            cap = max(self.cap, node.min_length, match_length(pattern) if pattern else 0)
             longest = cap if longest is None else min(longest, cap)
         if longest is not None:
             limits["maxLength"] = longest
@@ -249,7 +249,7 @@ OUTLINES = {"uri": "URL", "email": "e-mail address"}
 """Formats of which the grammar knows an outline only."""
 
 
-def uncounted_keys(node: MapNode) -> Iterator[str]:
+def uncounted_key_notes(node: MapNode) -> Iterator[str]:
     """Demands on the keys of a mapping that the grammar does not enforce: sentences, without the path."""
     if isinstance(node.keys, LiteralNode):
         count = len(node.keys.values)
@@ -270,7 +270,7 @@ def _has_length(node: StringNode) -> bool:
     return node.min_length > 0 or node.max_length is not None
 
 
-def unenforced(node: Node) -> Iterator[str]:
+def unenforced_notes(node: Node) -> Iterator[str]:
     """Demands of a leaf that the grammar does not enforce: sentences for the user, without the path."""
     match node:
         case StringNode():

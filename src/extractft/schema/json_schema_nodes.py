@@ -24,7 +24,7 @@ from extractft.schema.nodes import (
 )
 from extractft.schema.string_formats import IPV4
 
-__all__ = ["node_of_json_schema", "node_writer", "tells_format", "unexpressed"]
+__all__ = ["node_of_json_schema", "node_writer", "tells_format", "unexpressed_notes"]
 
 _FORMATS: Mapping[str, StringFormat] = {"email": "email", "uri": "uri"}
 _UNCHECKED_FORMATS = ("binary", "password", "path")
@@ -80,7 +80,7 @@ def tells_format(schema: Mapping[str, Any]) -> bool:
     return schema.get("format") not in (None, *_UNCHECKED_FORMATS)
 
 
-def unexpressed(schema: Mapping[str, Any], node: Node) -> Iterator[str]:
+def unexpressed_notes(schema: Mapping[str, Any], node: Node) -> Iterator[str]:
     """Demands of a type's JSON schema that its node does not hold: sentences for the user, without the path."""
     after = "is checked after decoding, not by the grammar"
     enforced = isinstance(node, StringNode) and (node.format is not None or node.pattern == IPV4)

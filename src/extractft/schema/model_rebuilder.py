@@ -47,7 +47,7 @@ from extractft.schema.nodes import iter_nodes, map_children
 from extractft.schema.tree_builder import TreeBuilder
 from extractft.schema.tree_serialisation import node_from_dict, node_to_dict
 
-__all__ = ["rebuild", "with_usable_names"]
+__all__ = ["rebuild_type", "with_usable_names"]
 
 BOUNDS = ("ge", "gt", "le", "lt", "multiple_of")
 # typed as Any: these are parametrised at run time
@@ -133,7 +133,7 @@ def _unconstrained(node: n.Node, value: Any) -> Any:
     return value
 
 
-def rebuild(tree: n.Node, definitions: Mapping[str, n.Node]) -> Any:
+def rebuild_type(tree: n.Node, definitions: Mapping[str, n.Node]) -> Any:
     """A type that Pydantic can parse, with the same tree: for the same tree the same classes in all of a process.
 
     Raises:

@@ -25,17 +25,17 @@ __all__ = [
     "AROUND",
     "HINT",
     "UNKNOWN",
-    "checked_key",
-    "default_of",
+    "check_key",
+    "class_identity",
     "default_value",
     "description",
     "docstring",
     "field_key",
-    "fields_of",
+    "find_default",
+    "find_merge_rule",
     "is_kept",
     "is_list",
-    "merge_rule",
-    "object_key",
+    "iter_class_fields",
 ]
 
 AROUND = (
@@ -63,7 +63,7 @@ UNKNOWN = {
 FUNCTIONS = ("function-before", "function-after", "function-wrap")
 
 
-def object_key(core: Core) -> Any:
+def class_identity(core: Core) -> Any:
     """The identity of a class with fields; `None` for anything else."""
     while core["type"] in FUNCTIONS:
         core = core["schema"]
@@ -73,7 +73,7 @@ def object_key(core: Core) -> Any:
         case "named-tuple":
             return core["cls"]
         case "dataclass":  # takes the aliases of the class around it
-            return core["cls"], tuple(str(item.get("validation_alias")) for _, item in fields_of(core))
+            return core["cls"], tuple(str(item.get("validation_alias")) for _, item in iter_class_fields(core))
         case "call":
             return core["function"]
         case "typed-dict":
@@ -81,7 +81,7 @@ def object_key(core: Core) -> Any:
     return None
 
 
-def fields_of(core: Core) -> Iterator[tuple[str, Core]]:
+def iter_class_fields(core: Core) -> Iterator[tuple[str, Core]]:
     """Names and field schemas of a class, in their order, beneath its validators."""
     while "fields" not in core or not isinstance(core["fields"], list | dict) or core["type"] == "dataclass":
         if "arguments_schema" in core and isinstance(core["arguments_schema"], list):
@@ -105,17 +105,17 @@ def field_key(name: str, core: Core, config: Mapping[str, Any], path: str) -> st
     """
     alias = core.get("validation_alias", core.get("alias"))
     if alias is None or config.get("validate_by_alias") is False:
-        return checked_key(name, path)
+        return check_key(name, path)
     routes = [[alias]] if isinstance(alias, str) else alias if isinstance(alias[0], list) else [alias]
     for route in routes:
         if len(route) == 1 and isinstance(route[0], str):
-            return checked_key(route[0], path)
+            return check_key(route[0], path)
     raise SchemaError("an alias path reaches into other values; the field has no key of its own", path=path).hint(
         "Give the field a plain alias, or AliasChoices with one."
     )
 
 
-def checked_key(key: str, path: str) -> str:
+def check_key(key: str, path: str) -> str:
     """The key, if JSON and the grammar can spell it.
 
     Raises:
@@ -126,7 +126,7 @@ def checked_key(key: str, path: str) -> str:
     return key
 
 
-def default_of(core: Core) -> Core | None:
+def find_default(core: Core) -> Core | None:
     """The part of a field's schema that holds its default, beneath its validators."""
     while core["type"] in FUNCTIONS:
         core = core["schema"]
@@ -137,7 +137,7 @@ def default_value(core: Core, config: Mapping[str, Any], closed: Callable[[Core]
     """The static default that a field's schema holds, `MISSING` if it is made anew each time.
 
     Args:
-        core: The schema that `default_of` found.
+        core: The schema that `find_default` found.
         config: The configuration of the class.
         closed: Makes a schema stand on its own, with its definitions.
         path: The path of the field.
@@ -186,7 +186,7 @@ def is_list(node: Node) -> bool:
     return len(options) == 1 and isinstance(options[0], ArrayNode) and not options[0].prefix
 
 
-def merge_rule(core: Core, markers: set[int]) -> MergeRule | None:
+def find_merge_rule(core: Core, markers: set[int]) -> MergeRule | None:
     """The rule that `Merge` gives a field, `None` without one.
 
     Args:

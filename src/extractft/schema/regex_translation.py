@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
-__all__ = ["enough_for", "grammar_pattern"]
+__all__ = ["grammar_pattern", "match_length"]
 
 CLASSES = {"w": r"\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}", "d": r"\p{Nd}", "s": r"\t\n\x0B\f\r\u{85}\p{Z}"}
 r"""Pydantic's meaning of these classes, or (of `\w`, joiners) a little less, so that nothing is refused later."""
@@ -108,6 +108,6 @@ def _repeats_anchor(tokens: list[str]) -> bool:
     return False
 
 
-def enough_for(pattern: str) -> int:
+def match_length(pattern: str) -> int:
     """A length within which the pattern has a match, if it has any: no shorter than its shortest match."""
     return len(pattern) * math.prod(max(int(count), 1) for count in REPEAT.findall(pattern))

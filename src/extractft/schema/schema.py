@@ -18,7 +18,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from extractft.errors import ExtractFTError, MissingDependencyError, SchemaError
 from extractft.schema.grammar_schema import grammar_schema
-from extractft.schema.model_rebuilder import rebuild, with_usable_names
+from extractft.schema.model_rebuilder import rebuild_type, with_usable_names
 from extractft.schema.nodes import MapNode, Node, ObjectNode, StringNode, iter_nodes, resolve
 from extractft.schema.pydantic_access import docstring
 from extractft.schema.scalar_writers import Writer, Writing, dumps
@@ -235,7 +235,7 @@ class Schema(Generic[T]):
         except (KeyError, TypeError, AttributeError) as error:
             raise SchemaError(f"expected a stored schema, found something else: {error!r}") from error
         usable = with_usable_names(tree), {key: with_usable_names(node) for key, node in definitions.items()}
-        schema = cls(rebuild(*usable), omit_defaults=omit_defaults)
+        schema = cls(rebuild_type(*usable), omit_defaults=omit_defaults)
         for expected, found in (
             (stored, fingerprint(tree, definitions, omit_defaults=omit_defaults)),
             (fingerprint(*usable, omit_defaults=omit_defaults), schema.fingerprint),

@@ -10,8 +10,8 @@ from pydantic import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import CoreConfig, PydanticOmit, SchemaSerializer, SchemaValidator, core_schema
 
-from extractft.schema.grammar_schema import unenforced
-from extractft.schema.json_schema_nodes import node_of_json_schema, tells_format, unexpressed
+from extractft.schema.grammar_schema import unenforced_notes
+from extractft.schema.json_schema_nodes import node_of_json_schema, tells_format, unexpressed_notes
 from extractft.schema.node_plan import Core
 from extractft.schema.nodes import Node, StringNode
 
@@ -78,7 +78,7 @@ class Subschemas:
             told = node_of_json_schema(said)
         if isinstance(told, StringNode):
             told = replace(told, verbatim=node.verbatim)
-        return told or node, [*(unenforced(told) if told else ()), *unexpressed(said, told or node)]
+        return told or node, [*(unenforced_notes(told) if told else ()), *unexpressed_notes(said, told or node)]
 
     def tells_format(self, core: Core) -> bool:
         """True if the JSON schema of a place names a format that Pydantic checks."""

@@ -25,8 +25,8 @@ from extractft.schema.container_writers import (
     RootWriter,
     SecretWriter,
 )
-from extractft.schema.grammar_schema import uncounted_keys, unenforced
-from extractft.schema.json_schema_nodes import node_of_json_schema, node_writer, unexpressed
+from extractft.schema.grammar_schema import uncounted_key_notes, unenforced_notes
+from extractft.schema.json_schema_nodes import node_of_json_schema, node_writer, unexpressed_notes
 from extractft.schema.markers import MERGE, STORED, TAG
 from extractft.schema.node_plan import Core, Definition, FieldSpec, NodePlan, UnionSpec
 from extractft.schema.nodes import (
@@ -45,22 +45,22 @@ from extractft.schema.pydantic_access import (
     AROUND,
     HINT,
     UNKNOWN,
-    checked_key,
-    default_of,
+    check_key,
+    class_identity,
     default_value,
     description,
     docstring,
     field_key,
-    fields_of,
+    find_default,
+    find_merge_rule,
     is_kept,
     is_list,
-    merge_rule,
-    object_key,
+    iter_class_fields,
 )
 from extractft.schema.pydantic_scalars import SCALAR_PLANNERS
 from extractft.schema.record_paths import join_path
 from extractft.schema.subschemas import Subschemas
-from extractft.schema.union_options import indistinct, join_plans
+from extractft.schema.union_options import ambiguity_notes, join_plans
 
 __all__ = ["TreeBuilder"]
 
@@ -106,7 +106,7 @@ class TreeBuilder:
             plan = SCALAR_PLANNERS[kind](core, self._config[-1], path)
             stored = (core.get("metadata") or {}).get(STORED)
             plan = plan if stored is None else NodePlan(stored, node_writer(stored))
-            self.note_all(path, unenforced(plan.node), notes_of_leaf(core, self._config[-1]))
+            self.note_all(path, unenforced_notes(plan.node), notes_of_leaf(core, self._config[-1]))
             return plan
         method = getattr(self, "_" + kind.replace("-", "_"), None)
         if method is None:
@@ -127,7 +127,7 @@ class TreeBuilder:
         if ref in self._plans:
             return self._plans[ref]
         if ref in self._open:
-            known = self._by_key.get(object_key(self._subschemas.definitions[ref]))
+            known = self._by_key.get(class_identity(self._subschemas.definitions[ref]))
             if known is not None:
                 return self._object_plan(known)
             # a type that refers to itself without being a class with fields: a RootModel, a type alias
@@ -176,7 +176,7 @@ class TreeBuilder:
             raise SchemaError("a plain validator takes anything, so the shape of the value is unknown", path=path).hint(
                 "Say what it takes: PlainValidator(..., json_schema_input_type=str)."
             )
-        self.note_all(path, unenforced(node), unexpressed(said, node))
+        self.note_all(path, unenforced_notes(node), unexpressed_notes(said, node))
         return NodePlan(node, self._foreign_writer(core, node_writer(node), str))
 
     def _custom_error(self, core: Core, path: str) -> NodePlan:
@@ -264,9 +264,9 @@ class TreeBuilder:
             raise SchemaError("keys of a mapping have to be str, int or a fixed set of strings", path=path).hint(
                 "JSON keys are strings; use a list of models with a key field instead."
             )
-        order = tuple(checked_key(str(item), path) for item in node.values) if isinstance(node, LiteralNode) else ()
+        order = tuple(check_key(str(item), path) for item in node.values) if isinstance(node, LiteralNode) else ()
         maps = MapNode(node, value.node, core.get("min_length") or 0, core.get("max_length"))
-        self.note_all(path, uncounted_keys(maps))
+        self.note_all(path, uncounted_key_notes(maps))
         return NodePlan(maps, MapWriter(key.write, value.write, order))
 
     _ordered_dict = _defaultdict = _counter = _dict
@@ -292,7 +292,7 @@ class TreeBuilder:
     def _join(self, plans: list[NodePlan], discriminator: str | None, core: Core, path: str) -> NodePlan:
         plan = join_plans(plans, discriminator)
         if not self._foreign_class:
-            self.note_all(path, indistinct(plan, plans, self._subschemas.reader(core, self._config[-1])))
+            self.note_all(path, ambiguity_notes(plan, plans, self._subschemas.reader(core, self._config[-1])))
         if isinstance(plan.node, UnionNode) and any(isinstance(node, RefNode) for node in plan.node.options):
             self.unions.append(UnionSpec(plan.node.options, discriminator))
         return plan
@@ -323,7 +323,7 @@ class TreeBuilder:
         return self._object(core, core["function"], path)
 
     def _object(self, core: Core, cls: type[Any] | None, path: str, label: str = "") -> NodePlan:
-        key = object_key(core)
+        key = class_identity(core)
         if key in self._by_key:
             return self._object_plan(self._by_key[key])
         label = label or (cls.__name__ if cls else "Object")
@@ -333,7 +333,7 @@ class TreeBuilder:
         definition.writer = ObjectWriter(cls)
         extra = core.get("extra_behavior") or self._config[-1].get("extra_fields_behavior")
         self.keeps_extras = self.keeps_extras or extra == "allow"
-        for field_name, field_core in fields_of(core):
+        for field_name, field_core in iter_class_fields(core):
             self._field(definition, field_name, field_core, path)
         definition.writer.fields = [spec.write for spec in definition.fields]
         keys = [spec.write.key for spec in definition.fields]
@@ -357,12 +357,12 @@ class TreeBuilder:
         where = join_path(path, name)
         if core.get("init") is False:
             return
-        default_core = default_of(core["schema"])
+        default_core = find_default(core["schema"])
         if core.get("init_only"):
             if default_core is None:
                 raise SchemaError("an InitVar is not kept, so it cannot be written back", path=where)
             return
-        merge = merge_rule(core["schema"], self._merge_markers)
+        merge = find_merge_rule(core["schema"], self._merge_markers)
         plan = self.visit(core["schema"], where)
         if merge == "concatenate" and not is_list(plan.node):
             raise SchemaError('Merge("concatenate") is for lists, found it on another field', path=where)

@@ -11,7 +11,7 @@ from extractft.schema.nodes import Node, NullNode, StringNode, UnionNode
 from extractft.schema.scalar_writers import Writer, dumps
 from extractft.schema.string_formats import sample_text
 
-__all__ = ["indistinct", "join_plans"]
+__all__ = ["ambiguity_notes", "join_plans"]
 
 
 def join_plans(plans: list[NodePlan], discriminator: str | None) -> NodePlan:
@@ -32,7 +32,7 @@ def _options(node: Node) -> tuple[Node, ...]:
     return node.options if isinstance(node, UnionNode) else (node,)
 
 
-def indistinct(plan: NodePlan, plans: list[NodePlan], read: Callable[[str], Any]) -> Iterator[str]:
+def ambiguity_notes(plan: NodePlan, plans: list[NodePlan], read: Callable[[str], Any]) -> Iterator[str]:
     """Options that are spelled alike and so always read as one: sentences for the user, without the path.
 
     Args:
