@@ -1,6 +1,6 @@
 """extractft: Pydantic schema + examples -> a small local model that extracts validated records.
 
-The front door is lazy: importing the package loads neither torch nor transformers.
+Names are imported on first use: importing the package loads neither torch nor transformers.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _EXPORTS = {
     "Verbatim": "extractft.schema",
 }
 
-_ROOMS = frozenset(
+_SUBMODULES = frozenset(
     {
         "config",
         "data",
@@ -52,7 +52,7 @@ _ROOMS = frozenset(
         "testing",
     }
 )
-"""Submodules that can be named without being imported first: `extractft.errors`, `extractft.testing`."""
+"""Submodules that are imported on first use: `extractft.errors`, `extractft.testing`."""
 
 __all__ = [
     "Confidence",
@@ -75,7 +75,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
+    if name in _SUBMODULES:
         return importlib.import_module(f"{__name__}.{name}")
     module = _EXPORTS.get(name)
     if module is None:

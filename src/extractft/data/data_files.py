@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from extractft.data.arrow_reader import is_saved_dataset
 from extractft.data.excel_reader import EXCEL_ENDINGS
-from extractft.data.saved_dataset import is_saved_dataset
 from extractft.errors import DatasetError
 
 __all__ = ["ENDINGS", "TEXT_ENDINGS", "file_ending", "find_data_files"]
