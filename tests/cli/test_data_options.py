@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 from typer.testing import CliRunner
 
@@ -94,3 +95,13 @@ def test_the_result_as_data_on_standard_output(shop: Path) -> None:
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["train_rows"] == 4
     assert "few_examples" in done.stderr
+
+
+def test_a_folder_that_datasets_saved(parts: Path) -> None:
+    rows = [json.loads(line) for line in (parts / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
+    datasets.Dataset.from_list(
+        [{"text": row["text"], "output": json.dumps(row["output"])} for row in rows]
+    ).save_to_disk(parts / "saved")
+    done = run("check", "schema.py:Order", "saved", "--output", "found.json")
+    assert done.exit_code == 0, done.output
+    assert json.loads((parts / "found.json").read_text())["train_rows"] == len(rows)

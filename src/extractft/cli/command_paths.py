@@ -17,6 +17,8 @@ from typing import IO, Any, NoReturn
 
 import typer
 
+from extractft.data.arrow_reader import is_saved_dataset
+
 __all__ = ["STDOUT", "CommandPaths", "NamedPath", "file_path", "is_stdout", "user_path"]
 
 STDOUT = Path("-")
@@ -71,9 +73,9 @@ class CommandPaths:
     """Paths that a command reads and writes, by flag; options that were not given are `None`.
 
     Attributes:
-        inputs: Files that have to be there and readable; `-` is standard input.
-        sources: Files or directories that may be there, such as an extractor, a base model or a folder of data. What
-            loads them says what is wrong with them.
+        inputs: Files, or folders of saved datasets, that have to be readable; `-` is standard input.
+        sources: Files or directories that may be there, such as an extractor, a base model or a folder of data. They
+            are checked when they are loaded.
         files: Files to write; `-` is standard output.
         directory: A directory that is published whole.
         work_dir: A directory that the command works in, which may hold an earlier run.
@@ -195,7 +197,7 @@ def _require_readable(place: NamedPath) -> None:
     status = _status(place)
     if status is None:
         _refuse(place, f"no such file: {place.path}")
-    if stat.S_ISDIR(status.st_mode):
+    if stat.S_ISDIR(status.st_mode) and not is_saved_dataset(place.path):
         _refuse(place, f"expected a file, found the directory {place.path}")
     if stat.S_ISREG(status.st_mode):  # opening a pipe would wait for its writer
         try:
