@@ -29,18 +29,19 @@ from extractft.schema import (
     Schema,
 )
 from extractft.schema.nodes import accepts_null, options_of
+from extractft.schema.record_paths import join_path
 from extractft.schema.records import choose_option
 
 __all__ = ["WindowTargets", "window_targets"]
 
-LEAST_TEXT, LEAST_OTHER = 2, 4
+MIN_TEXT_LENGTH, MIN_OTHER_LENGTH = 2, 4
 """Characters from which a string, or a number or date, is taken for the same one wherever it stands."""
 EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 
 @dataclass(frozen=True, slots=True)
 class WindowTargets:
-    """What the windows of a text should give.
+    """The records that the windows of a text should give.
 
     Attributes:
         values: For each window its record in canonical form; `MISSING` if no record is true to it, because a required
@@ -70,7 +71,7 @@ def window_targets(schema: Schema[Any], value: Any, text: str, windows: Sequence
     Raises:
         PromptError: The text holds a lone surrogate, which no extractor reads.
     """
-    root = _Reader(schema, ground(schema, value, text), windows).read(schema.tree, value, (), "")
+    root = _RecordReader(schema, ground(schema, value, text), windows).read(schema.tree, value, (), "")
     _settle(root, is_root=True)
     scalars = list(root.scalars())
     for scalar in scalars:
@@ -132,7 +133,7 @@ class _Part:
             yield from child.scalars()
 
 
-class _Reader:
+class _RecordReader:
     """Reads a record into parts, each scalar with the windows in which it stands."""
 
     def __init__(self, schema: Schema[Any], spans: Mapping[str, Sequence[Span]], windows: Sequence[Window]) -> None:
@@ -158,7 +159,9 @@ class _Reader:
             case MapNode() as mapping, dict():
                 for key, item in value.items():
                     inner = (*route, str(key))
-                    part.children[key] = self.read(mapping.values, item, inner, _join(pattern, "*"), repeated=repeated)
+                    part.children[key] = self.read(
+                        mapping.values, item, inner, join_path(pattern, "*"), repeated=repeated
+                    )
             case ArrayNode(), list():
                 self._read_items(part.node, part, route)
             case _:
@@ -169,7 +172,7 @@ class _Reader:
         for own in node.fields:
             if own.key not in part.value:
                 continue
-            place = _join(part.pattern, own.name)
+            place = join_path(part.pattern, own.name)
             child = self.read(own.node, part.value[own.key], (*route, own.name), place, repeated=repeated)
             child.absent, child.optional = absent_value(own, self.schema), not own.required
             child.whole = child.whole or own.merge is not None
@@ -179,10 +182,10 @@ class _Reader:
         part.whole = part.whole or bool(node.prefix)
         counts = Counter(map(repr, part.value))
         for index, item in enumerate(part.value):
-            inner = node.prefix[index] if index < len(node.prefix) else node.items
+            inner = node.item_node(index)
             if inner is not None:
                 repeated = isinstance(item, dict | list) or counts[repr(item)] > 1
-                place = _join(part.pattern, "*")
+                place = join_path(part.pattern, "*")
                 part.children[index] = self.read(inner, item, (*route, str(index)), place, repeated=repeated)
 
     def _homes(self, path: str, value: Any, repeated: bool) -> frozenset[int] | None:
@@ -190,7 +193,7 @@ class _Reader:
         spans = self.spans.get(path, ())
         if not spans:
             return None
-        least = LEAST_TEXT if isinstance(value, str) else LEAST_OTHER
+        least = MIN_TEXT_LENGTH if isinstance(value, str) else MIN_OTHER_LENGTH
         sure = [span for span in spans[1:] if span.method != "fuzzy" and span.end - span.start >= least]
         counted = [spans[0], *([] if repeated else sure)]
         return frozenset(
@@ -248,7 +251,7 @@ def _cut_object(part: _Part, number: int) -> tuple[Any, set[int]]:
 
 
 def absent_value(own: Field, schema: Schema[Any]) -> Any:
-    """What a field is in a text that has none of it; `MISSING` if it has to be there."""
+    """The value of a field in a text that has none of it; `MISSING` if it has to be there."""
     if own.default is not MISSING:
         return own.default
     if accepts_null(own.node, schema.definitions):
@@ -268,7 +271,3 @@ def _is_valid(schema: Schema[Any], value: Any) -> bool:
             raise
         return False
     return True
-
-
-def _join(path: str, step: str) -> str:
-    return f"{path}.{step}" if path else step
