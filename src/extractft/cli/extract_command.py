@@ -25,6 +25,17 @@ __all__ = ["extract"]
 
 DEFAULT_MIN_CONFIDENCE = 0.9
 
+LinesOption = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", parser=file_path, metavar="FILE", help="JSONL file; stdout if not given."),
+]
+ReviewOption = Annotated[
+    Path | None, typer.Option(parser=file_path, metavar="FILE", help="JSONL for records below --min-confidence.")
+]
+MinConfidenceOption = Annotated[
+    float | None, typer.Option(callback=probability, help="Less certain records go to --review (0.9).")
+]
+
 
 @app.command()
 def extract(
@@ -36,22 +47,15 @@ def extract(
             help="Files of texts: .txt (a text a line) or as DATA of evaluate; folders or patterns; - is stdin.",
         ),
     ],
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", parser=file_path, metavar="FILE", help="JSONL file; stdout if not given."),
-    ] = None,
+    output: LinesOption = None,
     column: Annotated[str, typer.Option("--column", help="Name of the text column.")] = "text",
     encoding: EncodingOption = None,
     schema: ClassOption = None,
     base_model: MovedOption = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Texts decoded side by side.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Add confidence and spans to each record.")] = False,
-    review: Annotated[
-        Path | None, typer.Option(parser=file_path, metavar="FILE", help="JSONL for records below --min-confidence.")
-    ] = None,
-    min_confidence: Annotated[
-        float | None, typer.Option(callback=probability, help="Less certain records go to --review (0.9).")
-    ] = None,
+    review: ReviewOption = None,
+    min_confidence: MinConfidenceOption = None,
     force: ForceOption = False,
 ) -> None:
     """Extract a record from each of TEXTS, as JSONL: `{"row": 1, "output": {...}}` or `{"row": 2, "error": ...}`."""
