@@ -43,7 +43,7 @@ def extract(
     texts: Annotated[
         list[str],
         typer.Argument(
-            metavar="TEXTS...",
+            metavar="TEXTS",
             help="Files of texts: .txt (a text a line) or as DATA of evaluate; folders or patterns; - is stdin.",
         ),
     ],

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from extractft.evaluation import LearningPoint
 
 __all__ = [
-    "is_schema",
     "load_config",
     "load_curve",
     "load_extractor",
     "load_schema",
     "pairs",
     "probability",
+    "schema_and_data",
     "schema_file",
     "shares",
 ]
@@ -78,7 +78,27 @@ def shares(text: str) -> list[float]:
 # ---------------------------------------------------------------------------------------------------------- schemas
 
 
-def is_schema(spec: str) -> bool:
+def schema_and_data(arguments: Sequence[str], *, optional: bool) -> tuple[str | None, list[str]]:
+    """SCHEMA and DATA out of arguments of which the first may be a schema.
+
+    Args:
+        arguments: As they were given.
+        optional: True if the schema may be missing.
+
+    Raises:
+        typer.BadParameter: There is no schema where one is needed, or no data.
+    """
+    first, *rest = arguments
+    if not _is_schema(first):
+        if optional:
+            return None, list(arguments)
+        raise typer.BadParameter(f"{FORM}, found {first!r}", param_hint="SCHEMA")
+    if not rest:
+        raise typer.BadParameter("expected files of examples, found none", param_hint="DATA")
+    return first, rest
+
+
+def _is_schema(spec: str) -> bool:
     """True if an argument has the form of a schema and is no file."""
     place, colon, name = spec.rpartition(":")
     named = all(part.isidentifier() for part in name.split("."))

@@ -10,6 +10,7 @@ import typer
 from extractft.cli.command_paths import file_path, user_path
 
 __all__ = [
+    "BASE_MODEL_HELP",
     "DEFAULT_BASE_MODEL",
     "BaseModelOption",
     "ClassOption",
@@ -33,7 +34,7 @@ SchemaArgument = Annotated[str, typer.Argument(metavar="SCHEMA", help="`module:C
 DataArgument = Annotated[
     list[str],
     typer.Argument(
-        metavar="DATA...", help="Examples: .jsonl, .json, .csv, .tsv, .parquet, .xlsx; files, folders or patterns."
+        metavar="DATA", help="Examples: .jsonl, .json, .csv, .tsv, .parquet, .xlsx; files, folders or patterns."
     ),
 ]
 EncodingOption = Annotated[
@@ -45,9 +46,8 @@ ShowValuesOption = Annotated[
 ExtractorArgument = Annotated[
     Path, typer.Argument(metavar="EXTRACTOR", parser=user_path, help="Directory of a saved extractor.")
 ]
-BaseModelOption = Annotated[
-    str, typer.Option("--base-model", help="Hub id, local directory, .gguf file or short name (smollm2-135m).")
-]
+BASE_MODEL_HELP = "Hub id, local directory, .gguf file or short name (smollm2-135m)"
+BaseModelOption = Annotated[str, typer.Option("--base-model", help=f"{BASE_MODEL_HELP}.")]
 ClassOption = Annotated[
     str | None, typer.Option("--schema", help="The class, to run its validators: module:Class or file.py:Class.")
 ]

@@ -15,8 +15,9 @@ import extractft
 from extractft.cli.app import app
 from extractft.cli.command_paths import CommandPaths, NamedPath, user_path
 from extractft.cli.data_options import data_files, paths_of
-from extractft.cli.inputs import load_config, load_schema, pairs, schema_file, shares
+from extractft.cli.inputs import load_config, load_schema, pairs, schema_and_data, schema_file, shares
 from extractft.cli.options import (
+    BASE_MODEL_HELP,
     DEFAULT_BASE_MODEL,
     BaseModelOption,
     ColumnOption,
@@ -40,10 +41,18 @@ LARGEST_SEED = 2**32 - 1
 
 @app.command()
 def fit(
-    schema: SchemaArgument,
-    data: DataArgument,
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[SCHEMA] DATA",
+            help="`module:Class` or `file.py:Class`, which --init-adapter has if it is left out; then examples: "
+            ".jsonl, .json, .csv, .tsv, .parquet, .xlsx; files, folders or patterns.",
+        ),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", parser=user_path, metavar="DIR", help="For the extractor.")],
-    base_model: BaseModelOption = DEFAULT_BASE_MODEL,
+    base_model: Annotated[
+        str | None, typer.Option("--base-model", help=f"{BASE_MODEL_HELP}; {DEFAULT_BASE_MODEL} if not given.")
+    ] = None,
     eval_data: EvalDataOption = None,
     column: ColumnOption = None,
     encoding: EncodingOption = None,
@@ -51,7 +60,12 @@ def fit(
     config: ConfigOption = None,
     setting: SettingOption = None,
     init_adapter: Annotated[
-        Path | None, typer.Option(parser=user_path, metavar="DIR", help="Saved extractor to go on from.")
+        Path | None,
+        typer.Option(
+            parser=user_path,
+            metavar="DIR",
+            help="Saved extractor to go on from, with its schema, base model and prompt.",
+        ),
     ] = None,
     work_dir: Annotated[
         Path | None, typer.Option(parser=user_path, metavar="DIR", help="Checkpoints; OUTPUT.training if not given.")
@@ -59,7 +73,8 @@ def fit(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in the work dir.")] = False,
     force: ForceOption = False,
 ) -> None:
-    """Fine-tune a small model to extract records of SCHEMA, and save the extractor."""
+    """Fine-tune a small model to extract records of SCHEMA from texts like those of DATA, and save the extractor."""
+    schema, data = schema_and_data(arguments, optional=init_adapter is not None)
     output = Path(os.path.realpath(output))
     work_dir = work_dir or output.parent / f"{output.name}.training"
     rows, others = _rows(data, eval_data, encoding, show_values)
@@ -79,7 +94,7 @@ def fit(
     _require_replaceable(output, work_dir, force=force or resume)
     with advising_on_interrupt("The same command with --resume goes on from the last checkpoint."):
         extractor = extractft.Extractor.fit(
-            load_schema(schema),
+            None if schema is None else load_schema(schema),
             rows,
             base_model=base_model,
             eval_data=others,
