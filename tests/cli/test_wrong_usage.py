@@ -152,6 +152,9 @@ def test_a_message_and_exit_code_2(
 @pytest.mark.parametrize(
     "arguments",
     [
+        ("prompt", "schema.py:fields"),
+        ("prompt", "schema.py:BaseModel.__name__"),
+        ("prompt", "schema:BaseModel.model_fields"),
         ("prompt", "schema.py:Order", "--text", "a", "--base-model", "ext"),
         ("extract", "nowhere", "rows.jsonl"),
         ("extract", "base", "rows.jsonl"),
