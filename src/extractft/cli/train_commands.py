@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -38,6 +38,10 @@ __all__ = ["demo", "fit", "learning_curve"]
 
 LARGEST_SEED = 2**32 - 1
 
+WorkDirOption = Annotated[
+    Path | None, typer.Option(parser=user_path, metavar="DIR", help="Checkpoints; OUTPUT.training if not given.")
+]
+
 
 @app.command()
 def fit(
@@ -67,9 +71,7 @@ def fit(
             help="Saved extractor to go on from, with its schema, base model and prompt.",
         ),
     ] = None,
-    work_dir: Annotated[
-        Path | None, typer.Option(parser=user_path, metavar="DIR", help="Checkpoints; OUTPUT.training if not given.")
-    ] = None,
+    work_dir: WorkDirOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in the work dir.")] = False,
     force: ForceOption = False,
 ) -> None:
@@ -80,13 +82,7 @@ def fit(
     rows, others = _rows(data, eval_data, encoding, show_values)
     CommandPaths(
         inputs={"DATA": paths_of(rows), "--eval-data": paths_of(others), "--config": config},
-        sources={
-            "SCHEMA": schema_file(schema),
-            "DATA": data,
-            "--eval-data": eval_data,
-            "--base-model": base_model,
-            "--init-adapter": init_adapter,
-        },
+        sources=_sources(schema, data, eval_data, base_model) | {"--init-adapter": init_adapter},
         directory=NamedPath("--output", output),
         work_dir=NamedPath("--work-dir", work_dir),
         force=force,
@@ -104,21 +100,38 @@ def fit(
             init_adapter=init_adapter,
             resume=resume,
         )
-        if not extractft.training.is_main_process():
-            return
-        extractor.save_pretrained(output)
+        if extractft.training.is_main_process():
+            _save(extractor, output)
+
+
+def _save(extractor: extractft.Extractor[Any], output: Path) -> None:
+    """Save an extractor, and print its scores."""
+    extractor.save_pretrained(output)
     scores = ", ".join(f"{name} {value:.3f}" for name, value in extractor.metrics.items())
     say(f"Saved to {output} ({scores})" if scores else f"Saved to {output}")
 
 
+class _TrainingFiles(NamedTuple):
+    """Files to train on and files of held-out rows."""
+
+    train: DataFiles | None
+    held_out: DataFiles | None
+
+
 def _rows(
     data: Sequence[str], eval_data: Sequence[str] | None, encoding: str | None, show_values: bool
-) -> tuple[DataFiles | None, DataFiles | None]:
-    """The files to train on and those to score on."""
-    return (
+) -> _TrainingFiles:
+    return _TrainingFiles(
         data_files(data, "DATA", encoding=encoding, show_values=show_values),
         data_files(eval_data, "--eval-data", encoding=encoding, show_values=show_values),
     )
+
+
+def _sources(
+    schema: str | None, data: Sequence[str], eval_data: Sequence[str] | None, base_model: str | None
+) -> dict[str, str | Path | Sequence[str | Path] | None]:
+    """The arguments that may be paths, by flag."""
+    return {"SCHEMA": schema_file(schema), "DATA": data, "--eval-data": eval_data, "--base-model": base_model}
 
 
 def _require_replaceable(output: Path, work_dir: Path | None = None, *, force: bool = False) -> None:
@@ -148,12 +161,7 @@ def learning_curve(
     rows, others = _rows(data, eval_data, encoding, show_values)
     CommandPaths(
         inputs={"DATA": paths_of(rows), "--eval-data": paths_of(others), "--config": config},
-        sources={
-            "SCHEMA": schema_file(schema),
-            "DATA": data,
-            "--eval-data": eval_data,
-            "--base-model": base_model,
-        },
+        sources=_sources(schema, data, eval_data, base_model),
         files={"--output": output},
         force=force,
     ).check()
