@@ -31,7 +31,7 @@ from extractft.speculation.drafter import MAX_DRAFT, Draft, Drafter, Proposal, m
 from extractft.speculation.proposal_statistics import ProposalStatistics
 from lib.command_line import make_parser
 from lib.paths import QWEN3_TOKENIZER
-from lib.tasks import Rows, add_set_argument, load_task
+from lib.tasks import DataSplit, add_set_argument, load_task
 
 STRETCHES = (12, 40, 50, 100, 200, 400, 800)
 
@@ -169,7 +169,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 print(f"    {place}, {reason}: {number / later.rows:.2f} a record")
 
 
-def report(simulation: Simulation, name: str, examples: Rows) -> Count:
+def report(simulation: Simulation, name: str, examples: DataSplit) -> Count:
     """Print the stretches of rows; returns the misses behind the first one."""
     later, first = Count(), 0
     ends = [stretch for stretch in STRETCHES if stretch <= len(examples)] or [len(examples)]

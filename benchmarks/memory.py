@@ -164,7 +164,7 @@ def comparable(outcome: Any) -> Any:
 
 def memory_bound(extractor: Extractor[Any], rows: int) -> int:
     """The bound of resident memory, counted from what is resident now, in bytes."""
-    model, batch = extractor._own_base().model, extractor._runner.engine._batch  # type: ignore[attr-defined]
+    model, batch = extractor._own_base().model, extractor._pipeline.engine._batch  # type: ignore[attr-defined]
     config = model.config.get_text_config()
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     width = next(model.parameters()).element_size()
@@ -173,14 +173,14 @@ def memory_bound(extractor: Extractor[Any], rows: int) -> int:
         (batch._max_tokens + 64 * rows) * token * (1 + 2 / config.num_hidden_layers)
     )  # a layer at a time is there twice
     logits = (rows + min(rows * MAX_DRAFT, _DRAFTED_TOKENS)) * batch._vocab_size * 4 * 4
-    scores = 512 * config.num_attention_heads * min(batch._max_tokens, extractor._runner.max_window) * 4 * 3
-    routines = ROUTINES if extractor._runner.engine._prepacked.worthwhile() else 0  # type: ignore[attr-defined]
+    scores = 512 * config.num_attention_heads * min(batch._max_tokens, extractor._pipeline.max_window) * 4 * 3
+    routines = ROUTINES if extractor._pipeline.engine._prepacked.worthwhile() else 0  # type: ignore[attr-defined]
     return int(resident_memory("VmRSS") + slots + logits + scores + routines + REST)
 
 
 def held(extractor: Extractor[Any]) -> dict[str, int]:
     """Sizes of what the engine keeps from text to text."""
-    batch = extractor._runner.engine._batch  # type: ignore[attr-defined]
+    batch = extractor._pipeline.engine._batch  # type: ignore[attr-defined]
     prefix, masks, memory = batch.model._prefix, batch._masks, batch._memory
     return {
         "rows": len(batch),

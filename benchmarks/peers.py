@@ -43,7 +43,7 @@ from pydantic import ValidationError
 from extractft import Extractor
 from extractft.errors import ExtractionError
 from extractft.evaluation import evaluate_records
-from extractft.extractor.runner import Runner
+from extractft.extractor.pipeline import Pipeline
 from extractft.inference import TransformersEngine
 from lib.command_line import add_threads_argument, make_parser
 from lib.peer_export import export
@@ -61,10 +61,10 @@ class Ours:
     """The engine of this package, in this process; it has seen nothing yet."""
 
     def __init__(self, extractor: Extractor[Any], *, eight_bit: bool = False) -> None:
-        base, old = replace(extractor._own_base(), eight_bit=eight_bit), extractor._runner
+        base, old = replace(extractor._own_base(), eight_bit=eight_bit), extractor._pipeline
         engine = base.engine(old.chat, old.generation)
         assert isinstance(engine, TransformersEngine)
-        self.runner = Runner(old.schema, old.chat, engine, old.grammar, old.generation, old.max_window)
+        self.runner = Pipeline(old.schema, old.chat, engine, old.grammar, old.generation, old.max_window)
         self.ready: dict[str, Any] = {"seconds": 0.0, "version": torch.__version__}
 
     def ask(self, prompts: Sequence[Prompt], batch_size: int) -> list[str]:
@@ -137,7 +137,7 @@ class Judge:
             steps = self.extractor.inspect(self.texts[place]).completion.steps
         except ExtractionError:
             return found
-        ids = self.extractor._runner.chat.completion_ids(theirs)
+        ids = self.extractor._pipeline.chat.completion_ids(theirs)
         parts = (step for step, other in zip(steps, ids, strict=False) if step.token_id != other)
         step = next(parts, None)
         if step is not None and len(step.alternatives) > 1:

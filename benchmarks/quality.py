@@ -38,7 +38,7 @@ from lib.paths import RESULTS
 from lib.plain_recipe import run_plain
 from lib.results import add_results_arguments, cached
 from lib.slow_paths import padded_training
-from lib.tasks import TEST, TRAIN, Rows, Task, add_set_argument, load_task
+from lib.tasks import TEST, TRAIN, DataSplit, Task, add_set_argument, load_task
 
 
 def scores(report: EvaluationReport, seconds: float, cpu: float) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def scores(report: EvaluationReport, seconds: float, cpu: float) -> dict[str, An
     }
 
 
-def evaluate(extractor: Extractor[Any], rows: Rows) -> dict[str, Any]:
+def evaluate(extractor: Extractor[Any], rows: DataSplit) -> dict[str, Any]:
     start, cpu = time.perf_counter(), time.process_time()
     report = extractor.evaluate(rows)
     print(report)

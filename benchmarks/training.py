@@ -39,20 +39,20 @@ from torch import nn
 from transformers.utils import logging as transformers_logging
 
 from extractft import TrainingConfig
-from extractft.training import Features, Row
-from extractft.training.engine import label_count, unwrapped
+from extractft.training import Features, TrainingRow
 from extractft.training.features import shared_prefix_length
 from extractft.training.memory import RECOMPUTE, recomputing
 from extractft.training.packed import PackedEngine
 from extractft.training.padded import pad_rows
 from extractft.training.plan import make_plan, step_with_retry
+from extractft.training.step_engine import label_count, unwrapped
 from lib.base_models import QWEN3_SHAPE, build_model
 from lib.command_line import add_threads_argument, make_parser
 from lib.process_memory import PeakMemory
 
 BATCH, ACCUMULATION = 4, 4
 ARMS = ("plain-recomputing", "plain", "packed")
-Step = Callable[[Sequence[Row]], float]
+Step = Callable[[Sequence[TrainingRow]], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +93,10 @@ def make_rows(prefix: int, text: int, answer: int, *, vocabulary: int, count: in
 
     shared = ids(prefix)
     pairs = zip(spread(text), spread(answer), strict=True)
-    return Features(tuple(Row(shared + ids(n), ids(m)) for n, m in pairs), prefix)
+    return Features(tuple(TrainingRow(shared + ids(n), ids(m)) for n, m in pairs), prefix)
 
 
-def plain_step(model: Any, rows: Sequence[Row]) -> float:
+def plain_step(model: Any, rows: Sequence[TrainingRow]) -> float:
     """Gradients the plain way; `num_items_in_batch` weights the loss by tokens over the step, as the trainer does."""
     device, total = next(model.parameters()).device, 0.0
     labels = torch.tensor(label_count(rows), device=device)
@@ -121,7 +121,7 @@ class Bench:
         plan = make_plan(model, features, config)
         self.engine, self.recomputes = plan.engine, recompute or plan.recompute
 
-    def rows_of(self, name: str) -> Sequence[Row]:
+    def rows_of(self, name: str) -> Sequence[TrainingRow]:
         """The rows of an arm's turn."""
         return self.rows if name == "packed" else self.plain_rows
 

@@ -47,7 +47,7 @@ class Bench:
     """
 
     def __init__(self, extractor: Extractor[Any], *, max_new_tokens: int, lookup: int) -> None:
-        runner, base = extractor._runner, extractor._own_base()
+        runner, base = extractor._pipeline, extractor._own_base()
         self.runner, self.model = runner, base.model.eval()
         self.end = runner.chat.end_token_id
         self.pad = self.end if base.tokenizer.pad_token_id is None else base.tokenizer.pad_token_id

@@ -104,7 +104,7 @@ def prepare(args: argparse.Namespace) -> tuple[Bench, list[GenerationRequest]]:
     count = args.limit + args.warm_up
     task = load_task(args.set, TRAIN, max(TEST, count), data=args.data)
     extractor = build_extractor(task.schema, layers=args.layers)
-    spec, chat = extractor.schema, extractor._runner.chat
+    spec, chat = extractor.schema, extractor._pipeline.chat
     bench = Bench(extractor, max_new_tokens=args.max_new_tokens, lookup=args.lookup)
     requests = [bench.runner.request(text) for text, _ in task.test[:count]]
     targets = Targets(bench.end)

@@ -21,7 +21,7 @@ from transformers import AutoTokenizer, LogitsProcessor
 from extractft import Extractor, GenerationConfig, PromptConfig, Schema, TrainingConfig
 from extractft.completion import GenerationRequest
 from extractft.constraints import accepts
-from extractft.extractor.base import Base
+from extractft.extractor.loaded_model import LoadedModel
 from extractft.inference import TransformersEngine
 from extractft.inference.model_runner import ModelRunner, Segment
 from extractft.modeling import BaseModelRef
@@ -45,7 +45,7 @@ def build_extractor(schema: Any, *, layers: int | None) -> Extractor[Any]:
     config = TrainingConfig(device="cpu", dtype="float32")
     model = build_model(QWEN3_SHAPE, layers=layers, config=config).merge_and_unload()
     ref = BaseModelRef(QWEN3_SHAPE, "local", str(QWEN3_TOKENIZER))
-    base = Base(ref, AutoTokenizer.from_pretrained(QWEN3_TOKENIZER), model.requires_grad_(False))
+    base = LoadedModel(ref, AutoTokenizer.from_pretrained(QWEN3_TOKENIZER), model.requires_grad_(False))
     prompt = PromptConfig()
     spec: Schema[Any] = Schema.of(schema, omit_defaults=prompt.omit_defaults)
     chat = ChatRenderer(base.tokenizer, render_system_prompt(spec, prompt))

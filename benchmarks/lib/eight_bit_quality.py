@@ -16,7 +16,7 @@ from typing import Any
 
 from extractft import Extractor
 from extractft.evaluation import evaluate_records
-from extractft.extractor.outcomes import predictions_of
+from extractft.extractor.results import predictions_of
 from lib.command_line import add_threads_argument
 from lib.results import environment, write_json
 from lib.tasks import TEST, TRAIN, add_set_argument, load_task
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
     for _ in range(args.turns):
         for dtype, extractor in extractors.items():
             start = time.process_time()
-            found[dtype] = predictions_of(extractor._runner.run(texts))
+            found[dtype] = predictions_of(extractor._pipeline.run(texts))
             seconds[dtype].append((time.process_time() - start) / len(texts))
     result: dict[str, Any] = {"set": task.name, "texts": len(texts), "environment": environment()}
     for dtype, extractor in extractors.items():

@@ -18,10 +18,10 @@ from pydantic import create_model
 from extractft import Extractor, GenerationConfig, TrainingConfig
 from extractft.data import Example
 from lib.command_line import add_threads_argument
-from lib.tasks import Rows, add_set_argument, load_task
+from lib.tasks import DataSplit, add_set_argument, load_task
 
 
-def joined(rows: Rows, schema: Any, size: int) -> list[Example[Any]]:
+def joined(rows: DataSplit, schema: Any, size: int) -> list[Example[Any]]:
     """Texts of `size` rows each, a paragraph a row."""
     groups = [rows[start : start + size] for start in range(0, len(rows) - size + 1, size)]
     return [

@@ -42,7 +42,7 @@ class Prompt:
 
     @classmethod
     def of(cls, extractor: Extractor[Any], text: str) -> Self:
-        request = extractor._runner.request(text)
+        request = extractor._pipeline.request(text)
         return cls(text, extractor.render(text), request.prompt_ids, request.max_new_tokens)
 
 

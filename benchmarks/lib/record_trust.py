@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from extractft import Extraction, Extractor, Schema
+from extractft.confidence.calibration import Calibration
 from extractft.data import Example, split_examples
 from extractft.data.field_statistics import collect_field_stats
 from extractft.errors import ExtractionError
 from extractft.evaluation import CalibrationReport, evaluate_records
-from extractft.extractor.calibration import Calibration
-from extractft.extractor.outcomes import answers_of, predictions_of
+from extractft.extractor.results import answers_of, predictions_of
 from extractft.grounding import ground
 from lib.command_line import add_threads_argument
 from lib.results import add_results_arguments, cached
@@ -88,10 +88,10 @@ def measured(extractor: Extractor[Any], task: Task) -> dict[str, Any]:
     for _ in extractor.extract_many(text for text, _ in task.train[:12]):
         pass
     outcomes: Outcomes = []
-    decoding = seconds(lambda: outcomes.extend(extractor._runner.run(texts)))
+    decoding = seconds(lambda: outcomes.extend(extractor._pipeline.run(texts)))
     records = [outcome for outcome in outcomes if isinstance(outcome, Extraction)]
-    explaining = seconds(lambda: [extractor._runner.explained(record) for record in records])
-    compiling = seconds(lambda: [extractor._runner.request(text) for text in texts])
+    explaining = seconds(lambda: [extractor._pipeline.explained(record) for record in records])
+    compiling = seconds(lambda: [extractor._pipeline.request(text) for text in texts])
     gold = [example.output for example in examples]
     report = evaluate_records(schema, gold, predictions_of(outcomes), texts=texts)
     result: dict[str, Any] = {
@@ -120,7 +120,7 @@ def calibration(
     extractor: Extractor[Any], task: Task, examples: list[Example[Any]], outcomes: Outcomes
 ) -> dict[str, Any]:
     """Calibration of values and records: the model's own, by the curves of `fit`, cross-fitted."""
-    runner, schema = extractor._runner, extractor.schema
+    runner, schema = extractor._pipeline, extractor.schema
     raw = answers_of(schema, examples, outcomes, runner.raw_confidence)
     ways = {"raw": raw, "cross-fitted": raw.cross_fitted()}
     if runner.calibration is None:  # saved before there was any: fitted as `fit` does

@@ -22,7 +22,7 @@ GENERATED = ("complaints", "orders")
 TRAIN, TEST = 200, 60
 """The sample that quality.py measures on; an extractor that it trained has not seen the test rows."""
 HELP = "a folder of --data, a path to one like it, or a generated set: " + ", ".join(GENERATED)
-Rows = list[tuple[str, Any]]
+DataSplit = list[tuple[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ class Task:
 
     name: str
     schema: Any
-    train: Rows
-    test: Rows
+    train: DataSplit
+    test: DataSplit
 
 
 def add_set_argument(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
@@ -89,6 +89,6 @@ def load_module(path: Path) -> Any:
     return module
 
 
-def _sample(path: Path, count: int) -> Rows:
+def _sample(path: Path, count: int) -> DataSplit:
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [(row["text"], row["output"]) for row in random.Random(0).sample(rows, min(count, len(rows)))]

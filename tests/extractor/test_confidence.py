@@ -9,8 +9,8 @@ import pytest
 from pydantic import BaseModel
 
 from extractft.completion import Completion, TokenStep
-from extractft.extractor.confidence import raw_confidence
-from extractft.extractor.layout import layout_of
+from extractft.confidence.json_layout import layout_of
+from extractft.confidence.token_confidence import raw_confidence
 from extractft.schema import Schema
 
 END = "<end>"

@@ -107,7 +107,7 @@ def test_the_default_base_model_is_that_of_the_docs(monkeypatch: pytest.MonkeyPa
         asked.append(name)
         raise ArtifactNotFoundError("not here")
 
-    monkeypatch.setattr("extractft.extractor.start.resolve_base_model", resolve)
+    monkeypatch.setattr("extractft.extractor.preflight.resolve_base_model", resolve)
     with pytest.raises(ArtifactNotFoundError):
         Extractor.fit(Order, [("tea", {"item": "tea"})])
     assert asked == ["Qwen/Qwen3-0.6B"]

@@ -12,9 +12,9 @@ from pydantic import BaseModel
 from extractft import Extractor, GenerationConfig, LoRAConfig, Schema, TrainingConfig
 from extractft.data import Example
 from extractft.errors import ConfigError, DatasetError
+from extractft.extractor.data_split import DataSplit, length_of
 from extractft.extractor.long_rows import in_pieces
 from extractft.extractor.row_windows import split_long_rows
-from extractft.extractor.rows import Rows, length_of
 from extractft.grounding import split_text
 
 SECRET = "SECRETXYZ"
@@ -97,8 +97,8 @@ def untrained(tiny_base: Path, settings: TrainingConfig) -> Extractor[Order]:
     return Extractor.from_base(Order, base_model=str(tiny_base), generation=settings.generation)
 
 
-def rows_of(examples: list[Example[Order]], settings: TrainingConfig, eval_data: Any = None) -> Rows[Order]:
-    return Rows.load(examples, eval_data, SCHEMA, None, settings)
+def rows_of(examples: list[Example[Order]], settings: TrainingConfig, eval_data: Any = None) -> DataSplit[Order]:
+    return DataSplit.load(examples, eval_data, SCHEMA, None, settings)
 
 
 @pytest.mark.parametrize("generation", [{}, {"max_text_tokens": 150}, {"overlap_tokens": 0}])
@@ -106,7 +106,7 @@ def test_training_and_extraction_have_the_same_windows(tiny_base: Path, generati
     settings = config(generation=generation)
     extractor = untrained(tiny_base, settings)
     examples = [row(n, filler=4) for n in range(3)] + [Example("Order N-1", Order(number="N-1"))]
-    runner = extractor._runner
+    runner = extractor._pipeline
     rows = split_long_rows(rows_of(examples, settings, eval_data=examples[:1]), runner, settings)
     assert len(rows.train) > len(examples)
     assert max(length_of(piece, SCHEMA, runner.chat) for piece in rows.train) <= 700
@@ -121,16 +121,16 @@ def test_short_rows_and_settings_without_splitting_stay_as_they_are(tiny_base: P
     for settings in (config(), config().replace(generation=GenerationConfig())):
         extractor = untrained(tiny_base, settings)
         rows = rows_of([Example("Order N-1", Order(number="N-1"))], settings)
-        split = split_long_rows(rows, extractor._runner, settings)
+        split = split_long_rows(rows, extractor._pipeline, settings)
         assert [example.text for example in split.train] == ["Order N-1"]
-        assert extractor._runner.generation.max_text_tokens is None
+        assert extractor._pipeline.generation.max_text_tokens is None
 
 
 def test_fit_on_long_texts(tiny_base: Path, tmp_path: Path) -> None:
     settings = config(eval_fraction=0.4, max_eval_rows=1)
     extractor = Extractor.fit(Order, [row(n) for n in range(4)], base_model=str(tiny_base), config=settings)
     assert extractor.generation.max_text_tokens
-    assert extractor.config.generation == extractor.generation == extractor._runner.generation
+    assert extractor.config.generation == extractor.generation == extractor._pipeline.generation
     assert extractor.training_result is not None
     assert extractor.training_result.steps > 1
     assert "loss" in extractor.metrics
@@ -138,8 +138,8 @@ def test_fit_on_long_texts(tiny_base: Path, tmp_path: Path) -> None:
     extractor.save_pretrained(tmp_path / "extractor")
     loaded = Extractor.from_pretrained(tmp_path / "extractor")
     text = row(8).text
-    assert loaded._runner.windows(text) == extractor._runner.windows(text)
-    assert len(loaded._runner.windows(text)) > 1
+    assert loaded._pipeline.windows(text) == extractor._pipeline.windows(text)
+    assert len(loaded._pipeline.windows(text)) > 1
 
 
 def test_without_the_setting_rows_are_named_with_their_lengths(tiny_base: Path) -> None:
@@ -166,4 +166,4 @@ def test_no_room_for_a_text(tiny_base: Path) -> None:
     settings = config(max_length=240)
     extractor = untrained(tiny_base, settings)
     with pytest.raises(ConfigError, match="room"):
-        split_long_rows(rows_of([row(1, codes=20)], settings), extractor._runner, settings)
+        split_long_rows(rows_of([row(1, codes=20)], settings), extractor._pipeline, settings)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, field_validator, model_validator
 from extractft import Extraction, Extractor, GenerationConfig, Merge, PromptConfig, Schema, Verbatim
 from extractft.constraints import GrammarCompiler
 from extractft.errors import ExtractionError, InputTooLongError, MergeConflictError, OutputInvalidError
-from extractft.extractor.windows import longest_window
+from extractft.extractor.long_texts import longest_window
 from extractft.prompt import ChatRenderer, render_system_prompt
 from extractft.testing import ScriptedEngine, byte_tokenizer
 
@@ -128,9 +128,9 @@ def test_an_error_of_one_piece_is_the_text_s() -> None:
     extractor = extractor_of(**SPLIT)
     strict: Extractor[Strict] = Extractor(
         Schema.of(Strict),
-        extractor._runner.chat,
-        extractor._runner.engine,
-        extractor._runner.grammar,
+        extractor._pipeline.chat,
+        extractor._pipeline.engine,
+        extractor._pipeline.grammar,
         generation=extractor.generation,
         max_window=4096,
     )

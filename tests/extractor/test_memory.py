@@ -90,7 +90,7 @@ def assert_flat(ask: Callable[[Iterator[str]], Any], further: int = FURTHER, set
 def scripted(schema: type[Any]) -> Extractor[Any]:
     extractor = scripted_extractor(schema, {})
     answer: Callable[[str], str] = lambda text: json.dumps({"name": text.split()[0]}, separators=(",", ":"))  # noqa: E731
-    extractor._runner.engine._script = answer  # type: ignore[attr-defined]
+    extractor._pipeline.engine._script = answer  # type: ignore[attr-defined]
     return extractor
 
 

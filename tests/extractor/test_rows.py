@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from extractft import Schema, TrainingConfig
-from extractft.extractor.rows import Rows
+from extractft.extractor.data_split import DataSplit
 
 
 class Visit(BaseModel):
@@ -21,9 +21,9 @@ DATA = [(f"Guest{i} from Town{i}", {"name": f"Guest{i}", "city": f"Town{i}"}) fo
 SCHEMA: Schema[Visit] = Schema.of(Visit)
 
 
-def load(**settings: Any) -> tuple[Rows[Visit], Rows[Visit]]:
+def load(**settings: Any) -> tuple[DataSplit[Visit], DataSplit[Visit]]:
     config = TrainingConfig(**settings)
-    rows = Rows.load(DATA, None, SCHEMA, None, config)
+    rows = DataSplit.load(DATA, None, SCHEMA, None, config)
     return rows, rows.with_absences(SCHEMA, config)
 
 
@@ -45,7 +45,7 @@ def test_examples_of_absence_are_trained_on_and_not_held_out() -> None:
 
 
 def test_it_is_said_when_there_is_nothing_to_cut(caplog: pytest.LogCaptureFixture) -> None:
-    rows = Rows.load([("Kim", {"name": "Kim"})] * 4, [("Li", {"name": "Li"})], SCHEMA, None, TrainingConfig())
+    rows = DataSplit.load([("Kim", {"name": "Kim"})] * 4, [("Li", {"name": "Li"})], SCHEMA, None, TrainingConfig())
     with caplog.at_level(logging.WARNING):
         assert rows.with_absences(SCHEMA, TrainingConfig(absence_examples=1.0)).train == rows.train
     assert "0 of 4 examples of absence" in caplog.text

@@ -159,7 +159,7 @@ def test_records_that_cannot_be_compared_are_wrong_and_spoil_no_other() -> None:
     assert report.invalid == len(NAMES) - len(writable)
     assert SECRET not in report.model_dump_json()
     assert EXTRACTOR.calibrate(rows * 2)["records"].count == 2 * len(writable)
-    EXTRACTOR._runner.calibration = None
+    EXTRACTOR._pipeline.calibration = None
 
 
 def test_confidence_can_be_asked_for_whatever_validators_do() -> None:
@@ -181,7 +181,7 @@ def test_a_blank_text_is_an_error_of_its_own_everywhere(text: str) -> None:
         return '{"name":"invented"}'
 
     extractor = scripted_extractor(Odd, {"fine": Odd(name="fine"), text: Odd(name="invented")})
-    extractor._runner.engine._script = answer  # type: ignore[attr-defined]
+    extractor._pipeline.engine._script = answer  # type: ignore[attr-defined]
     for ask in (extractor.extract, extractor.inspect):
         with pytest.raises(EmptyTextError, match="nothing but blanks") as caught:
             ask(text)
@@ -203,14 +203,14 @@ def test_a_blank_piece_of_a_long_text_is_passed_over() -> None:
         seen.append(text)
         return '{"name":"fine"}'
 
-    extractor._runner.engine._script = answer  # type: ignore[attr-defined]
+    extractor._pipeline.engine._script = answer  # type: ignore[attr-defined]
     text = "fine one here\n\n" + "\n" * 400 + "fine two here"
     assert extractor.extract(text) == Odd(name="fine")
     assert len(seen) >= 2
     assert all(piece.strip() for piece in seen)
 
 
-class Rows:
+class DataSplit:
     """As a `datasets.Dataset`."""
 
     column_names = ("text",)
@@ -223,7 +223,7 @@ FRAME = pd.DataFrame({"text": ["fine", "fine"], "id": ["1", "2"]})
 NOT_TEXTS = {
     "DataFrame": (FRAME, r"data\['text'\]"),
     "dict": ({"text": ["fine"]}, "keys"),
-    "Dataset": (Rows(), "column"),
+    "Dataset": (DataSplit(), "column"),
     "matrix": (np.array([["fine"]]), "dimensions"),
     "str": ("fine", "extract"),
     "bytes": (b"fine", "decode"),
@@ -286,7 +286,7 @@ def test_a_thing_that_cannot_even_be_shown_spoils_only_itself() -> None:
 
 @pytest.mark.parametrize("copied", [pickle.dumps, copy.deepcopy, copy.copy])
 def test_extractors_and_what_they_are_made_of_stay_in_their_process(copied: Any) -> None:
-    runner = EXTRACTOR._runner
+    runner = EXTRACTOR._pipeline
     for thing in (EXTRACTOR, runner, runner.grammar, runner.grammar.compile(EXTRACTOR.schema)):
         with pytest.raises(TypeError, match=type(thing).__name__) as caught:
             copied(thing)
@@ -294,7 +294,7 @@ def test_extractors_and_what_they_are_made_of_stay_in_their_process(copied: Any)
 
 
 def test_settings_of_another_kind_are_named() -> None:
-    runner = EXTRACTOR._runner
+    runner = EXTRACTOR._pipeline
     parts = (runner.chat, runner.engine, runner.grammar)
     with pytest.raises(ConfigError, match="expected a GenerationConfig, found dict"):
         Extractor(EXTRACTOR.schema, *parts, generation={"batch_size": 2})  # type: ignore[arg-type]
@@ -325,7 +325,7 @@ def test_an_interrupt_is_no_failed_row(kind: type[BaseException]) -> None:
             return value
 
     extractor = scripted_extractor(Interrupted, {"fine": Interrupted(name="fine")})
-    extractor._runner.engine._script = lambda text: json.dumps({"name": text}, separators=(",", ":"))  # type: ignore[attr-defined]
+    extractor._pipeline.engine._script = lambda text: json.dumps({"name": text}, separators=(",", ":"))  # type: ignore[attr-defined]
     with pytest.raises(kind):
         extractor.extract("stop")
     outcomes = extractor.extract_many(["fine", "stop", "fine"])

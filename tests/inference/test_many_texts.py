@@ -73,10 +73,10 @@ def test_a_bad_text_costs_its_own_error_and_nothing_else(extractor: Extractor[No
 
 def held(extractor: Any) -> dict[str, int]:
     """What the engine and the compiler keep, in bytes or pieces."""
-    batch, compiler = extractor._runner.engine._batch, extractor._runner.grammar
+    batch, compiler = extractor._pipeline.engine._batch, extractor._pipeline.grammar
     return {
         "rows": len(batch),
-        "waiting": len(extractor._runner.engine._waiting),
+        "waiting": len(extractor._pipeline.engine._waiting),
         "slots": batch.model.store.nbytes,
         "prefix": batch.model._prefix.nbytes,
         "masks": len(batch._masks.masks.memory),
@@ -92,7 +92,7 @@ def alive() -> dict[str, int]:
 
 def test_what_is_kept_does_not_grow_with_the_texts(extractor: Extractor[Note], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("extractft.speculation.proposal_statistics._KEPT", 40)
-    memory = extractor._runner.engine._batch._memory  # type: ignore[attr-defined]
+    memory = extractor._pipeline.engine._batch._memory  # type: ignore[attr-defined]
     tables = (memory._next_tokens, memory._starts, memory._stops)
     taken = 0
 

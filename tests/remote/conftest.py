@@ -35,7 +35,7 @@ def local(tiny_base: Any) -> Extractor[Order]:
 @pytest.fixture
 def server(local: Extractor[Order]) -> FakeVLLM:
     """A server with the same model: the engine here behind vLLM's HTTP."""
-    runner = local._runner
+    runner = local._pipeline
 
     def complete(prompt: list[int], lark: str) -> Any:
         request = server.known[tuple(prompt)]
@@ -49,7 +49,7 @@ def server(local: Extractor[Order]) -> FakeVLLM:
 
 @pytest.fixture
 def probe(local: Extractor[Order], server: FakeVLLM) -> ServerProbe:
-    runner, schema = local._runner, Schema.of(Probe)
+    runner, schema = local._pipeline, Schema.of(Probe)
     request = GenerationRequest(tuple(runner.chat.prompt_ids("probe")), runner.grammar.compile(schema), 64)
     server.known[request.prompt_ids] = request  # type: ignore[attr-defined]
     answers = tuple(schema.canonical_json(Probe(probe=value)).encode() for value in ("q7Zx 龙", "Kw3-ß"))

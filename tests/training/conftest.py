@@ -25,7 +25,7 @@ from transformers import (
 )
 
 from extractft.config import PROJECTIONS
-from extractft.training import Row
+from extractft.training import TrainingRow
 
 SIZES = {
     "vocab_size": 264,
@@ -74,10 +74,12 @@ def adapted() -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
-def make_rows() -> Callable[..., tuple[Row, ...]]:
+def make_rows() -> Callable[..., tuple[TrainingRow, ...]]:
     """`make_rows(4, prefix=20)`: rows of random ids and lengths behind one prefix."""
 
-    def make(count: int, *, prefix: int = 20, prompt: int = 30, completion: int = 12, seed: int = 0) -> tuple[Row, ...]:
+    def make(
+        count: int, *, prefix: int = 20, prompt: int = 30, completion: int = 12, seed: int = 0
+    ) -> tuple[TrainingRow, ...]:
         generator = random.Random(seed)
 
         def ids(length: int) -> tuple[int, ...]:
@@ -85,7 +87,7 @@ def make_rows() -> Callable[..., tuple[Row, ...]]:
 
         start = ids(prefix)
         return tuple(
-            Row(start + ids(generator.randint(1, prompt)), (*ids(generator.randint(0, completion - 1)), 258))
+            TrainingRow(start + ids(generator.randint(1, prompt)), (*ids(generator.randint(0, completion - 1)), 258))
             for _ in range(count)
         )
 

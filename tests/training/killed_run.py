@@ -23,8 +23,8 @@ from peft import LoraConfig, get_peft_model
 
 from extractft.config import PROJECTIONS, TrainingConfig
 from extractft.testing import tiny_model
-from extractft.training import Features, Row, train, trainer
-from extractft.training.callbacks import Timetable
+from extractft.training import Features, TrainingRow, train, trainer
+from extractft.training.callbacks import CheckpointSchedule
 
 CONFIG = TrainingConfig(
     num_train_epochs=3, per_device_train_batch_size=2, gradient_accumulation_steps=2, learning_rate=5e-3, seed=7
@@ -35,7 +35,9 @@ def rows(count: int, seed: int) -> Features:
     generator = random.Random(seed)
     prefix = tuple(range(10, 20))
     ids = [tuple(generator.randrange(256) for _ in range(generator.randint(3, 9))) for _ in range(2 * count)]
-    return Features(tuple(Row(prefix + a, (*b, 258)) for a, b in zip(ids[::2], ids[1::2], strict=True)), len(prefix))
+    return Features(
+        tuple(TrainingRow(prefix + a, (*b, 258)) for a, b in zip(ids[::2], ids[1::2], strict=True)), len(prefix)
+    )
 
 
 def score(model: Any) -> dict[str, float]:
@@ -115,6 +117,6 @@ def run(directory: Path, checkpoint_seconds: float, kills: list[Any]) -> None:
 
 
 if __name__ == "__main__":
-    Timetable.epoch_seconds = 0.0
+    CheckpointSchedule.epoch_seconds = 0.0
     for name, (seconds, sessions) in json.loads(sys.argv[2]).items():
         run(Path(sys.argv[1]) / name, seconds, sessions)

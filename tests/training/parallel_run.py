@@ -20,7 +20,7 @@ from peft import LoraConfig, get_peft_model
 
 from extractft.config import PROJECTIONS, TrainingConfig
 from extractft.testing import tiny_model
-from extractft.training import Features, Row, train, trainer
+from extractft.training import Features, TrainingRow, train, trainer
 from extractft.training.checkpoints import adapter_state
 from extractft.training.packed import PackedEngine
 
@@ -31,7 +31,9 @@ def rows(count: int, seed: int) -> Features:
     generator = random.Random(seed)
     prefix = tuple(range(10, 20))
     ids = [tuple(generator.randrange(256) for _ in range(generator.randint(3, 20))) for _ in range(2 * count)]
-    return Features(tuple(Row(prefix + a, (*b, 258)) for a, b in zip(ids[::2], ids[1::2], strict=True)), len(prefix))
+    return Features(
+        tuple(TrainingRow(prefix + a, (*b, 258)) for a, b in zip(ids[::2], ids[1::2], strict=True)), len(prefix)
+    )
 
 
 def score(model: Any) -> dict[str, float]:

@@ -13,7 +13,7 @@ import pytest
 
 from extractft.config import TrainingConfig
 from extractft.errors import TrainingError
-from extractft.training import Features, Row, train
+from extractft.training import Features, TrainingRow, train
 from extractft.training.checkpoints import adapter_state
 from extractft.training.run_directory import RunDirectory
 
@@ -80,7 +80,7 @@ class Runs:
             return {"field_f1": float((100 * sum(weights)).sin())}
 
         model = self.adapted(moved=False, dropout=0.2)
-        rows: tuple[Row, ...] = self.make_rows(4, seed=seed)
+        rows: tuple[TrainingRow, ...] = self.make_rows(4, seed=seed)
         train(
             model,
             Features(rows, 20),

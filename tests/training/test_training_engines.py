@@ -15,14 +15,14 @@ from torch.nn import functional as F
 from extractft.config import LoRAConfig
 from extractft.errors import TrainingError
 from extractft.modeling import attach_lora, is_out_of_memory, load_model, resolve_base_model
-from extractft.training import Row, attention
+from extractft.training import TrainingRow, attention
 from extractft.training.attention import PackLayout
-from extractft.training.engine import label_count, mean_loss
 from extractft.training.features import shared_prefix_length
 from extractft.training.memory import can_recompute_cheap, recomputing, saved_bytes_per_token
 from extractft.training.packed import PackedEngine, packed_engine, split_into_packs
 from extractft.training.padded import PaddedEngine
 from extractft.training.plan import step_with_retry
+from extractft.training.step_engine import label_count, mean_loss
 
 PACKABLE = ("qwen3", "llama", "gemma3", "granite")
 
@@ -111,7 +111,7 @@ def model_of(adapted: Any) -> Any:
 def test_packed_is_padded_for_any_rows(
     model_of: Any, family: str, prefix: Any, bodies: Any, max_rows: int, max_tokens: int
 ) -> None:
-    rows = [Row((*prefix, *prompt), tuple(completion)) for prompt, completion in bodies]
+    rows = [TrainingRow((*prefix, *prompt), tuple(completion)) for prompt, completion in bodies]
     assert_equal_steps(model_of(family), rows, max_rows=max_rows, max_tokens=max_tokens)
 
 
@@ -232,10 +232,10 @@ def test_half_precision_is_packed(adapted: Any, make_rows: Any) -> None:
 
 
 def test_shared_prefix_leaves_each_row_a_prompt_token() -> None:
-    assert shared_prefix_length([Row((1, 2, 3), (9,)), Row((1, 2, 4), (9,))]) == 2
-    assert shared_prefix_length([Row((1, 2, 3), (9,)), Row((1, 2, 3), (8,))]) == 2
-    assert shared_prefix_length([Row((1, 2), (9,)), Row((1, 2, 3), (8,))]) == 1
-    assert shared_prefix_length([Row((1,), (9,)), Row((2, 3), (8,))]) == 0
+    assert shared_prefix_length([TrainingRow((1, 2, 3), (9,)), TrainingRow((1, 2, 4), (9,))]) == 2
+    assert shared_prefix_length([TrainingRow((1, 2, 3), (9,)), TrainingRow((1, 2, 3), (8,))]) == 2
+    assert shared_prefix_length([TrainingRow((1, 2), (9,)), TrainingRow((1, 2, 3), (8,))]) == 1
+    assert shared_prefix_length([TrainingRow((1,), (9,)), TrainingRow((2, 3), (8,))]) == 0
 
 
 @given(
@@ -244,7 +244,7 @@ def test_shared_prefix_leaves_each_row_a_prompt_token() -> None:
     max_tokens=st.integers(1, 100),
 )
 def test_packs_keep_rows_and_limits(lengths: list[int], max_rows: int, max_tokens: int) -> None:
-    rows = [Row((0,) * (length - 1), (i,)) for i, length in enumerate(lengths)]
+    rows = [TrainingRow((0,) * (length - 1), (i,)) for i, length in enumerate(lengths)]
     packs = split_into_packs(rows, shared=1, max_rows=max_rows, max_tokens=max_tokens)
     assert sorted(map(id, (row for pack in packs for row in pack))) == sorted(map(id, rows))
     for pack in packs:

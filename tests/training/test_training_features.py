@@ -12,7 +12,7 @@ from extractft.data import Example
 from extractft.errors import DatasetError, TrainingError
 from extractft.prompt import ChatRenderer
 from extractft.schema import Schema
-from extractft.training import Features, Row, build_features
+from extractft.training import Features, TrainingRow, build_features
 from extractft.training.features import IGNORED
 
 
@@ -92,18 +92,18 @@ def test_nothing_left_is_an_error(chat: ChatRenderer) -> None:
 
 def test_rows_without_labels_fail_at_once() -> None:
     with pytest.raises(DatasetError, match="2 rows have nothing to learn from") as caught:
-        Features((Row((1, 2), (3,)), Row((1, 2), ()), Row((), (3,))))
+        Features((TrainingRow((1, 2), (3,)), TrainingRow((1, 2), ()), TrainingRow((), (3,))))
     assert [issue.row for issue in caught.value.issues] == [2, 3]
 
 
 def test_rows_have_to_share_the_prefix() -> None:
-    Features((Row((1, 2, 3), (9,)), Row((1, 2, 4), (9,))), prefix_length=2)
+    Features((TrainingRow((1, 2, 3), (9,)), TrainingRow((1, 2, 4), (9,))), prefix_length=2)
     with pytest.raises(TrainingError, match="same 2 ids"):
-        Features((Row((1, 2, 3), (9,)), Row((1, 3, 4), (9,))), prefix_length=2)
+        Features((TrainingRow((1, 2, 3), (9,)), TrainingRow((1, 3, 4), (9,))), prefix_length=2)
 
 
 def test_fingerprint_tells_rows_apart() -> None:
-    rows = (Row((1, 2), (3,)), Row((1,), (2, 3)))
+    rows = (TrainingRow((1, 2), (3,)), TrainingRow((1,), (2, 3)))
     prints = {Features(some).fingerprint() for some in (rows, rows[::-1], rows[:1], (rows[0], rows[0]))}
     assert len(prints) == 4
     assert Features(rows).fingerprint() == Features(tuple(rows)).fingerprint()

@@ -14,7 +14,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from extractft.config import PROJECTIONS, TrainingConfig
 from extractft.errors import PerformanceWarning, TrainingError
 from extractft.testing import tiny_model
-from extractft.training import Features, Row, TrainingResult, train
+from extractft.training import Features, TrainingResult, TrainingRow, train
 from extractft.training.checkpoints import adapter_state
 
 
@@ -22,7 +22,7 @@ def settings(**changes: Any) -> TrainingConfig:
     return TrainingConfig(**{"num_train_epochs": 2, "per_device_train_batch_size": 2, "learning_rate": 1e-2, **changes})
 
 
-def greedy(model: Any, row: Row) -> tuple[int, ...]:
+def greedy(model: Any, row: TrainingRow) -> tuple[int, ...]:
     ids = list(row.prompt_ids)
     while len(ids) < len(row):
         with torch.no_grad():

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import distributed
 
-from extractft.training import Row
-from extractft.training.arguments import Steps
-from extractft.training.features import dealt
+from extractft.training import TrainingRow
+from extractft.training.arguments import StepSampler
+from extractft.training.features import partition_by_tokens
 from extractft.training.parallel import Processes
 
 SCRIPT = str(Path(__file__).with_name("parallel_run.py"))
@@ -89,28 +89,30 @@ def test_one_process_has_nothing_to_share(alone: Any, make_rows: Any) -> None:
     processes, rows = alone(), make_rows(3)
     assert processes.main
     assert processes.count == 1
-    assert processes.share(rows) is rows
-    assert processes.agree("mine") == "mine"
+    assert processes.shard(rows) is rows
+    assert processes.broadcast("mine") == "mine"
     assert processes.on_main(lambda: 3) == 3
     parameter = torch.nn.Parameter(torch.ones(2))
     loss = torch.tensor(2.0)
-    assert processes.add_up(loss, [parameter]) is loss
+    assert processes.all_reduce(loss, [parameter]) is loss
     assert parameter.grad is None
 
 
-@given(lengths=st.lists(st.integers(2, 40), max_size=20), hands=st.integers(1, 5), most=st.none() | st.integers(20, 30))
-def test_rows_are_dealt_out_evenly(lengths: list[int], hands: int, most: int | None) -> None:
-    rows = [Row((0,) * (length - 1), (i,)) for i, length in enumerate(lengths)]
-    result = dealt(rows, hands, most=most)
-    assert len(result) == hands
-    assert sorted(id(row) for hand in result for row in hand) == sorted(id(row) for row in rows)
-    tokens = [sum(len(row) for row in hand) for hand in result]
+@given(
+    lengths=st.lists(st.integers(2, 40), max_size=20), num_bins=st.integers(1, 5), most=st.none() | st.integers(20, 30)
+)
+def test_rows_are_dealt_out_evenly(lengths: list[int], num_bins: int, most: int | None) -> None:
+    rows = [TrainingRow((0,) * (length - 1), (i,)) for i, length in enumerate(lengths)]
+    result = partition_by_tokens(rows, num_bins, most=most)
+    assert len(result) == num_bins
+    assert sorted(id(row) for bin in result for row in bin) == sorted(id(row) for row in rows)
+    tokens = [sum(len(row) for row in bin) for bin in result]
     assert max(tokens) - min(tokens) <= max(lengths, default=0)
 
 
 def test_every_epoch_has_every_row_in_an_order_of_its_own() -> None:
     epoch = 0
-    steps = Steps(10, 4, seed=1, epoch=lambda: epoch)
+    steps = StepSampler(10, 4, seed=1, epoch=lambda: epoch)
     first = list(steps)
     assert [len(step) for step in first] == [4, 4, 2]
     assert len(steps) == 3
@@ -118,4 +120,4 @@ def test_every_epoch_has_every_row_in_an_order_of_its_own() -> None:
     assert list(steps) == first
     epoch = 1
     assert list(steps) != first
-    assert list(Steps(10, 4, seed=2, epoch=lambda: 0)) == list(steps)
+    assert list(StepSampler(10, 4, seed=2, epoch=lambda: 0)) == list(steps)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from extractft.extractor.confidence import Confidence
+from extractft.confidence.token_confidence import Confidence
 from extractft.extractor.extraction import Extraction, WindowExtraction
 from extractft.extractor.extractor import Extractor
-from extractft.extractor.learning import learning_curve
+from extractft.extractor.learning_curve_fits import learning_curve
 
 __all__ = ["Confidence", "Extraction", "Extractor", "WindowExtraction", "learning_curve"]

@@ -1,4 +1,4 @@
-"""What comes out of a text: a record, and all that is known of it. Knows no engine."""
+"""Outcome of a text: a record, and all that is known of it. Knows no engine."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeAlias, TypeVar
 
 from extractft.completion import Completion
+from extractft.confidence.token_confidence import Confidence
 from extractft.errors import ExtractionError
-from extractft.extractor.confidence import Confidence
 from extractft.grounding import Span
 
 __all__ = ["Extraction", "Outcome", "WindowExtraction"]
@@ -47,7 +47,7 @@ class Extraction(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class WindowExtraction(Generic[T]):
-    """What came of a piece of a long text.
+    """Outcome of a piece of a long text.
 
     Attributes:
         start: First character of the piece in the whole text.

@@ -12,19 +12,19 @@ from typing import Any, Generic, TypeVar
 
 from extractft.artifact import Manifest, load_manifest, require_unchanged, save_artifact
 from extractft.completion import Engine
+from extractft.confidence.calibration import Calibration
 from extractft.config import GenerationConfig, PromptConfig, TrainingConfig
 from extractft.constraints import GrammarCompiler
 from extractft.data import Example, load_examples, load_numbered_examples
 from extractft.errors import ArtifactError, ConfigError, ExtractionError, TrainingError
 from extractft.evaluation import CalibrationReport, EvaluationReport
-from extractft.extractor import start
-from extractft.extractor.base import Base
-from extractft.extractor.calibration import Calibration
+from extractft.extractor import preflight
+from extractft.extractor.data_split import DataSplit
 from extractft.extractor.extraction import Extraction, Outcome
 from extractft.extractor.fit import fit_adapter
-from extractft.extractor.outcomes import answers_of, certain, comparable, report_of
-from extractft.extractor.rows import Rows
-from extractft.extractor.runner import Runner
+from extractft.extractor.loaded_model import LoadedModel
+from extractft.extractor.pipeline import Pipeline
+from extractft.extractor.results import answers_of, comparable, report_of, route_low_confidence
 from extractft.modeling import resolve_base_model
 from extractft.processes import BoundToProcess
 from extractft.prompt import ChatRenderer, render_system_prompt
@@ -61,14 +61,14 @@ class Extractor(BoundToProcess, Generic[T]):
         generation: GenerationConfig | None = None,
         max_window: int = 4096,
     ) -> None:
-        start.require_parts(schema, max_window)
+        preflight.require_parts(schema, max_window)
         self.schema = schema
-        self.generation = start.setting(generation, GenerationConfig)
+        self.generation = preflight.setting(generation, GenerationConfig)
         self.config = TrainingConfig(generation=self.generation)
         self.metrics: dict[str, float] = {}
         self.training_result: TrainingResult | None = None
-        self._runner = Runner(schema, chat, engine, grammar, self.generation, max_window)
-        self._base: Base | None = None
+        self._pipeline = Pipeline(schema, chat, engine, grammar, self.generation, max_window)
+        self._base: LoadedModel | None = None
         self._columns: Mapping[str, str] | None = None
 
     # ------------------------------------------------------------------------------------------------- making one
@@ -120,10 +120,10 @@ class Extractor(BoundToProcess, Generic[T]):
         """
         if resume and output_dir is None:
             raise TrainingError("resume=True needs the output_dir of the interrupted run, found None.")
-        origin: start.Origin[T] = start.Origin.of(schema, base_model, columns, config, init_adapter)
+        origin: preflight.Origin[T] = preflight.Origin.of(schema, base_model, columns, config, init_adapter)
         directory = None if output_dir is None else Path(output_dir).expanduser()
         with ExitStack() as stack:
-            place = stack.enter_context(start.run_place(directory, resume=resume))
+            place = stack.enter_context(preflight.run_place(directory, resume=resume))
             rows = origin.load_rows(data, eval_data)
             stack.enter_context(exclusive_randomness())
             extractor = cls._to_train(origin)
@@ -137,7 +137,7 @@ class Extractor(BoundToProcess, Generic[T]):
         cls,
         schema: type[T] | Schema[T] | Any,
         *,
-        base_model: str | Path = start.DEFAULT_BASE_MODEL,
+        base_model: str | Path = preflight.DEFAULT_BASE_MODEL,
         prompt: PromptConfig | None = None,
         generation: GenerationConfig | None = None,
         device: str = "auto",
@@ -151,11 +151,11 @@ class Extractor(BoundToProcess, Generic[T]):
             ConfigError: A setting is of another kind or contradicts a `Schema`, or there is no such device here.
         """
         config = TrainingConfig(
-            prompt=start.setting(prompt, PromptConfig), generation=start.setting(generation, GenerationConfig)
+            prompt=preflight.setting(prompt, PromptConfig), generation=preflight.setting(generation, GenerationConfig)
         )
-        spec, config = start.settled_schema(schema, config)
+        spec, config = preflight.settled_schema(schema, config)
         system_prompt = render_system_prompt(spec, config.prompt)
-        base = Base.load(resolve_base_model(base_model), device=device, dtype=dtype)
+        base = LoadedModel.load(resolve_base_model(base_model), device=device, dtype=dtype)
         extractor = cls._assemble(spec, base, ChatRenderer(base.tokenizer, system_prompt), config.generation)
         extractor.config = config
         return extractor
@@ -186,20 +186,20 @@ class Extractor(BoundToProcess, Generic[T]):
         """
         path = Path(path).expanduser()
         manifest = load_manifest(path)
-        spec: Schema[T] = start.own_schema(manifest, schema)
+        spec: Schema[T] = preflight.own_schema(manifest, schema)
         if base_model:
             ref = resolve_base_model(base_model)
             manifest.require_base_model(ref)
         else:
             ref = manifest.locate_base_model()
-        base = Base.restored(ref, path, manifest, device=device, dtype=dtype)
+        base = LoadedModel.restored(ref, path, manifest, device=device, dtype=dtype)
         chat = ChatRenderer(base.tokenizer, manifest.system_prompt, frame=manifest.chat_frame)
         extractor = cls._assemble(spec, base, chat, manifest.config.generation)
         extractor.config = manifest.config
         extractor.metrics = dict(manifest.metrics)
         extractor._columns = manifest.columns
         if manifest.calibration is not None:
-            extractor._runner.calibration = Calibration.from_dict(manifest.calibration)
+            extractor._pipeline.calibration = Calibration.from_dict(manifest.calibration)
         require_unchanged(path, manifest)
         return extractor
 
@@ -217,8 +217,8 @@ class Extractor(BoundToProcess, Generic[T]):
             base_model=base.ref,
             metrics=self.metrics,
             columns=self._columns,
-            calibration=None if self._runner.calibration is None else self._runner.calibration.to_dict(),
-            chat_frame=self._runner.chat.frame,
+            calibration=None if self._pipeline.calibration is None else self._pipeline.calibration.to_dict(),
+            chat_frame=self._pipeline.chat.frame,
         )
         save_artifact(path, manifest=manifest, model=base.model, tokenizer=base.tokenizer)
 
@@ -233,11 +233,11 @@ class Extractor(BoundToProcess, Generic[T]):
     @property
     def system_prompt(self) -> str:
         """The system prompt that the model sees."""
-        return self._runner.chat.system_prompt
+        return self._pipeline.chat.system_prompt
 
     def render(self, text: str) -> str:
         """The whole prompt for `text` as the model sees it, control tokens spelled out."""
-        return self._runner.chat.render(text)
+        return self._pipeline.chat.render(text)
 
     def extract(self, text: str) -> T:
         """Extract the record from one text.
@@ -245,7 +245,7 @@ class Extractor(BoundToProcess, Generic[T]):
         Raises:
             ExtractionError: There is no valid record; the text and the raw output are on the exception.
         """
-        return self._runner.run_one(text).output
+        return self._pipeline.run_one(text).output
 
     def inspect(self, text: str) -> Extraction[T]:
         """Extract the record from one text, with its places in the text, its confidence and its completion.
@@ -255,11 +255,11 @@ class Extractor(BoundToProcess, Generic[T]):
         Raises:
             ExtractionError: There is no valid record; the text and the raw output are on the exception.
         """
-        return self._runner.explanation(self._runner.run_one(text))
+        return self._pipeline.explanation(self._pipeline.run_one(text))
 
     def inspect_many(self, texts: Iterable[str], *, batch_size: int | None = None) -> Iterator[Outcome[T]]:
         """`inspect` for many texts, lazily and in order; the same arguments and errors as `extract_many`."""
-        return map(self._runner.explained, self._runner.outcomes(texts, batch_size))
+        return map(self._pipeline.explained, self._pipeline.outcomes(texts, batch_size))
 
     def extract_many(
         self, texts: Iterable[str], *, batch_size: int | None = None, min_confidence: float | None = None
@@ -282,9 +282,9 @@ class Extractor(BoundToProcess, Generic[T]):
         """
         if min_confidence is not None and not (isinstance(min_confidence, int | float) and 0 <= min_confidence <= 1):
             raise ConfigError(f"expected a min_confidence between 0 and 1, found {min_confidence!r}")
-        outcomes = self._runner.outcomes(texts, batch_size)
+        outcomes = self._pipeline.outcomes(texts, batch_size)
         if min_confidence is not None:
-            outcomes = (certain(outcome, min_confidence, self._runner) for outcome in outcomes)
+            outcomes = (route_low_confidence(outcome, min_confidence, self._pipeline) for outcome in outcomes)
         return (outcome if isinstance(outcome, ExtractionError) else outcome.output for outcome in outcomes)
 
     def evaluate(
@@ -310,7 +310,7 @@ class Extractor(BoundToProcess, Generic[T]):
         loaded = load_numbered_examples(data, self.schema, columns=columns)
         outcomes = self._run(loaded.examples)
         report = report_of(self.schema, loaded, outcomes, keep_records=keep_records, keep_texts=keep_texts)
-        answers = answers_of(self.schema, loaded.examples, outcomes, self._runner.confidence)
+        answers = answers_of(self.schema, loaded.examples, outcomes, self._pipeline.confidence)
         return report.with_calibration(answers.report())
 
     def calibrate(self, data: Any, *, columns: Mapping[str, str] | None = None) -> dict[str, CalibrationReport]:
@@ -329,26 +329,28 @@ class Extractor(BoundToProcess, Generic[T]):
             DatasetError: Rows are bad, or there is no record to learn from.
         """
         examples = load_examples(data, self.schema, columns=columns)
-        answers = answers_of(self.schema, examples, self._run(examples), self._runner.raw_confidence)
+        answers = answers_of(self.schema, examples, self._run(examples), self._pipeline.raw_confidence)
         reports = answers.cross_fitted().report()
-        self._runner.calibration = Calibration.fit(answers)
+        self._pipeline.calibration = Calibration.fit(answers)
         return reports
 
     # ------------------------------------------------------------------------------------------------- inside
 
     @classmethod
-    def _assemble(cls, schema: Schema[T], base: Base, chat: ChatRenderer, generation: GenerationConfig) -> Extractor[T]:
+    def _assemble(
+        cls, schema: Schema[T], base: LoadedModel, chat: ChatRenderer, generation: GenerationConfig
+    ) -> Extractor[T]:
         engine, grammar = base.engine(chat, generation), base.grammar(chat)
         extractor = cls(schema, chat, engine, grammar, generation=generation, max_window=base.window)
         extractor._base = base
         return extractor
 
     @classmethod
-    def _to_train(cls, origin: start.Origin[T]) -> Extractor[T]:
+    def _to_train(cls, origin: preflight.Origin[T]) -> Extractor[T]:
         """An extractor whose adapter is trainable: a fresh one, or a saved one with the prompt it was trained with."""
         ref, manifest, config = origin.resolve(), origin.manifest, origin.config
         prompt = render_system_prompt(origin.schema, config.prompt) if manifest is None else manifest.system_prompt
-        base = Base.trainable(ref, config, origin.adapter)
+        base = LoadedModel.trainable(ref, config, origin.adapter)
         if origin.adapter is not None and manifest is not None:
             require_unchanged(origin.adapter, manifest)
         chat = ChatRenderer(base.tokenizer, prompt, frame=None if manifest is None else manifest.chat_frame)
@@ -357,13 +359,13 @@ class Extractor(BoundToProcess, Generic[T]):
         extractor._columns = origin.columns
         return extractor
 
-    def _fit(self, rows: Rows[T], directory: Path, *, resume: bool) -> None:
-        fitted = fit_adapter(self._runner, self._own_base().model, rows, self.config, directory, resume=resume)
-        self.generation, self.config = self._runner.generation, fitted.config
+    def _fit(self, rows: DataSplit[T], directory: Path, *, resume: bool) -> None:
+        fitted = fit_adapter(self._pipeline, self._own_base().model, rows, self.config, directory, resume=resume)
+        self.generation, self.config = self._pipeline.generation, fitted.config
         self.training_result = fitted.result
         self.metrics = dict(fitted.result.metrics)
 
-    def _own_base(self) -> Base:
+    def _own_base(self) -> LoadedModel:
         if self._base is None:
             raise ArtifactError("Expected an extractor with a model, found one on an engine of its own.").hint(
                 "Only extractors made by fit, from_base or from_pretrained have a base model and can be saved."
@@ -371,4 +373,4 @@ class Extractor(BoundToProcess, Generic[T]):
         return self._base
 
     def _run(self, examples: Sequence[Example[T]]) -> list[Outcome[T]]:
-        return comparable(self.schema, self._runner.run(example.text for example in examples))
+        return comparable(self.schema, self._pipeline.run(example.text for example in examples))

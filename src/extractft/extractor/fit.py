@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from extractft.confidence.calibration import Calibration
 from extractft.config import TrainingConfig
 from extractft.data import Example
-from extractft.extractor.calibration import Calibration
-from extractft.extractor.outcomes import Best, answers_of, comparable
+from extractft.extractor.data_split import DataSplit
+from extractft.extractor.pipeline import Pipeline
+from extractft.extractor.results import BestOutcomes, answers_of, comparable
 from extractft.extractor.row_windows import split_long_rows
-from extractft.extractor.rows import Rows
-from extractft.extractor.runner import Runner
 from extractft.modeling import merge_adapter
 from extractft.training import TrainingResult, build_features, train
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What training leaves behind beside the weights in the model and the runner's settings.
+    """Result of training beside the weights in the model and the pipeline's settings.
 
     Attributes:
         config: The settings as they were filled in.
@@ -39,7 +39,7 @@ class Fitted:
 
 
 def fit_adapter(
-    runner: Runner[T], model: Any, rows: Rows[T], config: TrainingConfig, directory: Path, *, resume: bool
+    runner: Pipeline[T], model: Any, rows: DataSplit[T], config: TrainingConfig, directory: Path, *, resume: bool
 ) -> Fitted:
     """Train the adapter of a model on rows, score it with the runner, and calibrate the runner's confidences.
 
@@ -62,7 +62,7 @@ def fit_adapter(
     longest = max(len(row.completion_ids) for row in features)
     runner.generation = runner.generation.replace(min_budget=max(runner.generation.min_budget, 2 * longest))
     config = config.replace(generation=runner.generation)
-    best = Best(runner.schema, rows.scored[: config.max_eval_rows])
+    best = BestOutcomes(runner.schema, rows.scored[: config.max_eval_rows])
     result = train(
         model,
         features,
@@ -80,9 +80,11 @@ def fit_adapter(
     return Fitted(config, result)
 
 
-def _calibrate(runner: Runner[T], best: Best[T], scored: Sequence[Example[T]], result: TrainingResult) -> None:
-    """Calibrate the runner's confidences on held-out rows, by the outcomes of the best scoring where they are known."""
+def _calibrate(
+    pipeline: Pipeline[T], best: BestOutcomes[T], scored: Sequence[Example[T]], result: TrainingResult
+) -> None:
+    """Calibrate confidences on held-out rows, by the outcomes of the best scoring where they are known."""
     texts = (example.text for example in scored)
-    outcomes = best.outcomes_of(result.metrics.get("field_f1")) or comparable(runner.schema, runner.run(texts))
-    answers = answers_of(runner.schema, scored, outcomes, runner.raw_confidence)
-    runner.calibration = Calibration.fit(answers)
+    outcomes = best.outcomes_of(result.metrics.get("field_f1")) or comparable(pipeline.schema, pipeline.run(texts))
+    answers = answers_of(pipeline.schema, scored, outcomes, pipeline.raw_confidence)
+    pipeline.calibration = Calibration.fit(answers)

@@ -11,8 +11,8 @@ from typing import TypeVar
 from extractft.config import TrainingConfig
 from extractft.data import Example
 from extractft.errors import ConfigError
-from extractft.extractor.rows import Rows, length_of
-from extractft.extractor.runner import Runner
+from extractft.extractor.data_split import DataSplit, length_of
+from extractft.extractor.pipeline import Pipeline
 
 __all__ = ["split_long_rows"]
 
@@ -23,7 +23,7 @@ FIRST_TRY = 0.9
 SHRINK = 0.75
 
 
-def split_long_rows(rows: Rows[T], runner: Runner[T], config: TrainingConfig) -> Rows[T]:
+def split_long_rows(rows: DataSplit[T], runner: Pipeline[T], config: TrainingConfig) -> DataSplit[T]:
     """Split the rows that the runner extracts in several windows, if its settings say that long texts are split.
 
     Where they leave `max_text_tokens` open and a row is over `max_length`, it is set to what lets every piece fit; the
@@ -60,7 +60,7 @@ def split_long_rows(rows: Rows[T], runner: Runner[T], config: TrainingConfig) ->
             return pieces
 
 
-def _choose_limit(rows: Rows[T], runner: Runner[T], config: TrainingConfig) -> bool:
+def _choose_limit(rows: DataSplit[T], runner: Pipeline[T], config: TrainingConfig) -> bool:
     """Set the longest text of a window by the rows over `max_length`; False if there are none."""
     around = len(runner.chat.prompt_ids(""))
     shares = [
@@ -73,15 +73,15 @@ def _choose_limit(rows: Rows[T], runner: Runner[T], config: TrainingConfig) -> b
     return True
 
 
-def _over(examples: Iterable[Example[T]], runner: Runner[T], most: int) -> Iterable[Example[T]]:
+def _over(examples: Iterable[Example[T]], runner: Pipeline[T], most: int) -> Iterable[Example[T]]:
     return (example for example in examples if length_of(example, runner.schema, runner.chat) > most)
 
 
-def _answer_length(example: Example[T], runner: Runner[T]) -> int:
+def _answer_length(example: Example[T], runner: Pipeline[T]) -> int:
     return len(runner.chat.completion_ids(runner.schema.canonical_json(example.output)))
 
 
-def _set_limit(runner: Runner[T], limit: int) -> None:
+def _set_limit(runner: Pipeline[T], limit: int) -> None:
     if limit < LEAST:
         raise ConfigError(f"expected a max_length with room for {LEAST} tokens of text, found room for {limit}").hint(
             "Raise max_length: the prompt and the records take up the rest."

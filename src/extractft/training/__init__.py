@@ -3,7 +3,7 @@
 Knows rows and weights; never imports decoding or evaluation: scores come from a callable that is handed in.
 """
 
-from extractft.training.features import Features, Row, build_features
+from extractft.training.features import Features, TrainingRow, build_features
 from extractft.training.parallel import is_main_process
 from extractft.training.randomness import exclusive_randomness
 from extractft.training.result import TrainingResult
@@ -12,10 +12,10 @@ from extractft.training.trainer import Scorer, train
 
 __all__ = [
     "Features",
-    "Row",
     "RunDirectory",
     "Scorer",
     "TrainingResult",
+    "TrainingRow",
     "build_features",
     "exclusive_randomness",
     "is_main_process",

@@ -16,11 +16,11 @@ from extractft.config import TrainingConfig
 from extractft.errors import TrainingError
 from extractft.training.parallel import PATIENCE, Processes
 
-__all__ = ["Steps", "training_arguments"]
+__all__ = ["StepSampler", "training_arguments"]
 
 
-class Steps(Sampler[list[int]]):
-    """Row numbers of one optimizer step after another, in a new order each epoch: the same in every process.
+class StepSampler(Sampler[list[int]]):
+    """TrainingRow numbers of one optimizer step after another, in a new order each epoch: the same in every process.
 
     Args:
         count: Rows in all.

@@ -13,26 +13,30 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-__all__ = ["ProgressBar", "Timetable"]
+__all__ = ["CheckpointSchedule", "ProgressBar"]
 
 
-class Timetable(TrainerCallback):
+class CheckpointSchedule(TrainerCallback):
     """Score at the end of each epoch, and save then and in between when the last time is long enough ago.
 
     Args:
         evaluate: Whether there is anything to score with.
         checkpoint_seconds: Longest stretch of work within an epoch that a kill may cost.
-        agree: Makes the main process's decision everyone's, since clocks differ.
+        broadcast: Makes the main process's decision everyone's, since clocks differ.
     """
 
     epoch_seconds = 5.0
     """Epochs shorter than this do not get a checkpoint each: writing it would take longer than the work it saves."""
 
     def __init__(
-        self, *, evaluate: bool, checkpoint_seconds: float, agree: Callable[[bool], bool] = lambda decision: decision
+        self,
+        *,
+        evaluate: bool,
+        checkpoint_seconds: float,
+        broadcast: Callable[[bool], bool] = lambda decision: decision,
     ) -> None:
         self.evaluate = evaluate
-        self.agree = agree
+        self.broadcast = broadcast
         self.checkpoint_seconds = checkpoint_seconds
         self._saved_at = time.monotonic()
 
@@ -45,7 +49,7 @@ class Timetable(TrainerCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Save if it is time, but not at an epoch's last step: its checkpoint comes after the scoring."""
         last = state.global_step >= state.max_steps or float(state.epoch or 0).is_integer()
-        if not last and self.agree(self._elapsed() >= self.checkpoint_seconds):
+        if not last and self.broadcast(self._elapsed() >= self.checkpoint_seconds):
             control.should_save = True
 
     def on_epoch_end(
@@ -53,7 +57,7 @@ class Timetable(TrainerCallback):
     ) -> None:
         """Score, then save what has been scored."""
         control.should_evaluate = self.evaluate
-        control.should_save = self.agree(self._elapsed() >= min(self.checkpoint_seconds, self.epoch_seconds))
+        control.should_save = self.broadcast(self._elapsed() >= min(self.checkpoint_seconds, self.epoch_seconds))
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Restart the clock."""

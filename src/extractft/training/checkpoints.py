@@ -1,4 +1,4 @@
-"""What a checkpoint is made of: the adapter's weights and what the run has reached.
+"""Parts of a checkpoint: the adapter's weights and the progress of the run.
 
 Knows adapter weights and files, not the training loop and not where checkpoints lie.
 """
@@ -25,7 +25,7 @@ ADAPTER = "adapter_model.safetensors"
 
 @dataclass
 class Progress:
-    """What the run has reached beyond the trainer's own state: the best weights and the counters.
+    """Progress of a run beyond the trainer's own state: the best weights and the counters.
 
     Attributes:
         best_metrics: Metrics of the evaluation whose weights are kept; `None` before the first.

@@ -18,7 +18,7 @@ from extractft.errors import DatasetError, RowIssue, TrainingError
 from extractft.prompt import ChatRenderer
 from extractft.schema import Schema
 
-__all__ = ["IGNORED", "Features", "Row", "build_features", "dealt", "shared_prefix_length"]
+__all__ = ["IGNORED", "Features", "TrainingRow", "build_features", "partition_by_tokens", "shared_prefix_length"]
 
 IGNORED = -100
 """The label of positions that are no target, as PyTorch's cross-entropy has it."""
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TrainingRow:
     """One training row.
 
     Attributes:
@@ -59,10 +59,10 @@ class Features:
     Attributes:
         rows: The rows, in the order of the examples.
         prefix_length: Tokens at the start that all rows have in common (the system prompt).
-        skipped: Row numbers, the first being 1, left out because they were longer than `max_length`.
+        skipped: TrainingRow numbers, the first being 1, left out because they were longer than `max_length`.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[TrainingRow, ...]
     prefix_length: int = 0
     skipped: tuple[int, ...] = ()
 
@@ -96,10 +96,10 @@ class Features:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[TrainingRow]:
         return iter(self.rows)
 
-    def __getitem__(self, index: int) -> Row:
+    def __getitem__(self, index: int) -> TrainingRow:
         return self.rows[index]
 
     def fingerprint(self) -> str:
@@ -128,7 +128,9 @@ def build_features(
         TrainingError: The chat renderer does not put its prefix in front of every prompt.
     """
     rows = [
-        Row(tuple(chat.prompt_ids(example.text)), tuple(chat.completion_ids(schema.canonical_json(example.output))))
+        TrainingRow(
+            tuple(chat.prompt_ids(example.text)), tuple(chat.completion_ids(schema.canonical_json(example.output)))
+        )
         for example in examples
     ]
     too_long = [number for number, row in enumerate(rows, start=1) if len(row) > config.max_length]
@@ -148,7 +150,7 @@ def build_features(
     return Features(rows=kept, prefix_length=len(prefix), skipped=tuple(too_long))
 
 
-def shared_prefix_length(rows: Sequence[Row]) -> int:
+def shared_prefix_length(rows: Sequence[TrainingRow]) -> int:
     """Tokens that the prompts of these rows have in common at their start.
 
     Each row keeps at least its last prompt token for itself: the first answer token is predicted there.
@@ -161,26 +163,28 @@ def shared_prefix_length(rows: Sequence[Row]) -> int:
     return limit
 
 
-def dealt(rows: Sequence[Row], hands: int, *, shared: int = 0, most: int | None = None) -> list[list[Row]]:
-    """Rows dealt out so that the hands have about as many tokens each: the longest first, to the one with fewest.
+def partition_by_tokens(
+    rows: Sequence[TrainingRow], num_bins: int, *, shared: int = 0, most: int | None = None
+) -> list[list[TrainingRow]]:
+    """Share rows out so that the bins have about as many tokens each: the longest first, to the one with fewest.
 
     Args:
         rows: The rows.
-        hands: How many get some; a hand is empty if there are fewer rows.
+        num_bins: Number of bins; one is empty if there are fewer rows.
         shared: Tokens of each row that cost nothing.
-        most: Rows in one hand at most; `hands * most` have to be enough.
+        most: Rows in one bin at most; `num_bins * most` have to be enough.
     """
-    dealt_out: list[list[Row]] = [[] for _ in range(hands)]
-    tokens = [0] * hands
+    bins: list[list[TrainingRow]] = [[] for _ in range(num_bins)]
+    tokens = [0] * num_bins
     for row in sorted(rows, key=len, reverse=True):
-        open_hands = [i for i in range(hands) if most is None or len(dealt_out[i]) < most]
-        hand = min(open_hands, key=tokens.__getitem__)
-        dealt_out[hand].append(row)
-        tokens[hand] += len(row) - shared
-    return dealt_out
+        open_bins = [i for i in range(num_bins) if most is None or len(bins[i]) < most]
+        emptiest = min(open_bins, key=tokens.__getitem__)
+        bins[emptiest].append(row)
+        tokens[emptiest] += len(row) - shared
+    return bins
 
 
-def _overlong(rows: Sequence[Row], numbers: Sequence[int], max_length: int) -> DatasetError:
+def _overlong(rows: Sequence[TrainingRow], numbers: Sequence[int], max_length: int) -> DatasetError:
     """The error that lists every row over the limit with its length."""
     issues = [
         RowIssue(number, "overlong", f"expected at most {max_length} tokens, found {len(rows[number - 1])}")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import CheckpointPolicy, create_selective_checkpoint_contexts
 
-from extractft.training.engine import model_device, unwrapped
+from extractft.training.step_engine import model_device, unwrapped
 
 __all__ = [
     "RECOMPUTE",

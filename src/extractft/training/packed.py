@@ -19,9 +19,9 @@ from torch.nn import functional as F
 from extractft.errors import TrainingError
 from extractft.modeling import is_out_of_memory, ordinary_ids, probe_tolerance, probing
 from extractft.training.attention import PackLayout, packed_attention_enabled
-from extractft.training.engine import model_device, unwrapped
-from extractft.training.features import Row, dealt, shared_prefix_length
+from extractft.training.features import TrainingRow, partition_by_tokens, shared_prefix_length
 from extractft.training.padded import PaddedEngine
+from extractft.training.step_engine import model_device, unwrapped
 
 __all__ = ["PackedEngine", "packed_engine", "split_into_packs"]
 
@@ -54,11 +54,11 @@ class PackedEngine:
         self._head = self.base.get_output_embeddings()
         self._chunk = max(1, LOGIT_BYTES // (4 * self.base.config.get_text_config().vocab_size))
 
-    def backward(self, rows: Sequence[Row], *, labels: int) -> Tensor:
+    def backward(self, rows: Sequence[TrainingRow], *, labels: int) -> Tensor:
         """See `StepEngine.backward`."""
         return self._run(rows, 1 / labels)
 
-    def loss_sum(self, rows: Sequence[Row]) -> Tensor:
+    def loss_sum(self, rows: Sequence[TrainingRow]) -> Tensor:
         """See `StepEngine.loss_sum`."""
         with torch.no_grad():
             return self._run(rows, 1.0)
@@ -71,7 +71,7 @@ class PackedEngine:
         self.max_tokens //= 2
         return True
 
-    def _run(self, rows: Sequence[Row], scale: float) -> Tensor:
+    def _run(self, rows: Sequence[TrainingRow], scale: float) -> Tensor:
         """The scaled loss over all rows, detached; gradients are added up where they are on."""
         shared = shared_prefix_length(rows)
         packs = split_into_packs(rows, shared=shared, max_rows=self.max_rows, max_tokens=self.max_tokens)
@@ -84,7 +84,7 @@ class PackedEngine:
             _backward_prefix(recorded, carried)
         return torch.stack(losses).sum()
 
-    def _pass(self, rows: Sequence[Row], shared: int, carried: Prefix | None, scale: float) -> Tensor:
+    def _pass(self, rows: Sequence[TrainingRow], shared: int, carried: Prefix | None, scale: float) -> Tensor:
         """Forward and, where gradients are on, backward over one pack; the scaled loss, detached."""
         layout = PackLayout(
             prefix_length=shared,
@@ -132,7 +132,9 @@ class PackedEngine:
         return torch.stack(losses).sum()
 
 
-def split_into_packs(rows: Sequence[Row], *, shared: int, max_rows: int, max_tokens: int) -> list[list[Row]]:
+def split_into_packs(
+    rows: Sequence[TrainingRow], *, shared: int, max_rows: int, max_tokens: int
+) -> list[list[TrainingRow]]:
     """Rows in as few packs as they fit into, of about as many tokens each.
 
     A pack has at most `max_rows` rows and `max_tokens` tokens, the prefix counted once in each; a row that is too long
@@ -143,10 +145,10 @@ def split_into_packs(rows: Sequence[Row], *, shared: int, max_rows: int, max_tok
     others = [row for row in rows if len(row) - shared <= room]
     tokens = sum(len(row) - shared for row in others)
     count = max(-(-len(others) // max_rows), -(-tokens // room)) if others else 0
-    packs = dealt(others, count, shared=shared, most=max_rows)
+    packs = partition_by_tokens(others, count, shared=shared, most=max_rows)
     while any(sum(len(row) - shared for row in pack) > room for pack in packs):
         count += 1
-        packs = dealt(others, count, shared=shared, most=max_rows)
+        packs = partition_by_tokens(others, count, shared=shared, most=max_rows)
     return alone + packs
 
 
@@ -196,12 +198,12 @@ def _plain_head(model: Any) -> bool | str:
     return f"expected a loss of {float(expected):.9g}, found {', '.join(f'{float(loss):.9g}' for loss in found)}"
 
 
-def _probe_rows(model: Any) -> tuple[Row, Row]:
+def _probe_rows(model: Any) -> tuple[TrainingRow, TrainingRow]:
     """Two rows of different lengths with a shared prefix."""
     prefix, one, other = ordinary_ids(model, 6), ordinary_ids(model, 6, seed=1), ordinary_ids(model, 6, seed=2)
     return (
-        Row(prompt_ids=(*prefix, *one[:3]), completion_ids=tuple(one[3:])),
-        Row(prompt_ids=(*prefix, *other[:1]), completion_ids=tuple(other[1:])),
+        TrainingRow(prompt_ids=(*prefix, *one[:3]), completion_ids=tuple(one[3:])),
+        TrainingRow(prompt_ids=(*prefix, *other[:1]), completion_ids=tuple(other[1:])),
     )
 
 

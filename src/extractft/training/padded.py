@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from extractft.training.engine import model_device
-from extractft.training.features import IGNORED, Row
+from extractft.training.features import IGNORED, TrainingRow
+from extractft.training.step_engine import model_device
 
 __all__ = ["PaddedEngine", "pad_rows"]
 
@@ -32,7 +32,7 @@ class PaddedEngine:
         self.model = model
         self.batch_size = batch_size
 
-    def backward(self, rows: Sequence[Row], *, labels: int) -> Tensor:
+    def backward(self, rows: Sequence[TrainingRow], *, labels: int) -> Tensor:
         """See `StepEngine.backward`."""
         total = torch.zeros((), device=model_device(self.model))
         for batch in self._micro_batches(rows):
@@ -41,7 +41,7 @@ class PaddedEngine:
             total += loss.detach()
         return total
 
-    def loss_sum(self, rows: Sequence[Row]) -> Tensor:
+    def loss_sum(self, rows: Sequence[TrainingRow]) -> Tensor:
         """See `StepEngine.loss_sum`."""
         with torch.no_grad():
             return torch.stack([self._loss_sum(batch) for batch in self._micro_batches(rows)]).sum()
@@ -53,20 +53,20 @@ class PaddedEngine:
         self.batch_size //= 2
         return True
 
-    def _micro_batches(self, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    def _micro_batches(self, rows: Sequence[TrainingRow]) -> Iterator[Sequence[TrainingRow]]:
         """Rows of about the same length together, so that little is padded; the longest first."""
         rows = sorted(rows, key=len, reverse=True)
         for start in range(0, len(rows), self.batch_size):
             yield rows[start : start + self.batch_size]
 
-    def _loss_sum(self, rows: Sequence[Row]) -> Tensor:
+    def _loss_sum(self, rows: Sequence[TrainingRow]) -> Tensor:
         input_ids, attention_mask, labels = pad_rows(rows, device=model_device(self.model))
         logits: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits
         shifted = logits[:, :-1].flatten(0, 1).float()
         return F.cross_entropy(shifted, labels[:, 1:].flatten(), ignore_index=IGNORED, reduction="sum")
 
 
-def pad_rows(rows: Sequence[Row], *, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+def pad_rows(rows: Sequence[TrainingRow], *, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Input ids, attention mask and labels, each of shape `[rows, longest row]`, padded on the right.
 
     The padding id is 0 and means nothing: the mask hides it and its label is `IGNORED`.

@@ -1,4 +1,4 @@
-"""Several processes that train one model together: whose rows are whose, who writes, what all of them agree on.
+"""Several processes that train one model together: whose rows are whose, who writes, what all of them broadcast on.
 
 The processes are those that `torchrun` or `accelerate launch` started; without them there is one, and nothing here does
 anything. Gradients are added up by hand, since the steps of an engine do not pass through a wrapper's forward call.
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from extractft.errors import TrainingError
-from extractft.training.features import Row, dealt
+from extractft.training.features import TrainingRow, partition_by_tokens
 
 __all__ = ["PATIENCE", "Processes", "is_main_process"]
 
@@ -74,7 +74,7 @@ class Processes:
         """True in the process that scores and writes."""
         return self.rank == 0
 
-    def agree(self, value: T) -> T:
+    def broadcast(self, value: T) -> T:
         """The main process's value, in all of them."""
         if self.count == 1:
             return value
@@ -98,23 +98,23 @@ class Processes:
                 value = function()
             except Exception as error:
                 failure = error
-        value, failed = self.agree((value, type(failure).__name__ if failure else None))
+        value, failed = self.broadcast((value, type(failure).__name__ if failure else None))
         if failure is not None:
             raise failure
         if failed is not None:
             raise TrainingError(f"the main process failed ({failed}); its own message says why")
         return value  # type: ignore[return-value]
 
-    def share(self, rows: Sequence[Row]) -> Sequence[Row]:
+    def shard(self, rows: Sequence[TrainingRow]) -> Sequence[TrainingRow]:
         """This process's rows out of those of one step, about as many tokens as the others'; maybe none."""
-        return rows if self.count == 1 else dealt(rows, self.count)[self.rank]
+        return rows if self.count == 1 else partition_by_tokens(rows, self.count)[self.rank]
 
     def seed_step(self, seed: int, step: int) -> None:
         """Dropout that differs between processes and depends on seed and step alone, so that none has to be saved."""
         if self.count > 1:
             torch.manual_seed((seed * 1_000_003 + step) * self.count + self.rank)
 
-    def add_up(self, loss: Tensor, parameters: Iterable[nn.Parameter]) -> Tensor:
+    def all_reduce(self, loss: Tensor, parameters: Iterable[nn.Parameter]) -> Tensor:
         """Replace the parameters' gradients by their sums over all processes.
 
         Args:

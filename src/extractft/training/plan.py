@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from extractft.config import TrainingConfig
 from extractft.errors import PerformanceWarning, TrainingError
 from extractft.modeling import available_memory, is_out_of_memory
-from extractft.training.engine import StepEngine, model_device, unwrapped
-from extractft.training.features import Features, Row
+from extractft.training.features import Features, TrainingRow
 from extractft.training.memory import (
     RECOMPUTE,
     Recompute,
@@ -28,6 +27,7 @@ from extractft.training.memory import (
 )
 from extractft.training.packed import packed_engine
 from extractft.training.padded import PaddedEngine
+from extractft.training.step_engine import StepEngine, model_device, unwrapped
 
 __all__ = ["Plan", "make_plan", "step_with_retry"]
 
@@ -118,7 +118,7 @@ def _is_large_on_cpu(model: nn.Module) -> bool:
     return model_device(model).type == "cpu" and decoder_weights(model) >= LARGE
 
 
-def step_with_retry(engine: StepEngine, model: nn.Module, rows: Sequence[Row], *, labels: int) -> Tensor:
+def step_with_retry(engine: StepEngine, model: nn.Module, rows: Sequence[TrainingRow], *, labels: int) -> Tensor:
     """The engine's `backward`, in smaller and smaller passes when memory runs out.
 
     Raises:

@@ -36,7 +36,7 @@ def exclusive_randomness() -> Iterator[None]:
 
 
 def _states() -> list[Callable[[], None]]:
-    """What puts each global random state back to what it is now."""
+    """Restorers of each global random state to what it is now."""
     python, numbers, cpu = random.getstate(), numpy.random.get_state(), torch.get_rng_state()
     restore: list[Callable[[], None]] = [
         lambda: random.setstate(python),

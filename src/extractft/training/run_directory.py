@@ -193,7 +193,7 @@ class RunDirectory:
         return best
 
     def result(self) -> dict[str, Any]:
-        """What `finish` noted, once it is certain that the kept adapter is the one that it speaks of.
+        """Result that `finish` noted, once it is certain that the kept adapter is the one that it speaks of.
 
         Raises:
             TrainingError: `best/` or the result is not as it was written.
@@ -262,7 +262,7 @@ class RunDirectory:
         )
 
     def _fault(self, checkpoint: Path) -> str:
-        """What is wrong with a checkpoint of this run; empty if it is whole.
+        """Fault of a checkpoint of this run; empty if it is whole.
 
         Raises:
             TrainingError: Another run wrote it.

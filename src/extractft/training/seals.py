@@ -71,7 +71,7 @@ def _sealed_text(values: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """What a sealed directory says of itself.
+    """Statement of a sealed directory about itself.
 
     Attributes:
         run: Hash of the identity of the run that wrote it.
@@ -118,7 +118,7 @@ class Seal:
                 raise SealError(f"{name} is not as it was written")
 
     def foreign_files(self, directory: Path) -> list[str]:
-        """What somebody else has put into the directory, by path."""
+        """Files that somebody else has put into the directory, by path."""
         known = {SEAL_FILE, *self.files}
         parents = {parent.as_posix() for name in known for parent in Path(name).parents}
         names = (path.relative_to(directory).as_posix() for path in directory.rglob("*"))

@@ -23,7 +23,7 @@ from extractft.errors import MissingDependencyError, TrainingError
 __all__ = ["tracked"]
 
 PROBES = ("hardware", "runtime", "requirements", "conda", "git", "swanlab", "monitor")
-"""What SwanLab would find out about the machine, the environment and the repository."""
+"""Settings that keep SwanLab from collecting facts about machine, environment and repository."""
 
 
 @contextmanager

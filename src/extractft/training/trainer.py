@@ -22,8 +22,8 @@ from transformers import PrinterCallback, Trainer, TrainerState
 
 from extractft.config import TrainingConfig
 from extractft.errors import TrainingError
-from extractft.training.arguments import Steps, training_arguments
-from extractft.training.callbacks import ProgressBar, Timetable
+from extractft.training.arguments import StepSampler, training_arguments
+from extractft.training.callbacks import CheckpointSchedule, ProgressBar
 from extractft.training.checkpoints import (
     Progress,
     adapter_state,
@@ -31,9 +31,8 @@ from extractft.training.checkpoints import (
     read_adapter,
     write_adapter,
 )
-from extractft.training.engine import StepEngine, label_count, mean_loss, model_device
 from extractft.training.failures import reading
-from extractft.training.features import Features, Row
+from extractft.training.features import Features, TrainingRow
 from extractft.training.identity import run_identity
 from extractft.training.memory import recomputing
 from extractft.training.parallel import Processes, is_main_process
@@ -41,6 +40,7 @@ from extractft.training.plan import make_plan, step_with_retry
 from extractft.training.randomness import exclusive_randomness
 from extractft.training.result import TrainingResult
 from extractft.training.run_directory import BEST, RunDirectory
+from extractft.training.step_engine import StepEngine, label_count, mean_loss, model_device
 from extractft.training.tracking import tracked
 
 __all__ = ["Scorer", "train"]
@@ -98,7 +98,7 @@ def train(
     with _session(Path(output_dir)) as run:
         _require_trainable(model)
         processes = Processes.join(model_device(model))
-        run.path = processes.agree(run.path)
+        run.path = processes.broadcast(run.path)
         identity = run_identity(model, features, eval_features, config, processes=processes.count)
         checkpoint = processes.on_main(lambda: run.begin(identity, resume=resume))
         if run.finished:
@@ -109,8 +109,10 @@ def train(
             stack.enter_context(recomputing(model, plan.recompute))
             trainer = _StepTrainer(model, features, config, run, state, plan.engine, scorer, eval_features, processes)
             trainer.scored_rows = scored_rows
-            evaluate, agree = bool(scorer or eval_features), processes.agree
-            trainer.add_callback(Timetable(evaluate=evaluate, checkpoint_seconds=checkpoint_seconds, agree=agree))
+            evaluate, broadcast = bool(scorer or eval_features), processes.broadcast
+            trainer.add_callback(
+                CheckpointSchedule(evaluate=evaluate, checkpoint_seconds=checkpoint_seconds, broadcast=broadcast)
+            )
             if processes.main:
                 for callback in stack.enter_context(tracked(config, run.path)):
                     trainer.add_callback(callback)
@@ -119,7 +121,7 @@ def train(
         if state.best_adapter is not None:
             load_adapter_state(model, state.best_adapter)
         model.eval()
-        result = processes.agree(_result(state, trainer_state, features, plan.engine))
+        result = processes.broadcast(_result(state, trainer_state, features, plan.engine))
         return result.at(processes.on_main(lambda: run.finish(model, result.to_dict(), tokenizer)))
 
 
@@ -198,7 +200,9 @@ class _StepTrainer(Trainer):
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Whole steps, the same in every process: each takes its own rows out of a step when it computes it."""
         rows_per_step = self.args.per_device_train_batch_size * self.processes.count
-        steps = Steps(len(self.features), rows_per_step, seed=self.config.seed, epoch=lambda: self._epoch(len(steps)))
+        steps = StepSampler(
+            len(self.features), rows_per_step, seed=self.config.seed, epoch=lambda: self._epoch(len(steps))
+        )
         return DataLoader(self.features, batch_sampler=steps, collate_fn=_collate)  # type: ignore[arg-type]
 
     def _epoch(self, steps: int) -> int:
@@ -208,13 +212,13 @@ class _StepTrainer(Trainer):
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
     ) -> Tensor:
         """One optimizer step's gradients."""
-        rows: Sequence[Row] = inputs["rows"]
+        rows: Sequence[TrainingRow] = inputs["rows"]
         self.adapted.train()
         self.processes.seed_step(self.config.seed, self.state.global_step)
         loss = torch.zeros((), device=self.args.device)
-        if own := self.processes.share(rows):
+        if own := self.processes.shard(rows):
             loss = step_with_retry(self.engine, self.adapted, own, labels=label_count(rows))
-        loss = self.processes.add_up(loss, (p for p in self.adapted.parameters() if p.requires_grad))
+        loss = self.processes.all_reduce(loss, (p for p in self.adapted.parameters() if p.requires_grad))
         if not math.isfinite(loss):
             step = self.state.global_step + 1
             error = TrainingError(f"expected a finite loss, found {float(loss)} at step {step}")
@@ -266,7 +270,7 @@ class _StepTrainer(Trainer):
             self.control.should_training_stop = True
 
     def _as_good(self, metrics: Mapping[str, float], best: Mapping[str, float], highest: float) -> bool:
-        """Whether weights of a lower loss have a score that the few held-out rows cannot tell from the highest."""
+        """True if weights of a lower loss have a score that the few held-out rows cannot tell from the highest."""
         if METRIC not in metrics or self.eval_features is None:
             return False
         rows = min(self.scored_rows or len(self.eval_features.rows), self.config.max_eval_rows)
@@ -317,12 +321,12 @@ class _StepTrainer(Trainer):
         self._clock = now
 
 
-def _collate(rows: list[Row]) -> dict[str, list[Row]]:
+def _collate(rows: list[TrainingRow]) -> dict[str, list[TrainingRow]]:
     return {"rows": rows}
 
 
 def _score(metrics: Mapping[str, float]) -> float:
-    """What evaluations are compared by: the score, or the loss without one."""
+    """Value by which evaluations are compared: the score, or the loss without one."""
     return metrics[METRIC] if METRIC in metrics else -metrics.get("loss", 0.0)
 
 

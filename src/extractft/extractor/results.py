@@ -1,4 +1,4 @@
-"""What becomes of a text's outcome: a prediction to score, a record to trust, held-out answers to keep.
+"""Uses of a text's outcome: a prediction to score, a record to trust, held-out answers to keep.
 
 Knows outcomes; knows no model and no files.
 """
@@ -8,22 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
+from extractft.confidence.calibration import Answers
+from extractft.confidence.token_confidence import Confidence
 from extractft.data import Example, LoadedExamples
 from extractft.errors import ExtractionError, LowConfidenceError, OutputInvalidError, OutputTruncatedError
 from extractft.evaluation import EvaluationReport, Failure, evaluate_records, score_records
-from extractft.extractor.calibration import Answers
-from extractft.extractor.confidence import Confidence
 from extractft.extractor.extraction import Extraction, Outcome
-from extractft.extractor.runner import Runner
+from extractft.extractor.pipeline import Pipeline
 from extractft.processes import raised_by_signal
 from extractft.schema import Schema
 
-__all__ = ["Best", "answers_of", "certain", "comparable", "predictions_of", "report_of"]
+__all__ = ["BestOutcomes", "answers_of", "comparable", "predictions_of", "report_of", "route_low_confidence"]
 
 T = TypeVar("T")
 
 
-class Best(Generic[T]):
+class BestOutcomes(Generic[T]):
     """The held-out outcomes of the best scoring so far, so that calibrating on them costs no second generation.
 
     Args:
@@ -38,7 +38,7 @@ class Best(Generic[T]):
         self._outcomes: Sequence[Outcome[T]] = ()
 
     def scorer(self, run: Callable[[Sequence[Example[T]]], Sequence[Outcome[T]]]) -> Callable[[Any], dict[str, float]]:
-        """What training calls to score the model as it stands, by real generation with `run`."""
+        """Scorer for training: the model as it stands, by real generation with `run`."""
         gold = [example.output for example in self._examples]
 
         def score(_: Any) -> dict[str, float]:
@@ -87,7 +87,7 @@ def _comparable(schema: Schema[T], outcome: Outcome[T]) -> Outcome[T]:
 
 
 def predictions_of(outcomes: Iterable[Outcome[T]]) -> list[T | Failure]:
-    """What the scores are made of: for each text the record, or why there is none."""
+    """Predictions to score: for each text the record, or the reason that there is none."""
     return [outcome.output if isinstance(outcome, Extraction) else _failure(outcome) for outcome in outcomes]
 
 
@@ -131,7 +131,7 @@ def answers_of(
     return Answers.of(schema, found)
 
 
-def certain(outcome: Outcome[T], least: float, runner: Runner[T]) -> Outcome[T]:
+def route_low_confidence(outcome: Outcome[T], least: float, runner: Pipeline[T]) -> Outcome[T]:
     """The outcome, or an error in place of a record whose confidence is below `least`."""
     if isinstance(outcome, ExtractionError):
         return outcome
@@ -146,7 +146,7 @@ def certain(outcome: Outcome[T], least: float, runner: Runner[T]) -> Outcome[T]:
     )
 
 
-def _confidence(extraction: Extraction[T], runner: Runner[T]) -> float | None:
+def _confidence(extraction: Extraction[T], runner: Pipeline[T]) -> float | None:
     try:
         return runner.confidence(extraction).record
     except Exception as error:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from extractft.training.features import Row
+from extractft.training.features import TrainingRow
 
 __all__ = ["StepEngine", "label_count", "mean_loss", "model_device", "unwrapped"]
 
@@ -22,7 +22,7 @@ class StepEngine(Protocol):
     name: str
     """Shown in logs and results: `"padded"`, `"packed"`."""
 
-    def backward(self, rows: Sequence[Row], *, labels: int) -> Tensor:
+    def backward(self, rows: Sequence[TrainingRow], *, labels: int) -> Tensor:
         """Add the gradients of the summed cross-entropy divided by `labels` to the trainable parameters.
 
         Args:
@@ -38,17 +38,17 @@ class StepEngine(Protocol):
         """Work in passes of half the size from now on; `False` if they cannot be smaller."""
         ...
 
-    def loss_sum(self, rows: Sequence[Row]) -> Tensor:
+    def loss_sum(self, rows: Sequence[TrainingRow]) -> Tensor:
         """The summed cross-entropy without gradients, a float32 scalar on the model's device."""
         ...
 
 
-def label_count(rows: Sequence[Row]) -> int:
+def label_count(rows: Sequence[TrainingRow]) -> int:
     """Target tokens of these rows."""
     return sum(len(row.completion_ids) for row in rows)
 
 
-def mean_loss(engine: StepEngine, rows: Sequence[Row], *, chunk: int) -> float:
+def mean_loss(engine: StepEngine, rows: Sequence[TrainingRow], *, chunk: int) -> float:
     """Cross-entropy per target token over `rows`, in nats, computed `chunk` rows at a time without gradients."""
     total = 0.0
     with torch.no_grad():

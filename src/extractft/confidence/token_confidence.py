@@ -1,4 +1,4 @@
-"""How sure the model was of each value, from the log-probabilities of the tokens that spell it.
+"""Confidence of each value, from the log-probabilities of the tokens that spell it.
 
 A value is as probable as the tokens between its ends, and as the choice to write it at all. A field that is not there
 is as probable as its key is improbable where it would have stood. Tokens that the grammar forced say nothing. Knows
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from extractft.completion import Completion
-from extractft.extractor.layout import CLOSERS, Gap, Turn, layout_of
+from extractft.confidence.json_layout import CLOSERS, Gap, Turn, layout_of
 from extractft.schema import Schema
 
 __all__ = ["Confidence", "raw_confidence"]
@@ -22,7 +22,7 @@ __all__ = ["Confidence", "raw_confidence"]
 
 @dataclass(frozen=True, slots=True)
 class Confidence:
-    """How far a record can be believed, as probabilities.
+    """Confidence in a record and its fields, as probabilities.
 
     Attributes:
         record: That the whole record is right.
@@ -115,7 +115,7 @@ class _Decisions:
                 yield step
 
     def _agrees(self, step: _Step, option: str, end: int) -> bool:
-        """Whether an option spells what the record has, as far as both reach up to `end`."""
+        """True if an option spells what the record has, as far as both reach up to `end`."""
         reach = min(step.start + len(option), end)
         return self.line[step.start : reach] == option[: max(0, reach - step.start)]
 
@@ -179,7 +179,7 @@ class _Decisions:
         return {path: max(0.0, chance) for path, chance in passed.items() if path is not None}
 
     def _behind(self, step: _Step, option: str, at: int) -> str:
-        """What the record would have from `at` on; empty if the option does not get there, or not in the same way."""
+        """Text of the record from `at` on; empty if the option does not get there, or not in the same way."""
         if step.start >= at:
             return self.line[at : step.start] + option
         return option[at - step.start :] if self._agrees(step, option, at) else ""

@@ -11,20 +11,20 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from extractft.completion import Completion
+from extractft.confidence.token_confidence import Confidence
 from extractft.errors import ExtractionError, MergeConflictError, OutputInvalidError
-from extractft.extractor.confidence import Confidence
 from extractft.extractor.extraction import Extraction, Outcome, WindowExtraction
 from extractft.grounding import Span, ValueSource, Window, ground, merge, merge_spans
 from extractft.schema import Schema
 from extractft.schema.scalar_writers import dumps
 
-__all__ = ["Asked", "joined", "joined_confidence", "joined_spans", "longest_window"]
+__all__ = ["TextJob", "combine_spans", "longest_window", "merge_confidence", "merge_windows"]
 
 T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class Asked(Generic[T]):
+class TextJob(Generic[T]):
     """A text on its way.
 
     Attributes:
@@ -48,7 +48,7 @@ class Asked(Generic[T]):
 
     @property
     def complete(self) -> bool:
-        """Whether there is an outcome for every window."""
+        """True if there is an outcome for every window."""
         return len(self.outcomes) == len(self.windows)
 
 
@@ -66,7 +66,7 @@ def longest_window(room: int, budget: Callable[[int], int]) -> int:
     return low
 
 
-def joined(schema: Schema[T], asked: Asked[T]) -> Outcome[T]:
+def merge_windows(schema: Schema[T], asked: TextJob[T]) -> Outcome[T]:
     """One outcome for the text: that of its only window, or a record merged from all; the first error if there is one.
 
     The merged record's completion is that of the windows, one behind the other.
@@ -114,7 +114,7 @@ def _by_window(sources: Mapping[str, Sequence[ValueSource]], count: int) -> list
     return found
 
 
-def joined_spans(schema: Schema[Any], extraction: Extraction[Any]) -> dict[str, tuple[Span, ...]]:
+def combine_spans(schema: Schema[Any], extraction: Extraction[Any]) -> dict[str, tuple[Span, ...]]:
     """The places of a merged record's values in the whole text."""
     pieces = [
         (w, ground(schema, schema.canonical_value(w.extraction.output), w.extraction.text)) for w in extraction.windows
@@ -127,7 +127,7 @@ def joined_spans(schema: Schema[Any], extraction: Extraction[Any]) -> dict[str, 
     return merge_spans(sources, windows, [spans for _, spans in pieces])
 
 
-def joined_confidence(windows: Sequence[WindowExtraction[Any]], pieces: Sequence[Confidence]) -> Confidence:
+def merge_confidence(windows: Sequence[WindowExtraction[Any]], pieces: Sequence[Confidence]) -> Confidence:
     """Confidence of a merged record: of a value, the best of the windows that have it; of absence, in all windows.
 
     The record is as probable as all of its pieces together.

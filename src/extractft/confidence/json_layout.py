@@ -1,4 +1,4 @@
-"""Where the values of a record stand in the JSON that a model wrote. Knows canonical JSON and the field tree.
+"""Layout of the JSON that a model wrote: places of values, gaps and turns. Knows canonical JSON and the field tree.
 
 Works on bytes, one character each (latin-1), since tokens may split a character.
 """
@@ -19,7 +19,7 @@ from extractft.schema.scalar_writers import dumps
 __all__ = ["CLOSERS", "Gap", "Layout", "Turn", "layout_of"]
 
 CLOSERS = ",}]"
-"""What stands behind a number, `true`, `false` or `null`."""
+"""Characters that may stand behind a number, `true`, `false` or `null`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Turn:
 
 @dataclass(slots=True)
 class Layout:
-    """What stands where.
+    """Places in one record.
 
     Attributes:
         values: Start and end of each scalar by path, quotes included.

@@ -9,9 +9,9 @@ from typing import Any, Self, TypeVar
 from pydantic import ValidationError
 
 import extractft.evaluation
+from extractft.confidence.token_confidence import Confidence
 from extractft.errors import ArtifactError, DatasetError
 from extractft.evaluation import CalibrationReport, Calibrator, judge_record
-from extractft.extractor.confidence import Confidence
 from extractft.schema import Schema
 
 __all__ = ["Answers", "Calibration"]
@@ -63,7 +63,7 @@ class Answers:
         return type(self)(list(values), list(zip(cross_fitted(records, exact), exact, strict=True)))
 
     def report(self) -> dict[str, CalibrationReport]:
-        """How far the confidences can be believed; nothing on what there is none of."""
+        """Calibration reports of values, records and absent fields, for those that there are."""
         found = {}
         measure_calibration = extractft.evaluation.measure_calibration  # loads scikit-learn
         if self.values:
@@ -106,7 +106,7 @@ class Calibration:
 
     @classmethod
     def from_dict(cls, data: Any) -> Self:
-        """What `to_dict` wrote.
+        """Read what `to_dict` wrote.
 
         Raises:
             ArtifactError: It is something else.

@@ -14,11 +14,11 @@ from extractft.inference import TransformersEngine
 from extractft.modeling import BaseModelRef, attach_lora, load_adapter, load_model, load_tokenizer, merge_adapter
 from extractft.prompt import ChatRenderer
 
-__all__ = ["Base"]
+__all__ = ["LoadedModel"]
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class LoadedModel:
     """A model, its tokenizer, and its origin.
 
     Attributes:

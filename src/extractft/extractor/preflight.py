@@ -1,4 +1,4 @@
-"""What a run may start from and where it may write, found out before compute is spent. Knows no model."""
+"""Checks before compute is spent: starting point, place to write, settings. Knows no model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from extractft.artifact import Manifest, load_manifest, require_replaceable
 from extractft.config import Config, LoRAConfig, PromptConfig, TrainingConfig
 from extractft.errors import ArtifactMismatchError, ConfigError, DatasetError, SchemaError, TrainingError
-from extractft.extractor.rows import Rows
+from extractft.extractor.data_split import DataSplit
 from extractft.modeling import BaseModelRef, resolve_base_model
 from extractft.schema import Schema
 from extractft.storage import scratch_directory
@@ -91,7 +91,7 @@ def settled_schema(schema: Any, config: TrainingConfig | None) -> tuple[Schema[A
 
 @dataclass(frozen=True, slots=True)
 class Origin(Generic[T]):
-    """What a run starts from: chosen by the user, or taken from a saved extractor that it goes on from.
+    """Starting point of a run: chosen by the user, or taken from a saved extractor that it goes on from.
 
     Attributes:
         schema: The schema of the records.
@@ -118,7 +118,7 @@ class Origin(Generic[T]):
         config: TrainingConfig | None,
         init_adapter: str | Path | None,
     ) -> Origin[T]:
-        """What `Extractor.fit` is asked to start from; `None` is what the extractor has, or the default.
+        """Read the arguments of `Extractor.fit`; `None` is what the extractor has, or the default.
 
         Raises:
             SchemaError: The type cannot be turned into a schema, or there is none.
@@ -144,14 +144,14 @@ class Origin(Generic[T]):
         config = going_on(setting(config, TrainingConfig), manifest)
         return cls(spec, base_model, config, manifest.columns if columns is None else columns, adapter, manifest)
 
-    def load_rows(self, data: Any, eval_data: Any) -> Rows[T]:
+    def load_rows(self, data: Any, eval_data: Any) -> DataSplit[T]:
         """Load the data of the run.
 
         Raises:
             DatasetError: Rows are bad; all of them are in `.issues`.
         """
         try:
-            return Rows.load(data, eval_data, self.schema, self.columns, self.config)
+            return DataSplit.load(data, eval_data, self.schema, self.columns, self.config)
         except DatasetError as error:
             if self.columns and self.manifest is not None and self.columns is self.manifest.columns:
                 error.hint("Columns are mapped as in the extractor to go on from; columns={} maps none.")

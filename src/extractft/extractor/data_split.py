@@ -19,14 +19,14 @@ from extractft.grounding import Window, absence_examples
 from extractft.prompt import ChatRenderer
 from extractft.schema import Schema
 
-__all__ = ["Rows"]
+__all__ = ["DataSplit"]
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Rows(Generic[T]):
+class DataSplit(Generic[T]):
     """Training and held-out rows, with the numbers that they have in the user's data.
 
     Attributes:
@@ -46,7 +46,7 @@ class Rows(Generic[T]):
     @classmethod
     def load(
         cls, data: Any, eval_data: Any, schema: Schema[T], columns: Mapping[str, str] | None, config: TrainingConfig
-    ) -> Rows[T]:
+    ) -> DataSplit[T]:
         """Load the data; without `eval_data` hold out a share of it.
 
         Raises:
@@ -64,7 +64,7 @@ class Rows(Generic[T]):
 
     def in_pieces(
         self, schema: Schema[T], windows_of: Callable[[str], Sequence[Window]], overlong: Literal["error", "skip"]
-    ) -> Rows[T]:
+    ) -> DataSplit[T]:
         """The rows with long ones split into the windows that they are extracted in.
 
         Raises:
@@ -72,9 +72,9 @@ class Rows(Generic[T]):
         """
         train = in_pieces(self.train, self.train_numbers, schema, windows_of, overlong=overlong)
         held_out = in_pieces(self.held_out, self.held_out_numbers, schema, windows_of, overlong="skip")
-        return Rows(train.examples, held_out.examples, train.numbers, held_out.numbers, self.held_out)
+        return DataSplit(train.examples, held_out.examples, train.numbers, held_out.numbers, self.held_out)
 
-    def with_absences(self, schema: Schema[T], config: TrainingConfig) -> Rows[T]:
+    def with_absences(self, schema: Schema[T], config: TrainingConfig) -> DataSplit[T]:
         """The rows with examples of absence among those to train on, if the config asks for them."""
         wanted = round(config.absence_examples * len(self.train))
         if not wanted:
@@ -158,7 +158,7 @@ def length_of(example: Example[T], schema: Schema[T], chat: ChatRenderer) -> int
 
 
 def _about_lengths(lengths: Mapping[int, int], config: TrainingConfig) -> str:
-    """What can be done about rows that are too long."""
+    """Advice about rows that are too long."""
     longest = f"Raise max_length (the longest row has {max(lengths.values())} tokens), set overlong='skip'"
     if config.generation.split_long_texts:
         return f"{longest}, or lower GenerationConfig.max_text_tokens: long texts are split by it."

@@ -10,9 +10,9 @@ from typing import Any
 from extractft.config import TrainingConfig
 from extractft.errors import ConfigError, DatasetError
 from extractft.evaluation import LearningPoint
+from extractft.extractor.data_split import DataSplit
 from extractft.extractor.extractor import Extractor
-from extractft.extractor.rows import Rows
-from extractft.extractor.start import DEFAULT_BASE_MODEL, settled_schema
+from extractft.extractor.preflight import DEFAULT_BASE_MODEL, settled_schema
 from extractft.schema import Schema
 
 __all__ = ["learning_curve"]
@@ -49,7 +49,7 @@ def learning_curve(
     if not fractions or not all(0 < fraction <= 1 for fraction in fractions):
         raise ConfigError(f"expected fractions above 0 and at most 1, found {tuple(fractions)}")
     spec, config = settled_schema(schema, TrainingConfig() if config is None else config)
-    rows = Rows.load(data, eval_data, spec, columns, config)
+    rows = DataSplit.load(data, eval_data, spec, columns, config)
     if not rows.held_out:
         raise DatasetError("expected held-out rows to score on, found none").hint(
             "Give eval_data, or set TrainingConfig.eval_fraction above 0."

@@ -14,6 +14,8 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from extractft.completion import Completion, Engine, GenerationRequest
+from extractft.confidence.calibration import Calibration
+from extractft.confidence.token_confidence import Confidence, raw_confidence
 from extractft.config import GenerationConfig
 from extractft.constraints import GrammarCompiler, RecordSize
 from extractft.data import Example
@@ -26,11 +28,9 @@ from extractft.errors import (
     OutputTruncatedError,
     PromptError,
 )
-from extractft.extractor.calibration import Calibration
-from extractft.extractor.confidence import Confidence, raw_confidence
 from extractft.extractor.extraction import Extraction, Outcome
+from extractft.extractor.long_texts import TextJob, combine_spans, longest_window, merge_confidence, merge_windows
 from extractft.extractor.text_source import TextSource, require_batch_size, require_text, require_texts
-from extractft.extractor.windows import Asked, joined, joined_confidence, joined_spans, longest_window
 from extractft.grounding import Span, Window, ground, split_text
 from extractft.inference import TransformersEngine
 from extractft.processes import BoundToProcess, raised_by_signal
@@ -38,7 +38,7 @@ from extractft.prompt import ChatRenderer
 from extractft.schema import Schema
 from extractft.text import is_blank, normalize_text
 
-__all__ = ["Runner"]
+__all__ = ["Pipeline"]
 
 T = TypeVar("T")
 MIN_ROOM = 64
@@ -52,7 +52,7 @@ CHARACTERS_PER_TOKEN = 6
 """More than any tokenizer averages; turns a budget into a cap on strings that does not bind before the budget."""
 
 
-class Runner(BoundToProcess, Generic[T]):
+class Pipeline(BoundToProcess, Generic[T]):
     """Runs texts through an engine.
 
     Args:
@@ -109,7 +109,7 @@ class Runner(BoundToProcess, Generic[T]):
         """
         source = TextSource(texts, stop_after=batch_size or self.generation.batch_size)
         while not source.exhausted:
-            line: deque[Asked[T] | ExtractionError] = deque()
+            line: deque[TextJob[T] | ExtractionError] = deque()
             requests = self._requests(source, line)
             for completion in self.engine.generate(requests, batch_size=batch_size):
                 while isinstance(head := line[0], ExtractionError):
@@ -118,7 +118,7 @@ class Runner(BoundToProcess, Generic[T]):
                 head.outcomes.append(self.outcome(head.next_piece, completion))
                 if head.complete:
                     line.popleft()
-                    yield joined(self.schema, head)
+                    yield merge_windows(self.schema, head)
             yield from (error for error in line if isinstance(error, ExtractionError))
         if source.failure is not None:
             raise source.failure
@@ -134,12 +134,12 @@ class Runner(BoundToProcess, Generic[T]):
             raise outcome
         return outcome
 
-    def _requests(self, source: TextSource, line: deque[Asked[T] | ExtractionError]) -> Iterator[GenerationRequest]:
+    def _requests(self, source: TextSource, line: deque[TextJob[T] | ExtractionError]) -> Iterator[GenerationRequest]:
         """Requests for the texts that can be asked; ends early if too many in a row cannot, so that those get out."""
         failures = 0
         for text in source:
             try:
-                asked: Asked[T] = Asked(text, self.windows(require_text(text)))
+                asked: TextJob[T] = TextJob(text, self.windows(require_text(text)))
                 requests = [self.request(asked.piece(window)) for window in asked.windows]
             except ExtractionError as error:
                 if isinstance(text, str):
@@ -193,7 +193,7 @@ class Runner(BoundToProcess, Generic[T]):
         return len(self.chat.text_ids(normalize_text(piece).text))
 
     def request(self, text: str) -> GenerationRequest:
-        """What to ask the engine for one text.
+        """Request to the engine for one text.
 
         Raises:
             EmptyTextError: There is nothing to read in the text.
@@ -259,11 +259,11 @@ class Runner(BoundToProcess, Generic[T]):
 
     def _spans(self, extraction: Extraction[T]) -> dict[str, tuple[Span, ...]]:
         if extraction.windows:
-            return joined_spans(self.schema, extraction)
+            return combine_spans(self.schema, extraction)
         return ground(self.schema, self.schema.canonical_value(extraction.output), extraction.text)
 
     def confidence(self, extraction: Extraction[T]) -> Confidence:
-        """How far a record can be believed: calibrated, if there is a calibration. A record cut short not at all."""
+        """Confidence in a record: calibrated, if there is a calibration; 0 for a record that was cut short."""
         raw = self.raw_confidence(extraction)
         return raw if self.calibration is None else self.calibration.apply(raw)
 
@@ -271,7 +271,7 @@ class Runner(BoundToProcess, Generic[T]):
         """The model's own confidence."""
         if extraction.windows:
             pieces = [self.raw_confidence(window.extraction) for window in extraction.windows]
-            return joined_confidence(extraction.windows, pieces)
+            return merge_confidence(extraction.windows, pieces)
         raw = raw_confidence(self.schema, extraction.completion, self.grammar.spelling)
         return replace(raw, record=0.0) if extraction.truncated else raw
 
