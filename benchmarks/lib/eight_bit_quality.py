@@ -16,7 +16,7 @@ from typing import Any
 
 from extractft import Extractor
 from extractft.evaluation import evaluate_records
-from extractft.extractor.results import predictions_of
+from extractft.extractor.outcomes import predictions_of
 from lib.command_line import add_threads_argument
 from lib.results import environment, write_json
 from lib.tasks import TEST, TRAIN, add_set_argument, load_task

@@ -25,7 +25,7 @@ from extractft.data import Example, split_examples
 from extractft.data.field_statistics import collect_field_stats
 from extractft.errors import ExtractionError
 from extractft.evaluation import CalibrationReport, evaluate_records
-from extractft.extractor.results import answers_of, predictions_of
+from extractft.extractor.outcomes import answers_of, predictions_of
 from extractft.grounding import ground
 from lib.command_line import add_threads_argument
 from lib.results import add_results_arguments, cached

@@ -22,7 +22,7 @@ from extractft.evaluation.html.page import render_page
 from extractft.evaluation.html.page_model import MOST_PAIRS_SHOWN
 from extractft.evaluation.html.wrong_records import wrong_records
 from extractft.evaluation.metrics import MOST_PAIRS, choice_text
-from extractft.extractor.results import report_of
+from extractft.extractor.outcomes import report_of
 from extractft.grounding import ground
 from extractft.schema import Schema
 

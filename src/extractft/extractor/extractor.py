@@ -23,8 +23,8 @@ from extractft.extractor.data_split import DataSplit
 from extractft.extractor.extraction import Extraction, Outcome
 from extractft.extractor.fit import fit_adapter
 from extractft.extractor.loaded_model import LoadedModel
+from extractft.extractor.outcomes import answers_of, comparable, report_of, route_low_confidence
 from extractft.extractor.pipeline import Pipeline
-from extractft.extractor.results import answers_of, comparable, report_of, route_low_confidence
 from extractft.modeling import resolve_base_model
 from extractft.processes import BoundToProcess
 from extractft.prompt import ChatRenderer, render_system_prompt

@@ -14,8 +14,8 @@ from extractft.confidence.calibration import Calibration
 from extractft.config import TrainingConfig
 from extractft.data import Example
 from extractft.extractor.data_split import DataSplit
+from extractft.extractor.outcomes import BestOutcomes, answers_of, comparable
 from extractft.extractor.pipeline import Pipeline
-from extractft.extractor.results import BestOutcomes, answers_of, comparable
 from extractft.extractor.row_windows import split_long_rows
 from extractft.modeling import merge_adapter
 from extractft.training import TrainingResult, build_features, train
