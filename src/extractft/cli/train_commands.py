@@ -38,6 +38,25 @@ __all__ = ["demo", "fit", "learning_curve"]
 
 LARGEST_SEED = 2**32 - 1
 
+SchemaAndDataArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="[SCHEMA] DATA",
+        help="`module:Class` or `file.py:Class`, which --init-adapter has if it is left out; then examples: "
+        ".jsonl, .json, .csv, .tsv, .parquet, .xlsx; files, folders or patterns.",
+    ),
+]
+FitBaseModelOption = Annotated[
+    str | None, typer.Option("--base-model", help=f"{BASE_MODEL_HELP}; {DEFAULT_BASE_MODEL} if not given.")
+]
+InitAdapterOption = Annotated[
+    Path | None,
+    typer.Option(
+        parser=user_path,
+        metavar="DIR",
+        help="Saved extractor to go on from, with its schema, base model and prompt.",
+    ),
+]
 WorkDirOption = Annotated[
     Path | None, typer.Option(parser=user_path, metavar="DIR", help="Checkpoints; OUTPUT.training if not given.")
 ]
@@ -45,32 +64,16 @@ WorkDirOption = Annotated[
 
 @app.command()
 def fit(
-    arguments: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="[SCHEMA] DATA",
-            help="`module:Class` or `file.py:Class`, which --init-adapter has if it is left out; then examples: "
-            ".jsonl, .json, .csv, .tsv, .parquet, .xlsx; files, folders or patterns.",
-        ),
-    ],
+    arguments: SchemaAndDataArgument,
     output: Annotated[Path, typer.Option("--output", "-o", parser=user_path, metavar="DIR", help="For the extractor.")],
-    base_model: Annotated[
-        str | None, typer.Option("--base-model", help=f"{BASE_MODEL_HELP}; {DEFAULT_BASE_MODEL} if not given.")
-    ] = None,
+    base_model: FitBaseModelOption = None,
     eval_data: EvalDataOption = None,
     column: ColumnOption = None,
     encoding: EncodingOption = None,
     show_values: ShowValuesOption = False,
     config: ConfigOption = None,
     setting: SettingOption = None,
-    init_adapter: Annotated[
-        Path | None,
-        typer.Option(
-            parser=user_path,
-            metavar="DIR",
-            help="Saved extractor to go on from, with its schema, base model and prompt.",
-        ),
-    ] = None,
+    init_adapter: InitAdapterOption = None,
     work_dir: WorkDirOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in the work dir.")] = False,
     force: ForceOption = False,
