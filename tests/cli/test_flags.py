@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import extractft
-from extractft.cli.error_messages import error_text, with_flags
+from extractft.cli.error_messages import FLAGS, error_text, with_flags
 from extractft.errors import DatasetError, ExtractFTError, RowIssue
 
 SOURCE = Path(extractft.__file__).parent
@@ -67,6 +67,11 @@ def test_there_are_hints_to_look_at() -> None:
 def test_no_hint_speaks_of_keyword_arguments() -> None:
     left = {(module, text): KEYWORD.findall(with_flags(text)) for module, text in hints() if text not in EXEMPT}
     assert {place: words for place, words in left.items() if words} == {}
+
+
+def test_no_hint_names_an_argument_that_has_a_flag() -> None:
+    for _, text in hints():
+        assert set(re.findall(r"\b\w+\b", with_flags(text))).isdisjoint(FLAGS), text
 
 
 def test_every_flag_in_a_hint_is_a_flag() -> None:

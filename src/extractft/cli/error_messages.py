@@ -94,7 +94,7 @@ def with_flags(text: str, *, as_advice: bool = True) -> str:
     )
     text = re.sub(r"\b([Ss])et --set\b", lambda match: ("Give" if match[1] == "S" else "give") + " --set", text)
     names = "|".join(FLAGS)
-    return re.sub(rf"(?<![\w.`'\"-])({names})(?![\w.`'\"=])", lambda match: FLAGS[match[1]], text)
+    return re.sub(rf"(?<![\w.`'\"-])({names})(?![\w`'\"=]|\.\w)", lambda match: FLAGS[match[1]], text)
 
 
 def _columns(mapping: str) -> str:
