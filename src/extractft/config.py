@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
@@ -112,7 +112,7 @@ class LoRAConfig(Config):
     """Scale: the update is multiplied by `lora_alpha / r`."""
     lora_dropout: float = Field(0.05, ge=0, lt=1)
     """Dropout on the adapter's input while training."""
-    target_modules: tuple[str, ...] | Literal["all-linear"] = PROJECTIONS
+    target_modules: Annotated[tuple[str, ...], Field(min_length=1)] | Literal["all-linear"] = PROJECTIONS
     """Names of the linear layers that get an adapter. Not the (tied) embeddings or the output head."""
 
 

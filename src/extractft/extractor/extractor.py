@@ -121,7 +121,7 @@ class Extractor(BoundToProcess, Generic[T]):
         if resume and output_dir is None:
             raise TrainingError("resume=True needs the output_dir of the interrupted run, found None.")
         origin: preflight.Origin[T] = preflight.Origin.of(schema, base_model, columns, config, init_adapter)
-        directory = None if output_dir is None else Path(output_dir).expanduser()
+        directory = None if output_dir is None else preflight.user_directory(output_dir, "output_dir")
         with ExitStack() as stack:
             place = stack.enter_context(preflight.run_place(directory, resume=resume))
             rows = origin.load_rows(data, eval_data)
@@ -184,10 +184,10 @@ class Extractor(BoundToProcess, Generic[T]):
             ArtifactNotFoundError: The directory, or the base model, is missing.
             ArtifactMismatchError: The class or the base model is not the one of the extractor.
         """
-        path = Path(path).expanduser()
+        path = preflight.user_directory(path, "path")
         manifest = load_manifest(path)
         spec: Schema[T] = preflight.own_schema(manifest, schema)
-        if base_model:
+        if base_model is not None:
             ref = resolve_base_model(base_model)
             manifest.require_base_model(ref)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -89,6 +90,18 @@ def settled_schema(schema: Any, config: TrainingConfig | None) -> tuple[Schema[A
     return spec, config.replace(prompt=prompt.replace(omit_defaults=spec.omit_defaults))
 
 
+def user_directory(path: str | Path, name: str) -> Path:
+    """The directory that a user names, `~` replaced.
+
+    Raises:
+        ConfigError: It is no path, or none that a file system takes.
+    """
+    if not isinstance(path, str | os.PathLike) or "\0" in os.fsdecode(path) or not os.fsdecode(path):
+        found = type(path).__name__ if not isinstance(path, str | os.PathLike) else "an empty one or a zero byte in it"
+        raise ConfigError(f"Expected {name} to be the path of a directory, found {found}.")
+    return Path(os.fsdecode(path)).expanduser()
+
+
 @dataclass(frozen=True, slots=True)
 class Origin(Generic[T]):
     """Starting point of a run: chosen by the user, or taken from a saved extractor that it goes on from.
@@ -166,7 +179,7 @@ class Origin(Generic[T]):
         """
         if self.base_model is None and self.manifest is not None:
             return self.manifest.locate_base_model()
-        ref = resolve_base_model(self.base_model or DEFAULT_BASE_MODEL)
+        ref = resolve_base_model(DEFAULT_BASE_MODEL if self.base_model is None else self.base_model)
         if self.manifest is not None:
             self.manifest.require_base_model(ref)
         return ref

@@ -5,15 +5,17 @@ An engine is given all rows of one optimizer step and may split them as it likes
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from extractft.errors import TrainingError
 from extractft.training.features import TrainingRow
 
-__all__ = ["StepEngine", "label_count", "mean_loss", "model_device", "unwrapped"]
+__all__ = ["StepEngine", "label_count", "mean_loss", "model_device", "require_finite_loss", "unwrapped"]
 
 
 class StepEngine(Protocol):
@@ -55,6 +57,17 @@ def mean_loss(engine: StepEngine, rows: Sequence[TrainingRow], *, chunk: int) ->
         for start in range(0, len(rows), chunk):
             total += float(engine.loss_sum(rows[start : start + chunk]))
     return total / label_count(rows)
+
+
+def require_finite_loss(engine: StepEngine, rows: Sequence[TrainingRow]) -> None:
+    """Refuse weights that the last step has spoilt: its own loss was computed before it.
+
+    Raises:
+        TrainingError: The model's outputs are no numbers any more.
+    """
+    loss = mean_loss(engine, rows, chunk=1)
+    if not math.isfinite(loss):
+        raise TrainingError(f"expected a finite loss after training, found {loss}").hint("Lower learning_rate.")
 
 
 def model_device(model: nn.Module) -> torch.device:

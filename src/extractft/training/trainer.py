@@ -40,7 +40,7 @@ from extractft.training.plan import make_plan, step_with_retry
 from extractft.training.randomness import exclusive_randomness
 from extractft.training.result import TrainingResult
 from extractft.training.run_directory import BEST, RunDirectory
-from extractft.training.step_engine import StepEngine, label_count, mean_loss, model_device
+from extractft.training.step_engine import StepEngine, label_count, mean_loss, model_device, require_finite_loss
 from extractft.training.tracking import tracked
 
 __all__ = ["Scorer", "train"]
@@ -121,6 +121,7 @@ def train(
         if state.best_adapter is not None:
             load_adapter_state(model, state.best_adapter)
         model.eval()
+        require_finite_loss(plan.engine, features.rows[:1])
         result = processes.broadcast(_result(state, trainer_state, features, plan.engine))
         return result.at(processes.on_main(lambda: run.finish(model, result.to_dict(), tokenizer)))
 
