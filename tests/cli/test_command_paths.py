@@ -63,6 +63,31 @@ def test_two_outputs_in_one_file(place: Path, second: str) -> None:
     assert "--output as well" in refusal(**extracting("o.jsonl", second))
 
 
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize(
+    ("output", "review"),
+    [("o", "o.partial"), ("o.partial", "o"), ("o", "./O.PARTIAL"), ("o", ".o.extractft-partial"), ("o.partial", None)],
+)
+def test_unfinished_output_is_kept_apart_from_other_paths(
+    place: Path, output: str, review: str | None, force: bool
+) -> None:
+    if review is None:
+        CommandPaths(**extracting(output, force=force)).check()
+        return
+    said = refusal(**extracting(output, review, force=force))
+    assert "where unfinished output goes" in said
+    assert "--output" in said
+    assert "--review" in said
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+@pytest.mark.parametrize("name", ["o.partial", ".o.extractft-partial"])
+def test_unfinished_output_that_would_go_into_an_input(place: Path, link: Any, name: str) -> None:
+    link("texts.jsonl", name)
+    assert "TEXTS as well" in refusal(**extracting("o", force=True))
+    assert (place / "texts.jsonl").read_text() == '{"text": "a"}\n'
+
+
 def test_two_outputs_on_standard_output(place: Path) -> None:
     assert "standard output" in refusal(**extracting(STDOUT, STDOUT))
 

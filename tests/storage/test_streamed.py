@@ -25,7 +25,7 @@ def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
     with streamed_file(tmp_path / "a", replace=False) as file:
         file.write(b"1\n")
         file.flush()
-        assert names(tmp_path) == ["a.partial"]
+        assert names(tmp_path) == [".a.extractft-partial", "a.partial"]
         assert partial_path(tmp_path / "a").read_bytes() == b"1\n"
         file.write(b"2\n")
     assert names(tmp_path) == ["a"]
@@ -58,6 +58,59 @@ def test_what_an_interrupted_run_left_is_replaced_only_on_demand(tmp_path: Path)
     with streamed_file(tmp_path / "a", replace=True) as file:
         file.write(b"new")
     assert names(tmp_path) == ["a"]
+    assert (tmp_path / "a").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize("kind", ["symlink", "dangling", "hard link", "own file", "empty file", "directory", "copy"])
+def test_nothing_but_what_a_run_left_is_replaced(tmp_path: Path, kind: str, replace: bool) -> None:
+    precious, partial = tmp_path / "precious", tmp_path / "a.partial"
+    if kind == "copy":
+        with pytest.raises(ValueError):
+            failing(tmp_path / "a", b"half", ValueError())
+        partial.unlink()
+    precious.write_text("precious")
+    match kind:
+        case "symlink":
+            partial.symlink_to("precious")
+        case "dangling":
+            partial.symlink_to("nowhere")
+        case "hard link":
+            partial.hardlink_to(precious)
+        case "directory":
+            partial.mkdir()
+        case _:
+            partial.write_text("" if kind == "empty file" else "precious")
+    before = {path.name: path.lstat() for path in tmp_path.iterdir()}
+    with pytest.raises(PartialFileExists) as caught, streamed_file(tmp_path / "a", replace=replace):
+        pass
+    assert caught.value.foreign
+    assert caught.value.path == partial
+    after = {path.name: path.lstat() for path in tmp_path.iterdir()}
+    assert {name: (s.st_ino, s.st_size) for name, s in after.items()} == {
+        name: (s.st_ino, s.st_size) for name, s in before.items()
+    }
+    assert precious.read_text() == "precious"
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_the_hidden_name_is_no_way_to_another_file_either(tmp_path: Path, replace: bool) -> None:
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / ".a.extractft-partial").symlink_to("precious")
+    with pytest.raises(PartialFileExists) as caught, streamed_file(tmp_path / "a", replace=replace):
+        pass
+    assert caught.value.foreign
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
+def test_what_was_moved_away_stays_whole(tmp_path: Path) -> None:
+    with pytest.raises(ValueError):
+        failing(tmp_path / "a", b"half", ValueError())
+    (tmp_path / "a.partial").rename(tmp_path / "saved")
+    with streamed_file(tmp_path / "a", replace=False) as file:
+        file.write(b"new")
+    assert names(tmp_path) == ["a", "saved"]
+    assert (tmp_path / "saved").read_bytes() == b"half"
     assert (tmp_path / "a").read_bytes() == b"new"
 
 

@@ -18,6 +18,7 @@ from typing import IO, Any, NoReturn
 import typer
 
 from extractft.data.arrow_reader import is_saved_dataset
+from extractft.storage import partial_paths
 
 __all__ = ["STDOUT", "CommandPaths", "NamedPath", "file_path", "is_stdout", "user_path"]
 
@@ -108,6 +109,8 @@ class CommandPaths:
         directories = [place for place in (self.directory, self.work_dir) if place is not None]
         for place in (*files, *directories):
             _require_other(known, place)
+        for place in files:
+            _require_free_partials(known, place)
         for place in files:
             _check_file(place, force=self.force)
         for place in directories:
@@ -223,6 +226,18 @@ def _require_other(known: dict[Identity, str], place: NamedPath) -> None:
     if identity in known:
         _refuse(place, f"{place.path} is {known[identity]} as well")
     known[identity] = place.flag
+
+
+def _require_free_partials(known: dict[Identity, str], place: NamedPath) -> None:
+    """Refuse an output whose unfinished file would have the name of another path, and add the names to the known."""
+    status = _status(place)
+    if status is not None and not stat.S_ISREG(status.st_mode):
+        return  # a device has none
+    for path in partial_paths(place.path):
+        identity = _identity(path)
+        owner = known.setdefault(identity, place.flag)
+        if owner != place.flag or identity == _identity(place.path):
+            _refuse(place, f"{path}, where unfinished output goes, is {owner} as well")
 
 
 def _identity(path: Path) -> Identity:

@@ -114,9 +114,7 @@ def lines_to(path: Path | None, flag: str, *, force: bool) -> Iterator[LineWrite
         try:
             file = stack.enter_context(published)
         except PartialFileExists as error:
-            what = "is being written by another run" if error.in_use else "has what an interrupted run wrote"
-            advice = "" if error.in_use else ": move it away, or --force writes it anew"
-            raise typer.BadParameter(f"{error.path} {what}{advice}", param_hint=flag) from error
+            raise typer.BadParameter(_taken(error), param_hint=flag) from error
         except OSError as error:
             raise typer.BadParameter(f"{path} cannot be written: {error.strerror}", param_hint=flag) from error
 
@@ -125,6 +123,14 @@ def lines_to(path: Path | None, flag: str, *, force: bool) -> Iterator[LineWrite
             file.flush()
 
         yield write
+
+
+def _taken(error: PartialFileExists) -> str:
+    if error.in_use:
+        return f"{error.path} is being written by another run"
+    if error.foreign:
+        return f"{error.path} would be overwritten, and no run is known to have left it: move it away"
+    return f"{error.path} has what an interrupted run wrote: move it away, or --force writes it anew"
 
 
 def _json_line(line: Mapping[str, Any]) -> str:

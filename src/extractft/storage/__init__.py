@@ -16,7 +16,7 @@ from extractft.storage.atomic import (
 from extractft.storage.digests import file_digest, tree_digests
 from extractft.storage.directory_lock import LOCK_FILE, DirectoryInUse, lock_directory
 from extractft.storage.scratch import scratch_directory
-from extractft.storage.streamed_output import PartialFileExists, partial_path, streamed_file
+from extractft.storage.streamed_output import PartialFileExists, partial_path, partial_paths, streamed_file
 
 __all__ = [
     "LOCK_FILE",
@@ -25,6 +25,7 @@ __all__ = [
     "file_digest",
     "lock_directory",
     "partial_path",
+    "partial_paths",
     "publish_bytes",
     "publish_text",
     "published_directory",

@@ -14,7 +14,9 @@ from typing import IO
 from extractft.storage.atomic import sync_directory
 from extractft.storage.directory_lock import try_lock
 
-__all__ = ["PartialFileExists", "partial_path", "streamed_file"]
+__all__ = ["PartialFileExists", "partial_path", "partial_paths", "streamed_file"]
+
+ENDING = ".partial"
 
 NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES})
 """Errors of a file system without hard links."""
@@ -25,22 +27,32 @@ class PartialFileExists(Exception):
 
     Attributes:
         path: The unfinished file.
-        in_use: True if another run is writing it, False if an interrupted one left it.
+        in_use: True if another run is writing it.
+        foreign: True if nothing shows that an interrupted run left it: a link, or a file of somebody's own. It is not
+            replaced by any means.
     """
 
-    def __init__(self, path: Path, in_use: bool) -> None:
-        super().__init__(f"{path} is being written by another run" if in_use else f"{path} was left by another run")
+    def __init__(self, path: Path, in_use: bool = False, foreign: bool = False) -> None:
+        left = "is not known to be left by a run" if foreign else "was left by another run"
+        super().__init__(f"{path} {'is being written by another run' if in_use else left}")
         self.path = path
         self.in_use = in_use
+        self.foreign = foreign and not in_use
 
-    def __reduce__(self) -> tuple[type[PartialFileExists], tuple[Path, bool]]:
-        return type(self), (self.path, self.in_use)
+    def __reduce__(self) -> tuple[type[PartialFileExists], tuple[Path, bool, bool]]:
+        return type(self), (self.path, self.in_use, self.foreign)
 
 
 def partial_path(path: str | Path) -> Path:
     """The place where the content of `path` is until it is complete."""
     target = _target(path)
-    return target.with_name(target.name + ".partial")
+    return target.with_name(target.name + ENDING)
+
+
+def partial_paths(path: str | Path) -> tuple[Path, Path]:
+    """All names beside `path` that are written until it is complete."""
+    partial = partial_path(path)
+    return partial, _own_name(partial)
 
 
 @contextmanager
@@ -48,7 +60,8 @@ def streamed_file(path: str | Path, *, replace: bool) -> Iterator[IO[bytes]]:
     """Open `<path>.partial` for writing; it becomes `path` when the block ends well.
 
     If the block fails, the partial file stays unless it is empty, and a note on the exception says where it is. Of
-    two runs with the same `path`, the second is refused while the first one writes.
+    two runs with the same `path`, the second is refused while the first one writes. A partial file has a second, hidden
+    name beside it, by which the next run knows it; a link or a file without it is never replaced.
 
     Args:
         path: The file to publish. A device or a pipe is written to directly.
@@ -58,7 +71,8 @@ def streamed_file(path: str | Path, *, replace: bool) -> Iterator[IO[bytes]]:
         The open partial file, for bytes.
 
     Raises:
-        PartialFileExists: Another run is writing there, or has left what it wrote and `replace` is off.
+        PartialFileExists: Another run is writing there, or has left what it wrote and `replace` is off; or a link or
+            a file that no run is known to have left has that name.
         FileExistsError: `path` exists and `replace` is off; found out at the end, the partial file stays.
         OSError: It cannot be written.
     """
@@ -67,20 +81,24 @@ def streamed_file(path: str | Path, *, replace: bool) -> Iterator[IO[bytes]]:
         with target.open("wb") as device:
             yield device
         return
-    partial = partial_path(target)
+    partial, own = partial_paths(target)
     file = _claim(partial, replace=replace)
     try:
         yield file
         file.flush()
         os.fsync(file.fileno())
+        ours = _is_at(own, file)
         _publish(file, partial, target, replace=replace)
+        if ours:
+            own.unlink(missing_ok=True)
     except BaseException as error:
         with contextlib.suppress(OSError):
             file.flush()
-        if partial.exists() and partial.stat().st_size:
+        if not file.closed and os.fstat(file.fileno()).st_size:
             error.add_note(f"What was written so far is in {partial}")
-        else:
-            partial.unlink(missing_ok=True)
+        elif not file.closed:
+            _unlink_if_at(partial, file)
+            _unlink_if_at(own, file)
         raise
     finally:
         with contextlib.suppress(OSError):  # closing tries once more to write what a full disk did not take
@@ -91,28 +109,109 @@ def _target(path: str | Path) -> Path:
     return Path(os.path.realpath(Path(path).expanduser()))  # a link stays a link
 
 
+def _own_name(partial: Path) -> Path:
+    """A second, hidden name of a partial file: only what has it is known to be ours."""
+    return partial.with_name(f".{partial.name.removesuffix(ENDING)}.extractft-partial")
+
+
 def _claim(partial: Path, *, replace: bool) -> IO[bytes]:
-    """Open the partial file, empty and locked."""
-    file = partial.open("a+b")
+    """Make the partial file anew and lock it; nothing that is there is ever opened for writing or truncated."""
+    own = _own_name(partial)
+    _remove_leftover(partial, own, replace=replace)
     try:
-        if not try_lock(file) or not _is_still(partial, file):
+        file = _open(own, os.O_CREAT | os.O_EXCL)
+    except FileExistsError as error:
+        raise PartialFileExists(partial, in_use=True) from error
+    try:
+        if not try_lock(file) or not _is_at(own, file):
             raise PartialFileExists(partial, in_use=True)
-        if os.fstat(file.fileno()).st_size and not replace:
-            raise PartialFileExists(partial, in_use=False)
-        file.seek(0)
-        file.truncate()
+        try:
+            os.link(own, partial)
+        except FileExistsError as error:
+            raise PartialFileExists(partial, foreign=True) from error
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            file = _claim_without_links(partial, own, file)
     except BaseException:
+        _unlink_if_at(own, file)
         file.close()
         raise
     return file
 
 
-def _is_still(partial: Path, file: IO[bytes]) -> bool:
-    """True if the open file still has its name: another run may have published it between opening and locking."""
+def _claim_without_links(partial: Path, own: Path, file: IO[bytes]) -> IO[bytes]:
+    """The partial file under its one name; what an interrupted run leaves cannot be told from other files then."""
     try:
-        return os.path.samestat(partial.stat(), os.fstat(file.fileno()))
-    except FileNotFoundError:
+        only = _open(partial, os.O_CREAT | os.O_EXCL)
+    except FileExistsError as error:
+        raise PartialFileExists(partial, foreign=True) from error
+    _unlink_if_at(own, file)
+    file.close()
+    if not try_lock(only):
+        only.close()
+        raise PartialFileExists(partial, in_use=True)
+    return only
+
+
+def _remove_leftover(partial: Path, own: Path, *, replace: bool) -> None:
+    """Remove what an interrupted run left.
+
+    Raises:
+        PartialFileExists: It is in use, must not be replaced, or is not known to be ours.
+    """
+    if not os.path.lexists(own):
+        if os.path.lexists(partial):
+            raise PartialFileExists(partial, in_use=_is_locked(partial), foreign=True)
+        return
+    if not stat.S_ISREG(own.lstat().st_mode):
+        raise PartialFileExists(own, foreign=True)
+    with _open(own) as file:
+        if not try_lock(file) or not _is_at(own, file):
+            raise PartialFileExists(partial, in_use=True)
+        status = os.fstat(file.fileno())
+        beside = os.path.lexists(partial)
+        if beside and not _is_at(partial, file):
+            raise PartialFileExists(partial, foreign=True)
+        if status.st_size and not replace and (beside or status.st_nlink == 1):
+            raise PartialFileExists(partial if beside else own)
+        if os.name == "nt":
+            file.close()  # open files cannot be removed there
+        if beside:
+            partial.unlink()
+        own.unlink()
+
+
+def _open(path: Path, flags: int = 0) -> IO[bytes]:
+    """Open a file for reading and writing; a link is not followed."""
+    safe = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    return os.fdopen(os.open(path, os.O_RDWR | flags | safe, 0o666), "r+b")
+
+
+def _is_locked(path: Path) -> bool:
+    """True if a file with one name is being written by another run."""
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return False
+        with _open(path) as file:
+            return not try_lock(file)
+    except OSError:
         return False
+
+
+def _is_at(path: Path, file: IO[bytes]) -> bool:
+    """True if the open file has this name: another run may have published it between opening and locking."""
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(file.fileno()))
+    except (OSError, ValueError):  # no such name, or the file is closed
+        return False
+
+
+def _unlink_if_at(path: Path, file: IO[bytes]) -> None:
+    if _is_at(path, file):
+        if os.name == "nt":
+            file.close()
+        path.unlink(missing_ok=True)
 
 
 def _publish(file: IO[bytes], partial: Path, target: Path, *, replace: bool) -> None:
