@@ -490,6 +490,23 @@ def test_json_of_pandas(orient: Any, tmp_path: Path) -> None:
     assert load_examples(tmp_path / "a.json", SCHEMA) == LONG_LIN
 
 
+@pytest.mark.parametrize("other", ["other", "rows"])
+def test_rows_beside_data_do_not_vanish(other: str, tmp_path: Path) -> None:
+    rows = [{"text": "a", "name": "x"}]
+    path = _file(tmp_path, "a.json", json.dumps({"data": rows, other: rows}))
+    assert "1 more list beside it" in str(_refused(path))
+    whole = {"data": rows, "tags": ["a"], "version": 1, other: []}
+    assert len(load_examples(_file(tmp_path, "b.json", json.dumps(whole)), SCHEMA)) == 1
+
+
+@pytest.mark.parametrize("error", ["#N/A", "#DIV/0!"])
+def test_errors_of_excel_are_issues_of_their_rows(error: str, tmp_path: Path) -> None:
+    rows = [["text", "name"], ["a", "x"], ["b", error], [error, "y"], ["c", "z"]]
+    path = _workbook(tmp_path / "a.xlsx", rows)
+    assert openpyxl.load_workbook(path).worksheets[0]["B3"].data_type == "e"
+    assert [(issue.row, issue.kind) for issue in _refused(path).issues] == [(3, "invalid_row"), (4, "invalid_row")]
+
+
 def test_objects_over_several_lines(tmp_path: Path) -> None:
     path = _file(tmp_path, "a.jsonl", json.dumps({"text": "a", "name": "b"}, indent=1) * 2)
     assert "objects over several lines" in str(_refused(path))

@@ -52,6 +52,30 @@ def _hints(error: DatasetError) -> str:
     return "\n".join(getattr(error, "__notes__", []))
 
 
+class Scores(BaseModel):
+    scores: dict[str, int]
+
+
+@pytest.mark.parametrize("form", ["text in a list", "text in .jsonl", "object in .jsonl", "object in .json", "a cell"])
+def test_a_key_that_stands_twice_is_quoted_only_if_it_is_a_name(form: str, tmp_path: Path) -> None:
+    def refused(output: str) -> str:
+        row = f'{{"text": "a", "output": {json.dumps(output) if form.startswith("text") else output}}}'
+        path = tmp_path / ("a.json" if form.endswith(".json") else "a.jsonl")
+        path.write_text(f"[{row}]" if form.endswith(".json") else row)
+        source: Any = [json.loads(row)] if form == "text in a list" else path
+        if form == "a cell":
+            source = tmp_path / "a.csv"
+            pd.DataFrame({"text": ["a"], "scores": [output]}).to_csv(source, index=False)
+        error = _refused(source, Schema.of(Scores))
+        return "".join(traceback.format_exception(error)) + _hints(error)
+
+    said = refused('{"SECRET": 1, "SECRET": 2}' if form == "a cell" else '{"scores": {"SECRET": 1, "SECRET": 2}}')
+    assert "the key <6 characters> stands twice in one object" in said
+    assert "SECRET" not in said
+    named = refused('{"scores": 1, "scores": 2}')
+    assert ("'scores' stands twice" in named) == (form.startswith("text") or form == "a cell")
+
+
 def test_every_bad_row_is_listed() -> None:
     rows = [
         GOOD,

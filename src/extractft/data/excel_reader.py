@@ -64,6 +64,10 @@ def _rows_below(rows: Iterator[_SheetRow], header: tuple[str, ...]) -> Iterator[
         if any(getattr(cell, "data_type", "") == "f" for cell in cells):
             yield RowIssue(number, "invalid_row", "a formula without a stored result: open and save the file in Excel")
             continue
+        named = [cell for cell, name in zip(cells, header, strict=False) if name]
+        if any(getattr(cell, "data_type", "") == "e" for cell in named):
+            yield RowIssue(number, "invalid_row", "a cell shows an error of Excel, such as #N/A: correct or empty it")
+            continue
         texts = [_cell_text(cell) for cell in cells[: len(header)]]
         yield table_row(number, header, texts + [""] * (len(header) - len(texts)))
 

@@ -161,6 +161,7 @@ def parse_json_list(text: str, name: str) -> Iterator[RawRow | RowIssue]:
             "A file with one JSON object a line is named .jsonl."
         ) from problem
     if isinstance(value, dict) and isinstance(value.get("data"), list):
+        _refuse_other_lists(value, name)
         value = _named_cells(value["data"], value.get("columns"))
     if not isinstance(value, list):
         found = (
@@ -168,6 +169,18 @@ def parse_json_list(text: str, name: str) -> Iterator[RawRow | RowIssue]:
         )
         raise DatasetError(f'{name}: expected a list of rows, or {{"data": [...]}}, found {found}')
     return numbered_rows(value)
+
+
+def _refuse_other_lists(value: dict[str, Any], name: str) -> None:
+    """Refuse lists beside `data` that may hold rows as well: they would vanish in silence."""
+    kinds = {type(row) for row in value["data"]} or {dict}
+    others = [part for key, part in value.items() if key not in ("data", "columns", "index") and isinstance(part, list)]
+    lists = sum(any(type(item) in kinds for item in part) for part in others)
+    if lists:
+        found = f"{lists} more list{'s' if lists > 1 else ''} beside it"
+        raise DatasetError(f"{name}: expected all rows in the list under data, found {found}").hint(
+            "Put all rows in one list, or write a file for each list."
+        )
 
 
 def _named_cells(rows: list[Any], columns: Any) -> list[Any]:

@@ -98,18 +98,19 @@ class OutputParser(Generic[T]):
             raise InvalidRow.one("invalid_output", message, self._describer.shown_path(error.path), instance) from error
         return instance
 
-    @staticmethod
-    def _parse_json_output(raw: str) -> Any:
+    def _parse_json_output(self, raw: str) -> Any:
         if not raw.strip():
             raise InvalidRow.one("missing_output", "the output is blank")
+        names = self.schema.field_names
         try:
-            value = parse_json(raw)
-            return parse_json(value) if isinstance(value, str) and value.lstrip().startswith(("{", "[")) else value
+            value = parse_json(raw, names)
+            quoted = isinstance(value, str) and value.lstrip().startswith(("{", "["))
+            return parse_json(value, names) if quoted else value
         except InvalidJson as problem:
             answer = unwrap_answer(raw)
             if answer != raw:
                 with suppress(InvalidJson):
-                    return parse_json(answer)
+                    return parse_json(answer, names)
             raise InvalidRow.one("invalid_json", f"the output: {problem}", "", raw) from problem
 
     def _validate_python(self, raw: Any) -> T | None:

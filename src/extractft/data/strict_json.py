@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container
+from functools import partial
 from typing import Any
 
-from extractft.data.column_names import display_name
+from extractft.data.column_names import KNOWN_COLUMNS, display_name
 
 __all__ = ["InvalidJson", "parse_json", "strip_thinking", "unwrap_answer"]
 
@@ -17,14 +19,18 @@ class InvalidJson(ValueError):
     """The text is not valid JSON; the message quotes none of its values."""
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str, names: Container[str] = ()) -> Any:
     """Read JSON strictly: no key twice (a label would vanish), no `NaN` or `Infinity`.
+
+    Args:
+        text: The JSON.
+        names: Keys that a message may quote, besides the usual columns; those of a map are data.
 
     Raises:
         InvalidJson: `text` is not such JSON.
     """
     try:
-        return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+        return json.loads(text, object_pairs_hook=partial(_unique_keys, names=names), parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         problem = f"expected JSON, but at character {error.pos + 1}: {error.msg}"
         if text.lstrip()[:2] in ("{'", "['"):
@@ -38,11 +44,12 @@ def parse_json(text: str) -> Any:
         raise InvalidJson("expected JSON, found a number with too many digits") from error
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]], names: Container[str]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, value in pairs:
         if key in result:
-            raise InvalidJson(f"the key {display_name(key)} stands twice in one object")
+            shown = display_name(key) if key in KNOWN_COLUMNS or key in names else f"<{len(key)} characters>"
+            raise InvalidJson(f"the key {shown} stands twice in one object")
         result[key] = value
     return result
 

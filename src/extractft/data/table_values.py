@@ -113,7 +113,7 @@ def parse_cell(cell: str, field: Field, schema: Schema[Any]) -> Any:
     if texts and not (nested and bracketed):
         return cell
     try:
-        return parse_json(cell.lower() if cell.strip().lower() in ("true", "false") else cell)
+        return parse_json(cell.lower() if cell.strip().lower() in ("true", "false") else cell, schema.field_names)
     except InvalidJson as problem:
         if texts or not nested or len(options) > 1:
             return cell  # not JSON, so text: pydantic may still make a number of it
