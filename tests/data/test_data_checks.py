@@ -216,3 +216,21 @@ def test_fields_that_could_be_verbatim_are_named() -> None:
     rows = [Example(f"Tom{i} is fine", Free(name=f"Tom{i}", mood="happy")) for i in range(30)]
     found = check_examples(rows, Schema.of(Free)).of_kind("could_be_verbatim")
     assert [finding.field for finding in found] == ["name"]
+
+
+def test_pieces_of_one_row_are_no_duplicates_of_each_other() -> None:
+    class Filled(BaseModel):
+        name: str | None = None
+
+    pieces = [Example("filler", Filled())] * 3 + [Example("other", Filled()), Example("filler", Filled())]
+    schema = Schema.of(Filled)
+    plain = check_examples(pieces, schema).of_kind("duplicate")
+    assert [finding.rows for finding in plain] == [(2, 3, 5)]
+    sources = [5, 5, 5, 5, 7]
+    report = check_examples(pieces, schema, train_sources=sources).renumbered(sources, [])
+    assert [finding.rows for finding in report.of_kind("duplicate")] == [(7,)]
+    alone = check_examples(
+        pieces[:4], schema, eval_examples=pieces[:4], train_sources=sources[:4], eval_sources=sources[:4]
+    )
+    assert not alone.of_kind("duplicate")
+    assert [finding.rows for finding in alone.renumbered(sources[:4], sources[:4]).of_kind("leak")] == [(5,)]

@@ -149,7 +149,7 @@ class CheckReport:
         ]
 
     def renumbered(self, train: Sequence[int], held_out: Sequence[int]) -> CheckReport:
-        """The same report with row numbers of a larger set that the rows were taken from.
+        """The same report with row numbers of a larger set that the rows were taken from; pieces of a row are one row.
 
         Args:
             train: For each training row, in order, its number there.
@@ -157,7 +157,7 @@ class CheckReport:
         """
         numbers = {"train": train, "eval": held_out}
         findings = tuple(
-            replace(finding, rows=tuple(numbers[finding.split][row - 1] for row in finding.rows))
+            replace(finding, rows=tuple(dict.fromkeys(numbers[finding.split][row - 1] for row in finding.rows)))
             for finding in self.findings
         )
         return replace(self, findings=findings)

@@ -31,6 +31,8 @@ def check_examples(
     max_length: int | None = None,
     accepts: Callable[[str], bool] | None = None,
     overlong: Literal["error", "skip"] = "error",
+    train_sources: Sequence[int] | None = None,
+    eval_sources: Sequence[int] | None = None,
 ) -> CheckReport:
     """Look for examples that would spoil training or make its scores worthless; `Finding` lists the kinds.
 
@@ -42,6 +44,9 @@ def check_examples(
         max_length: The most tokens a row may have; needs `token_count`.
         accepts: Returns True if the grammar accepts a canonical JSON text.
         overlong: `TrainingConfig.overlong`: rows that are too long stop the training, or are skipped.
+        train_sources: For each training example, the number of the row that it is a piece of: pieces of one row are no
+            duplicates of each other. `None` means that each is a row of its own.
+        eval_sources: The same for the held-out examples.
 
     Returns:
         The findings, errors first.
@@ -58,7 +63,8 @@ def check_examples(
             findings.extend(_refused(split, examples, schema, accepts))
         if token_count is not None and max_length is not None:
             findings.extend(_too_long(split, examples, token_count, max_length, overlong))
-        findings.extend(_duplicates_and_conflicts(split, examples, schema))
+        sources = train_sources if split == "train" else eval_sources
+        findings.extend(_duplicates_and_conflicts(split, examples, schema, sources))
         findings.extend(answer_leak_findings(split, examples, schema))
         findings.extend(placeholder_findings(split, examples, schema))
     findings.extend(_leaks(train, eval_examples))
@@ -98,10 +104,14 @@ def _too_long(
         yield Finding("too_long", "warning" if overlong == "skip" else "error", message, rows, split=split)
 
 
-def _duplicates_and_conflicts(split: Split, examples: Sequence[Example[T]], schema: Schema[T]) -> Iterator[Finding]:
-    groups: dict[str, list[int]] = {}
-    for row, example in enumerate(examples, 1):
-        groups.setdefault(text_key(example.text), []).append(row)
+def _duplicates_and_conflicts(
+    split: Split, examples: Sequence[Example[T]], schema: Schema[T], sources: Sequence[int] | None
+) -> Iterator[Finding]:
+    numbers = range(1, len(examples) + 1) if sources is None else sources
+    firsts_of: dict[str, dict[int, int]] = {}  # by text, the first piece of each row that has it
+    for row, (example, number) in enumerate(zip(examples, numbers, strict=True), 1):
+        firsts_of.setdefault(text_key(example.text), {}).setdefault(number, row)
+    groups = {text: list(firsts.values()) for text, firsts in firsts_of.items()}
     repeated: list[int] = []
     conflicting: list[int] = []
     for rows in groups.values():

@@ -115,6 +115,8 @@ class DataSplit(Generic[T]):
             max_length=config.max_length,
             overlong=config.overlong,
             accepts=lambda json_text: accepts(grammar, chat.completion_ids(json_text)),
+            train_sources=self.train_numbers,
+            eval_sources=self.held_out_numbers,
         )
         self._require_short_rows(report, config.max_length)
         too_long = self._too_long(report, lengths, config.max_length)
