@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from extractft.data import Example, load_examples
-from extractft.errors import DatasetError
+from extractft.errors import DatasetError, SchemaError
 from extractft.schema import Schema
 
 
@@ -318,3 +318,15 @@ def test_maps_and_nulls_of_arrow(tmp_path: Path) -> None:
 def test_blank_cells_take_the_default(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text('text,scores,nick,count\na,"{""x"": null}",,\n', encoding="utf-8")
     assert load_examples(tmp_path / "rows.csv", Schema.of(Scored))[0].output == Scored(scores={"x": None})
+
+
+def test_a_class_does_for_its_schema() -> None:
+    rows = [{"text": "a", "output": {"company": "A"}}]
+    assert load_examples(rows, Receipt) == load_examples(rows, SCHEMA)
+    assert load_examples(rows, Receipt)[0].output == Receipt(company="A")
+
+
+@pytest.mark.parametrize("schema", [{"type": "object"}, Receipt(company="A"), "Receipt"], ids=repr)
+def test_what_is_no_type_is_no_schema(schema: Any) -> None:
+    with pytest.raises(SchemaError, match="expected a type"):
+        load_examples([("a", Receipt(company="A"))], schema)

@@ -64,7 +64,7 @@ class LoadedExamples(Generic[T]):
 
 def load_examples(
     data: Any,
-    schema: Schema[T],
+    schema: Schema[T] | type[T],
     *,
     columns: Mapping[str, str] | None = None,
     encoding: str | None = None,
@@ -87,7 +87,7 @@ def load_examples(
             the instruction where the input is empty and the instruction is not that of other rows); or `messages` or
             `conversations` with one user turn and one assistant turn; or `prompt` and `completion`. In CSV and Excel
             files, a blank cell is an absent value, and nested values are written as JSON.
-        schema: What the outputs have to be.
+        schema: What the outputs have to be: a `Schema`, or a class as `Schema.of` takes it.
         columns: Our name (`text`, `output`, a field) to the name it has in `data`: `{"text": "complaint"}`.
         encoding: How text files are written, such as `"gb18030"`; UTF-8 if not given. A byte order mark overrules it.
         show_values: Let messages quote what was found in bad rows. It is in `.issues[i].value` in any case.
@@ -96,6 +96,7 @@ def load_examples(
         The examples in their order, texts exactly as they were given.
 
     Raises:
+        SchemaError: `schema` is neither a schema nor a type that makes one.
         DatasetError: No rows, or bad ones; `.issues` lists every bad row. A key that the schema does not know makes a
             row bad (its label would vanish), unless the model sets `extra` to `ignore` or `allow` itself.
         MissingDependencyError: openpyxl, which reads Excel files, is not installed.
@@ -106,7 +107,7 @@ def load_examples(
 
 def load_numbered_examples(
     data: Any,
-    schema: Schema[T],
+    schema: Schema[T] | type[T],
     *,
     columns: Mapping[str, str] | None = None,
     encoding: str | None = None,
@@ -119,7 +120,7 @@ def load_numbered_examples(
     if isinstance(data, DataFiles):
         encoding, show_values = encoding or data.encoding, show_values or data.show_values
         data = list(data.paths)
-    collector = _ExampleCollector(schema, columns, show_values=show_values)
+    collector: _ExampleCollector[T] = _ExampleCollector(Schema.of(schema), columns, show_values=show_values)
     if isinstance(data, LoadedExamples):
         numbered = zip(data.numbers, data.examples, strict=True)
         sources = iter([RowSource(RawRow(number, example) for number, example in numbered)])

@@ -46,6 +46,7 @@ from extractft.schema.markers import KEPT, STORED, TAG, Merge, Verbatim
 from extractft.schema.nodes import iter_nodes, map_children
 from extractft.schema.tree_builder import TreeBuilder
 from extractft.schema.tree_serialisation import node_from_dict, node_to_dict
+from extractft.schema.typed_literals import TypedLiteral
 
 __all__ = ["rebuild_type", "with_usable_names"]
 
@@ -299,7 +300,10 @@ def _is_missing(value: Any) -> bool:
 
 def _leaf(node: n.Node) -> Any:
     """A type for a single value."""
-    return Literal[node.values] if isinstance(node, n.LiteralNode) else _scalar_leaf(node)
+    if not isinstance(node, n.LiteralNode):
+        return _scalar_leaf(node)
+    numeric = any(isinstance(value, int | float) for value in node.values)
+    return Annotated[Literal[node.values], TypedLiteral(node)] if numeric else Literal[node.values]
 
 
 @lru_cache(maxsize=4096)

@@ -67,6 +67,8 @@ def _integer(core: Core, config: Mapping[str, Any], path: str) -> NodePlan:
     highs = [core["le"]] if "le" in core else []
     highs += [core["lt"] - 1] if "lt" in core else []
     node = IntegerNode(max(lows, default=None), min(highs, default=None), core.get("multiple_of"))
+    if any(map(w.is_too_long, (node.minimum, node.maximum, node.multiple_of))):
+        raise SchemaError(f"a bound of the integer has more than {w.MAX_DIGITS} digits", path=path)
     return NodePlan(node, w.write_int)
 
 

@@ -28,12 +28,14 @@ from extractft.schema.string_formats import (
 )
 
 __all__ = [
+    "MAX_DIGITS",
     "LiteralWriter",
     "Match",
     "Writer",
     "Writing",
     "dumps",
     "expected",
+    "is_too_long",
     "sort_key",
     "write_bool",
     "write_bytes",
@@ -50,6 +52,9 @@ __all__ = [
     "write_uuid",
     "write_whole",
 ]
+
+MAX_DIGITS = 4300  # of an integer that Python and Pydantic read
+TOO_LONG = 10**MAX_DIGITS
 
 
 class Match(enum.IntEnum):
@@ -117,6 +122,11 @@ def expected(what: str, value: Any) -> Unwritable:
     return Unwritable(f"expected {what}, found {type(value).__name__}")
 
 
+def is_too_long(value: Any) -> bool:
+    """True for an integer with more digits than are read back."""
+    return isinstance(value, int) and abs(value) >= TOO_LONG
+
+
 def write_str(value: Any, writing: Writing) -> str:
     """A string, or a string enumeration's member."""
     if isinstance(value, enum.Enum):
@@ -144,6 +154,8 @@ def write_int(value: Any, writing: Writing) -> int:
     """An integer, not a boolean."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise expected("an integer", value)
+    if is_too_long(value):
+        raise Unwritable(f"expected an integer of at most {MAX_DIGITS} digits, found a longer one")
     if type(value) is not int:
         writing.met(Match.LOOSE if isinstance(value, enum.Enum) else Match.SUBCLASS)
     return int(value)

@@ -21,6 +21,7 @@ from extractft.schema.grammar_schema import grammar_schema
 from extractft.schema.model_rebuilder import rebuild_type, with_usable_names
 from extractft.schema.nodes import MapNode, Node, ObjectNode, StringNode, iter_nodes, resolve
 from extractft.schema.pydantic_access import docstring
+from extractft.schema.sameness import is_same
 from extractft.schema.scalar_writers import Writer, Writing, dumps
 from extractft.schema.string_formats import Unwritable
 from extractft.schema.tree_assembly import assemble
@@ -178,7 +179,7 @@ class Schema(Generic[T]):
             raise SchemaError(f"a record of {self.name} changes when it is written and parsed back").hint(
                 "A validator probably changes a value that it has already changed; make it leave its own output alone."
             )
-        if wrote.choices != read.choices and again != instance:
+        if wrote.choices != read.choices and not is_same(again, instance):
             raise SchemaError(
                 f"a record of {self.name} has a value in a union that is read back as another of its types"
             ).hint("JSON does not tell the two apart: make it one type, or give each option a tag (see Unions).")

@@ -278,6 +278,9 @@ class TreeBuilder:
         return self._join([self.visit(core["schema"], path), NodePlan(NullNode(), w.write_none)], tag, core, path)
 
     def _union(self, core: Core, path: str) -> NodePlan:
+        stored = (core.get("metadata") or {}).get(STORED)
+        if stored is not None:
+            return NodePlan(stored, node_writer(stored))
         choices = [choice[0] if isinstance(choice, tuple) else choice for choice in core["choices"]]
         if self._foreign_class:  # "or an instance already": never in JSON
             choices = [choice for choice in choices if choice["type"] != "is-instance"]
