@@ -44,8 +44,8 @@ def check_examples(
         max_length: The most tokens a row may have; needs `token_count`.
         accepts: Returns True if the grammar accepts a canonical JSON text.
         overlong: `TrainingConfig.overlong`: rows that are too long stop the training, or are skipped.
-        train_sources: For each training example, the number of the row that it is a piece of: pieces of one row are no
-            duplicates of each other. `None` means that each is a row of its own.
+        train_sources: The number of the row that each training example is a piece of: pieces of one row are no
+            duplicates. `None`: each is a row of its own.
         eval_sources: The same for the held-out examples.
 
     Returns:
@@ -57,21 +57,28 @@ def check_examples(
     train, eval_examples = parse_examples(train, schema), parse_examples(eval_examples, schema)
     field_stats = collect_field_stats(train, schema)
     findings: list[Finding] = []
-    splits: dict[Split, Sequence[Example[T]]] = {"train": train, "eval": eval_examples}
-    for split, examples in splits.items():
+    splits: tuple[tuple[Split, Sequence[Example[T]], Sequence[int] | None], ...] = (
+        ("train", train, train_sources),
+        ("eval", eval_examples, eval_sources),
+    )
+    for split, examples, sources in splits:
         if accepts is not None:
             findings.extend(_refused(split, examples, schema, accepts))
         if token_count is not None and max_length is not None:
             findings.extend(_too_long(split, examples, token_count, max_length, overlong))
-        sources = train_sources if split == "train" else eval_sources
-        findings.extend(_duplicates_and_conflicts(split, examples, schema, sources))
-        findings.extend(answer_leak_findings(split, examples, schema))
-        findings.extend(placeholder_findings(split, examples, schema))
-    findings.extend(_leaks(train, eval_examples))
-    findings.extend(field_findings(field_stats))
-    findings.extend(_too_few(train))
+        findings.extend(_content_findings(split, examples, schema, sources))
+    findings += [*_leaks(train, eval_examples), *field_findings(field_stats), *_too_few(train)]
     findings.sort(key=lambda finding: SEVERITY_ORDER[finding.severity])
     return CheckReport(tuple(findings), len(train), len(eval_examples), field_summaries(field_stats))
+
+
+def _content_findings(
+    split: Split, examples: Sequence[Example[T]], schema: Schema[T], sources: Sequence[int] | None
+) -> Iterator[Finding]:
+    """Findings in the texts and outputs of one split."""
+    yield from _duplicates_and_conflicts(split, examples, schema, sources)
+    yield from answer_leak_findings(split, examples, schema)
+    yield from placeholder_findings(split, examples, schema)
 
 
 def _too_few(train: Sequence[Example[T]]) -> Iterator[Finding]:

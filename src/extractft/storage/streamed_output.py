@@ -92,17 +92,25 @@ def streamed_file(path: str | Path, *, replace: bool) -> Iterator[IO[bytes]]:
         if ours:
             own.unlink(missing_ok=True)
     except BaseException as error:
-        with contextlib.suppress(OSError):
-            file.flush()
-        if not file.closed and os.fstat(file.fileno()).st_size:
+        if _keep_if_written(file, partial, own):
             error.add_note(f"What was written so far is in {partial}")
-        elif not file.closed:
-            _unlink_if_at(partial, file)
-            _unlink_if_at(own, file)
         raise
     finally:
         with contextlib.suppress(OSError):  # closing tries once more to write what a full disk did not take
             file.close()
+
+
+def _keep_if_written(file: IO[bytes], partial: Path, own: Path) -> bool:
+    """Keep what a failed block wrote, and remove an empty file; true if something is kept."""
+    with contextlib.suppress(OSError):
+        file.flush()
+    if file.closed:
+        return False
+    if os.fstat(file.fileno()).st_size:
+        return True
+    _unlink_if_at(partial, file)
+    _unlink_if_at(own, file)
+    return False
 
 
 def _target(path: str | Path) -> Path:
