@@ -24,7 +24,7 @@ Connect = Callable[..., RemoteEngine]
 
 
 def requests_for(local: Extractor[Any], server: FakeVLLM, texts: list[str]) -> list[GenerationRequest]:
-    requests = [local._runner.request(text) for text in texts]
+    requests = [local._pipeline.request(text) for text in texts]
     server.known |= {request.prompt_ids: request for request in requests}  # type: ignore[attr-defined]
     return requests
 
@@ -48,7 +48,7 @@ def failing(times: int, answer: Callable[[], httpx.Response], path: str = "/v1/c
 
 def test_completions_are_those_of_the_engine_here(local: Any, server: FakeVLLM, connected: Connect) -> None:
     engine, requests = connected(), requests_for(local, server, TEXTS)
-    for here, there in zip(local._runner.engine.generate(requests), engine.generate(requests), strict=True):
+    for here, there in zip(local._pipeline.engine.generate(requests), engine.generate(requests), strict=True):
         assert there.token_ids == here.token_ids
         if here.finish_reason == "stop":
             assert there.finish_reason == "stop"
@@ -150,7 +150,7 @@ def test_another_model(connected: Connect, server: FakeVLLM) -> None:
 
 
 def test_a_server_that_ignores_the_grammar(local: Any, connected: Connect, server: FakeVLLM) -> None:
-    ids = local._runner.chat.completion_ids('{ "probe": "q7Zx 龙" }')[:-1]
+    ids = local._pipeline.chat.completion_ids('{ "probe": "q7Zx 龙" }')[:-1]
     server.complete = lambda prompt, lark: Completion(tuple(TokenStep(i, None, 0.0) for i in ids), "stop")
     with pytest.raises(EngineError, match="ignores the grammar") as caught:
         connected()

@@ -91,8 +91,6 @@ def resolve_base_model(name: str | Path, *, revision: str | None = None) -> Base
     text = os.fspath(name)
     if not isinstance(text, str):
         raise ConfigError("Expected base_model to be a name or a path, found bytes.").hint("Decode it: os.fsdecode.")
-    if not text.strip() or "\0" in text:
-        raise ConfigError("Expected base_model to name a model, found an empty name or a zero byte.").hint(NAMING_HELP)
     found = _on_disk(text, must_exist=not isinstance(name, str))
     if found is not None:
         return found
