@@ -253,7 +253,7 @@ def test_replaced_while_it_is_loaded(extractor: Path, old_base: Path, monkeypatc
     """Loading reads several files; part of an older extractor and part of a newer one is no extractor."""
     from extractft.extractor import extractor as module
 
-    real = module.Base.restored
+    real = module.LoadedModel.restored
 
     def slow(*arguments: Any, **options: Any) -> Any:
         result = real(*arguments, **options)
@@ -264,7 +264,7 @@ def test_replaced_while_it_is_loaded(extractor: Path, old_base: Path, monkeypatc
         return result
 
     loaded = Extractor.from_pretrained(extractor, base_model=old_base)
-    monkeypatch.setattr(module.Base, "restored", slow)
+    monkeypatch.setattr(module.LoadedModel, "restored", slow)
     with pytest.raises(ArtifactError, match="was replaced while it was loaded"):
         Extractor.from_pretrained(extractor, base_model=old_base)
 

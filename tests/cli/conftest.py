@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,17 @@ class Order(BaseModel):
 fields = Order.model_fields
 """
 ROWS = [{"text": text, "output": {"item": text}} for text in ("tea", "rice", "茶 👍", "salt")]
+
+
+@pytest.fixture(autouse=True)
+def own_modules() -> Iterator[None]:
+    """Commands that run in this process leave schema modules and their folders behind; other tests have the same names."""
+    path, modules = list(sys.path), set(sys.modules)
+    yield
+    sys.path[:] = path
+    for name in set(sys.modules) - modules:
+        if name == "schema" or name.startswith("_extractft_schema_"):
+            del sys.modules[name]
 
 
 @pytest.fixture(scope="session")
