@@ -44,8 +44,7 @@ def check_examples(
         max_length: The most tokens a row may have; needs `token_count`.
         accepts: Returns True if the grammar accepts a canonical JSON text.
         overlong: `TrainingConfig.overlong`: rows that are too long stop the training, or are skipped.
-        train_sources: The number of the row that each training example is a piece of: pieces of one row are no
-            duplicates. `None`: each is a row of its own.
+        train_sources: Row that each training example is a piece of, if any are: pieces of one are no duplicates.
         eval_sources: The same for the held-out examples.
 
     Returns:
@@ -57,15 +56,12 @@ def check_examples(
     train, eval_examples = parse_examples(train, schema), parse_examples(eval_examples, schema)
     field_stats = collect_field_stats(train, schema)
     findings: list[Finding] = []
-    splits: tuple[tuple[Split, Sequence[Example[T]], Sequence[int] | None], ...] = (
-        ("train", train, train_sources),
-        ("eval", eval_examples, eval_sources),
-    )
-    for split, examples, sources in splits:
+    splits: dict[Split, Sequence[Example[T]]] = {"train": train, "eval": eval_examples}
+    for split, examples in splits.items():
         if accepts is not None:
             findings.extend(_refused(split, examples, schema, accepts))
-        if token_count is not None and max_length is not None:
-            findings.extend(_too_long(split, examples, token_count, max_length, overlong))
+        findings.extend(_too_long(split, examples, token_count, max_length, overlong))
+        sources = train_sources if split == "train" else eval_sources
         findings.extend(_content_findings(split, examples, schema, sources))
     findings += [*_leaks(train, eval_examples), *field_findings(field_stats), *_too_few(train)]
     findings.sort(key=lambda finding: SEVERITY_ORDER[finding.severity])
@@ -99,10 +95,13 @@ def _refused(
 def _too_long(
     split: Split,
     examples: Sequence[Example[T]],
-    token_count: Callable[[Example[T]], int],
-    max_length: int,
+    token_count: Callable[[Example[T]], int] | None,
+    max_length: int | None,
     overlong: Literal["error", "skip"],
 ) -> Iterator[Finding]:
+    """Rows that are too long, if there is a limit to hold them against."""
+    if token_count is None or max_length is None:
+        return
     lengths = {row: token_count(example) for row, example in enumerate(examples, 1)}
     rows = tuple(row for row, length in lengths.items() if length > max_length)
     if rows:
