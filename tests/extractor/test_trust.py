@@ -11,7 +11,7 @@ import torch
 from pydantic import BaseModel
 from safetensors.torch import load_file
 
-from extractft import Extractor, LoRAConfig, TrainingConfig, Verbatim
+from extractft import Extraction, Extractor, LoRAConfig, TrainingConfig, Verbatim
 from extractft.artifact.manifest import content_digest
 from extractft.errors import (
     ArtifactError,
@@ -169,6 +169,19 @@ def test_inspect_many_gives_what_inspect_gives(fitted: tuple[Extractor[Order], P
     assert not isinstance(many, ExtractionError)
     assert (many.output, many.spans) == (one.output, one.spans)
     assert isinstance(failed, ExtractionError)
+
+
+def test_inspect_many_explains_what_is_asked_for(fitted: tuple[Extractor[Order], Path]) -> None:
+    extractor, _ = fitted
+    whole = extractor.inspect("tea")
+    (bare,) = extractor.inspect_many(["tea"], explain=())
+    assert isinstance(bare, Extraction)
+    assert (bare.output, bare.confidence, bare.spans) == (whole.output, None, {})
+    (sure,) = extractor.inspect_many(["tea"], explain=["confidence"])
+    assert isinstance(sure, Extraction)
+    assert (sure.confidence, sure.spans) == (whole.confidence, {})
+    with pytest.raises(ConfigError, match="found 'span'"):
+        extractor.inspect_many(["tea"], explain=["span"])
 
 
 def test_a_trained_extractor_can_be_made_verbatim_afterwards(fitted: tuple[Extractor[Order], Path]) -> None:

@@ -5,7 +5,7 @@ Knows which room comes after which; knows no tensors, no grammar syntax and no f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -24,7 +24,7 @@ from extractft.extractor.extraction import Extraction, Outcome
 from extractft.extractor.fit import fit_adapter
 from extractft.extractor.loaded_model import LoadedModel
 from extractft.extractor.outcomes import answers_of, comparable, report_of, route_low_confidence
-from extractft.extractor.pipeline import Pipeline
+from extractft.extractor.pipeline import EXPLANATIONS, Pipeline
 from extractft.modeling import resolve_base_model
 from extractft.processes import BoundToProcess
 from extractft.prompt import ChatRenderer, render_system_prompt
@@ -257,9 +257,20 @@ class Extractor(BoundToProcess, Generic[T]):
         """
         return self._pipeline.explanation(self._pipeline.run_one(text))
 
-    def inspect_many(self, texts: Iterable[str], *, batch_size: int | None = None) -> Iterator[Outcome[T]]:
-        """`inspect` for many texts, lazily and in order; the same arguments and errors as `extract_many`."""
-        return map(self._pipeline.explained, self._pipeline.outcomes(texts, batch_size))
+    def inspect_many(
+        self, texts: Iterable[str], *, batch_size: int | None = None, explain: Collection[str] = EXPLANATIONS
+    ) -> Iterator[Outcome[T]]:
+        """`inspect` for many texts, lazily and in order; the same arguments and errors as `extract_many`.
+
+        Args:
+            texts: As for `extract_many`.
+            batch_size: As for `extract_many`.
+            explain: Parts to compute, of `"confidence"` and `"spans"`; each takes time beside decoding.
+        """
+        if unknown := sorted(set(explain) - set(EXPLANATIONS)):
+            raise ConfigError(f"expected parts to explain out of {', '.join(EXPLANATIONS)}, found {unknown[0]!r}")
+        outcomes = self._pipeline.outcomes(texts, batch_size)
+        return (self._pipeline.explained(outcome, explain) for outcome in outcomes)
 
     def extract_many(
         self, texts: Iterable[str], *, batch_size: int | None = None, min_confidence: float | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
@@ -38,9 +38,11 @@ from extractft.prompt import ChatRenderer
 from extractft.schema import Schema
 from extractft.text import is_blank, normalize_text
 
-__all__ = ["Pipeline"]
+__all__ = ["EXPLANATIONS", "Pipeline"]
 
 T = TypeVar("T")
+EXPLANATIONS = ("confidence", "spans")
+"""Parts of an `Extraction` that explain its record."""
 MIN_ROOM = 64
 """New tokens that must fit into the window behind the prompt, or the text is too long."""
 MIN_STRING = 64
@@ -235,18 +237,20 @@ class Pipeline(BoundToProcess, Generic[T]):
             draft_ids=tuple(self.chat.text_ids(normalized)),
         )
 
-    def explained(self, outcome: Outcome[T]) -> Outcome[T]:
+    def explained(self, outcome: Outcome[T], parts: Collection[str] = EXPLANATIONS) -> Outcome[T]:
         """The same with its places in the text and its confidence, if it is a record.
 
         They explain a record and are no part of it: where one cannot be computed, it is left out, and the record says
         so. A validator of the user's may make anything of a record, such as what cannot be written back.
         """
-        return outcome if isinstance(outcome, ExtractionError) else self.explanation(outcome)
+        return outcome if isinstance(outcome, ExtractionError) else self.explanation(outcome, parts)
 
-    def explanation(self, extraction: Extraction[T]) -> Extraction[T]:
+    def explanation(self, extraction: Extraction[T], parts: Collection[str] = EXPLANATIONS) -> Extraction[T]:
         """`explained` for a record."""
         problems = []
-        for name, explain in (("confidence", self.confidence), ("spans", self._spans)):
+        for name, explain in zip(EXPLANATIONS, (self.confidence, self._spans), strict=True):
+            if name not in parts:
+                continue
             try:
                 extraction = replace(extraction, **{name: explain(extraction)})  # type: ignore[arg-type]
             except Exception as error:
