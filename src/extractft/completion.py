@@ -10,7 +10,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-__all__ = ["Completion", "Engine", "FinishReason", "GenerationRequest", "Grammar", "Matcher", "TokenStep"]
+__all__ = [
+    "Completion",
+    "Engine",
+    "EngineCapabilities",
+    "FinishReason",
+    "GenerationRequest",
+    "Grammar",
+    "Matcher",
+    "TokenStep",
+    "capabilities_of",
+]
 
 FinishReason = Literal["stop", "closed", "length", "error"]
 """Reason for which a completion ended.
@@ -165,8 +175,40 @@ class Completion:
         return tuple(step.token_id for step in self.steps)
 
 
+@dataclass(frozen=True, slots=True)
+class EngineCapabilities:
+    """Features of an engine, for users to read and for the extractor to act on.
+
+    Attributes:
+        kind: The kind of engine: `"transformers"`, or a kind of server such as `"vllm"` or `"llama.cpp"`.
+        model: The name under which a server serves the model; empty for an engine of this process.
+        version: The server's own version, as it reports it.
+        max_window: Longest prompt and answer together in tokens, as far as a server tells.
+        grammar: The constraint that it enforces while decoding: `"llguidance"` is the whole grammar, verbatim fields
+            included; `"gbnf"` is one that does not know the text; `"json_schema"` is the shape alone. What a weaker
+            constraint lets pass is checked when the answer arrives.
+        logprobs: Log-probabilities that it gives: `"constrained"` are those among the tokens that the grammar allows;
+            `"renormalized"` are computed from those of the most probable tokens; `"none"` means that records come
+            without a confidence.
+        token_ids: True if prompts and answers travel as token ids, so that nobody tokenizes twice.
+        notes: Each missing feature, and the setting that brings it.
+    """
+
+    kind: str
+    model: str = ""
+    version: str | None = None
+    max_window: int | None = None
+    grammar: Literal["llguidance", "gbnf", "json_schema", "none"] = "llguidance"
+    logprobs: Literal["constrained", "renormalized", "none"] = "constrained"
+    token_ids: bool = True
+    notes: tuple[str, ...] = ()
+
+
 class Engine(Protocol):
-    """A maker of completions. Safe to call from several threads at once."""
+    """A maker of completions. Safe to call from several threads at once.
+
+    It may have an attribute `capabilities` that says what it can do; one without can do all that the protocol names.
+    """
 
     def generate(self, requests: Iterable[GenerationRequest], *, batch_size: int | None = None) -> Iterator[Completion]:
         """Yield one completion for each request, in order; requests are taken lazily, two batches ahead at most.
@@ -174,3 +216,9 @@ class Engine(Protocol):
         `batch_size` is the number to make side by side, the engine's own setting if `None`.
         """
         ...
+
+
+def capabilities_of(engine: Engine) -> EngineCapabilities:
+    """The features that an engine declares, or else those of the protocol."""
+    declared = getattr(engine, "capabilities", None)
+    return declared if isinstance(declared, EngineCapabilities) else EngineCapabilities(type(engine).__name__)

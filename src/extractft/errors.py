@@ -33,6 +33,7 @@ __all__ = [
     "PromptError",
     "RowIssue",
     "SchemaError",
+    "ServerError",
     "TrainingError",
 ]
 
@@ -218,6 +219,28 @@ class MergeConflictError(ExtractionError):
 
 class EngineError(ExtractFTError, RuntimeError):
     """An engine cannot be reached, or does not do what the extractor needs of it."""
+
+
+class ServerError(ExtractionError):
+    """A server gave no record for a text: it could not be reached, or answered with an error. Other texts go on.
+
+    Attributes:
+        status: The HTTP status that it answered with; `None` if no answer came.
+        retryable: True if the same text may succeed later.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        text: str,
+        raw_output: str | None = None,
+        status: int | None = None,
+        retryable: bool = False,
+    ) -> None:
+        super().__init__(message, text=text, raw_output=raw_output)
+        self.status = status
+        self.retryable = retryable
 
 
 class GrammarError(ExtractFTError, RuntimeError):

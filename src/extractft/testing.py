@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM, set_seed
 
-from extractft.completion import Completion, GenerationRequest, TokenStep
+from extractft.completion import Completion, EngineCapabilities, GenerationRequest, TokenStep
 from extractft.config import GenerationConfig, PromptConfig
 from extractft.constraints import GrammarCompiler, accepts
 from extractft.errors import ExtractFTError
@@ -109,7 +109,12 @@ class ScriptedEngine:
 
     Raises:
         ExtractFTError: On `generate`, when the script has no answer or the grammar refuses it.
+
+    Attributes:
+        capabilities: All that the protocol names.
     """
+
+    capabilities = EngineCapabilities("scripted")
 
     def __init__(self, script: Script, chat: ChatRenderer, *, logprob: float = -0.01) -> None:
         self._script = script if callable(script) else {normalize_text(text).text: script[text] for text in script}

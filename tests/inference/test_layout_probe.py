@@ -23,7 +23,7 @@ from extractft.inference.kv_cache import KVCache
 from extractft.inference.model_runner import ModelRunner, Segment, _Group, _Pass
 from extractft.inference.model_state import evaluating
 from extractft.modeling import load_model, ordinary_ids, probe_tolerance, probing, resolve_base_model
-from extractft.modeling.probing import WINDOW
+from extractft.modeling.model_probe import WINDOW
 from extractft.schema import Schema
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from safetensors.numpy import load as load_safetensors
 
 from extractft.artifact.manifest import FORMAT_VERSION, MANIFEST_FILE, FileRecord, Manifest, content_digest
 from extractft.errors import ArtifactError, ArtifactMismatchError, ArtifactNotFoundError
-from extractft.modeling import ADAPTER_CONFIG_FILE, ADAPTER_FILE
+from extractft.modeling.base_model_ref import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from extractft.storage import file_digest, restore_lost
 
 __all__ = [
@@ -49,8 +50,12 @@ OWN_NAMES = frozenset(
 MAY_BE_MISSING = frozenset({CARD_FILE, DRAFTS_FILE})
 
 
-def load_manifest(path: str | Path) -> Manifest:
+def load_manifest(path: str | Path, *, needed: Container[str] | None = None) -> Manifest:
     """Read the manifest of a saved extractor and compare the files beside it with their hashes.
+
+    Args:
+        path: The directory.
+        needed: Names of the files that have to be there; others are not looked at. `None` for all.
 
     Raises:
         ArtifactNotFoundError: There is no directory, no extractor in it, or one of its files is missing.
@@ -60,7 +65,7 @@ def load_manifest(path: str | Path) -> Manifest:
     directory = Path(path).expanduser()
     manifest = read_manifest(directory)
     for name, record in manifest.files.items():
-        if name != CARD_FILE:
+        if name != CARD_FILE and (needed is None or name in needed):
             _require_file(directory, name, record)
     _require_no_stray_files(directory, manifest)
     return manifest

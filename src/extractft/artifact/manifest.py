@@ -18,17 +18,28 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+import extractft.modeling
 from extractft.config import TrainingConfig
 from extractft.errors import ArtifactError, ArtifactMismatchError, SchemaError
-from extractft.modeling import BaseModelRef, ModelSource, locate_base_model, weights_digest
+from extractft.modeling.base_model_ref import BaseModelRef, ModelSource
+from extractft.modeling.weight_digests import weights_digest
 from extractft.prompt import ChatFrame
 from extractft.schema import Schema
 from extractft.schema.tree_serialisation import differences
 
-__all__ = ["FORMAT_VERSION", "MANIFEST_FILE", "PACKAGES", "BaseModelRecord", "FileRecord", "Manifest", "content_digest"]
+__all__ = [
+    "FORMAT_VERSION",
+    "MANIFEST_FILE",
+    "PACKAGES",
+    "BaseModelRecord",
+    "FileRecord",
+    "Manifest",
+    "ModelShape",
+    "content_digest",
+]
 
-FORMAT_VERSION: Literal[2] = 2
-"""Version 1 had no hashes, no chat frame and no path of the base model."""
+FORMAT_VERSION: Literal[3] = 3
+"""Version 1 had no hashes, no chat frame and no path of the base model; version 2 no shape of the model."""
 MANIFEST_FILE = "manifest.json"
 PACKAGES = ("extractft", "torch", "transformers", "peft", "llguidance", "pydantic", "tokenizers")
 
@@ -83,11 +94,34 @@ class BaseModelRecord(ManifestPart):
     transformers_name: str | None = None
     """The name under which transformers and PEFT find it: a hub id, or a directory of the machine that saved it."""
 
+    @classmethod
+    def of(cls, ref: BaseModelRef) -> Self:
+        """Describe a base model of this machine; reads its weights if nothing else identifies them."""
+        return cls(
+            name=ref.name,
+            source=ref.source,
+            revision=ref.revision,
+            weights_sha256=_weights_digest(ref),
+            path=ref.origin,
+            transformers_name=ref.hub_id or ref.path,
+        )
+
+
+class ModelShape(ManifestPart):
+    """Sizes and ids of the model that whoever asks for its tokens has to know, without having it."""
+
+    vocab_size: int = Field(ge=1)
+    """Width of its logits, which may exceed the tokenizer's."""
+    max_window: int = Field(ge=1)
+    """Longest prompt and answer together, in tokens."""
+    end_token_id: int = Field(ge=0)
+    """The token that ends a record."""
+
 
 class Manifest(ManifestPart):
     """`manifest.json`: schema, prompt, settings, base model and files of a saved extractor."""
 
-    format_version: Literal[1, 2] = FORMAT_VERSION
+    format_version: Literal[1, 2, 3] = FORMAT_VERSION
     """Version of this layout."""
     created: AwareDatetime
     """When it was saved, in UTC."""
@@ -111,6 +145,8 @@ class Manifest(ManifestPart):
     """Versions of Python and of the packages that shape the outcome."""
     chat_frame: ChatFrame | None = None
     """The chat template's own tokens as they were in training; rendered again if `None`."""
+    model_shape: ModelShape | None = None
+    """Sizes of the model, for clients of a server that has it; unknown if `None`."""
     columns: dict[str, str] | None = None
     """Column mapping of the data that it was trained on, ours to theirs."""
     files: dict[FileName, FileRecord] = {}
@@ -131,11 +167,12 @@ class Manifest(ManifestPart):
         schema: Schema[Any],
         system_prompt: str,
         config: TrainingConfig,
-        base_model: BaseModelRef,
+        base_model: BaseModelRef | BaseModelRecord,
         metrics: Mapping[str, float] | None = None,
         calibration: Mapping[str, Any] | None = None,
         adapter: bool = True,
         chat_frame: ChatFrame | None = None,
+        model_shape: ModelShape | None = None,
         columns: Mapping[str, str] | None = None,
     ) -> Self:
         """Describe an extractor that is about to be saved; `save_artifact` corrects `adapter` by the model it gets.
@@ -149,18 +186,12 @@ class Manifest(ManifestPart):
             schema_fingerprint=schema.fingerprint,
             system_prompt=system_prompt,
             config=config,
-            base_model=BaseModelRecord(
-                name=base_model.name,
-                source=base_model.source,
-                revision=base_model.revision,
-                weights_sha256=_weights_digest(base_model),
-                path=base_model.origin,
-                transformers_name=base_model.hub_id or base_model.path,
-            ),
+            base_model=base_model if isinstance(base_model, BaseModelRecord) else BaseModelRecord.of(base_model),
             metrics={name: float(value) for name, value in (metrics or {}).items() if math.isfinite(value)},
             calibration=None if calibration is None else dict(calibration),
             versions={"python": platform.python_version()} | {name: _package_version(name) for name in PACKAGES},
             chat_frame=chat_frame,
+            model_shape=model_shape,
             columns=None if columns is None else dict(columns),
         )
 
@@ -206,6 +237,7 @@ class Manifest(ManifestPart):
             MissingDependencyError: A package is needed to fetch or convert it.
         """
         own = self.base_model
+        locate_base_model = extractft.modeling.locate_base_model  # loads transformers
         ref = locate_base_model(own.name, own.source, revision=own.revision, origin=own.path)
         self.require_base_model(ref)
         return ref

@@ -14,7 +14,7 @@ from extractft.artifact.artifact_reader import (
 from extractft.artifact.manifest import MANIFEST_FILE, Manifest
 from extractft.artifact.model_card import render_model_card
 from extractft.errors import ArtifactError
-from extractft.modeling import ADAPTER_CONFIG_FILE, ADAPTER_FILE
+from extractft.modeling.base_model_ref import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from extractft.storage import LOCK_FILE, file_digest, restore_lost
 
 __all__ = ["require_replaceable"]

@@ -16,8 +16,8 @@ from extractft.data import CheckReport, Example, check_examples, load_numbered_e
 from extractft.errors import DatasetError, RowIssue
 from extractft.extractor.long_rows import in_pieces
 from extractft.grounding import Window, absence_examples
-from extractft.prompt import ChatRenderer
 from extractft.schema import Schema
+from extractft.training.features import RowEncoder
 
 __all__ = ["DataSplit"]
 
@@ -92,9 +92,7 @@ class DataSplit(Generic[T]):
             train_numbers=[*self.train_numbers, *(self.train_numbers[index] for index, _ in made)],
         )
 
-    def check(
-        self, schema: Schema[T], chat: ChatRenderer, compiler: GrammarCompiler, config: TrainingConfig
-    ) -> CheckReport:
+    def check(self, encoder: RowEncoder[T], compiler: GrammarCompiler, config: TrainingConfig) -> CheckReport:
         """Refuse rows that cannot be learned, and log what else is suspicious. Neither quotes the data.
 
         Raises:
@@ -103,18 +101,18 @@ class DataSplit(Generic[T]):
         lengths: dict[int, int] = {}
 
         def token_count(example: Example[T]) -> int:
-            lengths[id(example)] = length_of(example, schema, chat)
+            lengths[id(example)] = encoder.length(example)
             return lengths[id(example)]
 
-        grammar = compiler.compile(schema)
+        grammar = compiler.compile(encoder.schema)
         report = check_examples(
             self.train,
-            schema,
+            encoder.schema,
             eval_examples=self.held_out,
             token_count=token_count,
             max_length=config.max_length,
             overlong=config.overlong,
-            accepts=lambda json_text: accepts(grammar, chat.completion_ids(json_text)),
+            accepts=lambda json_text: accepts(grammar, encoder.completion_ids(json_text)),
             train_sources=self.train_numbers,
             eval_sources=self.held_out_numbers,
         )
@@ -152,11 +150,6 @@ class DataSplit(Generic[T]):
                 message += " (held out)" if held_out else ""
                 issues.append(RowIssue(numbers[row - 1], finding.kind, message))
         return issues
-
-
-def length_of(example: Example[T], schema: Schema[T], chat: ChatRenderer) -> int:
-    """Tokens of a training row, prompt and answer together."""
-    return len(chat.prompt_ids(example.text)) + len(chat.completion_ids(schema.canonical_json(example.output)))
 
 
 def _about_lengths(lengths: Mapping[int, int], config: TrainingConfig) -> str:

@@ -1,35 +1,41 @@
-"""The three lines: fit, extract, save. Wires the rooms together and owns nothing that a lower floor could own.
+"""The three lines: fit, extract, save. The verbs alone: each is done in a room of its own.
 
-Knows which room comes after which; knows no tensors, no grammar syntax and no file formats.
+Knows which room comes after which; knows no tensors, no grammar syntax and no file formats, and loads no torch until a
+model is asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from extractft.artifact import Manifest, load_manifest, require_unchanged, save_artifact
-from extractft.completion import Engine
+from extractft.artifact import BaseModelRecord, Manifest, load_manifest, require_unchanged
+from extractft.completion import Engine, capabilities_of
 from extractft.confidence.calibration import Calibration
 from extractft.config import GenerationConfig, PromptConfig, TrainingConfig
 from extractft.constraints import GrammarCompiler
 from extractft.data import Example, load_examples, load_numbered_examples
-from extractft.errors import ArtifactError, ConfigError, ExtractionError, TrainingError
+from extractft.errors import ArtifactError, ConfigError, ExtractionError
 from extractft.evaluation import CalibrationReport, EvaluationReport
-from extractft.extractor import preflight
-from extractft.extractor.data_split import DataSplit
+from extractft.extractor.argument_checks import (
+    DEFAULT_BASE_MODEL,
+    own_schema,
+    require_parts,
+    setting,
+    settled_schema,
+    user_directory,
+)
+from extractft.extractor.engine_registry import FIT, OPEN_BASE, engine_kind, load_entry
+from extractft.extractor.explain import EXPLANATIONS, Explainer
 from extractft.extractor.extraction import Extraction, Outcome
-from extractft.extractor.fit import fit_adapter
-from extractft.extractor.loaded_model import LoadedModel
-from extractft.extractor.outcomes import answers_of, comparable, report_of, route_low_confidence
-from extractft.extractor.pipeline import EXPLANATIONS, Pipeline
-from extractft.modeling import resolve_base_model
+from extractft.extractor.outcomes import answers_of, comparable, report_of
+from extractft.extractor.pipeline import Pipeline
+from extractft.extractor.runtime import EngineOptions, Provenance, Runtime, SavedExtractor, Weights
 from extractft.processes import BoundToProcess
-from extractft.prompt import ChatRenderer, render_system_prompt
+from extractft.prompt import ChatRenderer
 from extractft.schema import Schema
-from extractft.training import TrainingResult, exclusive_randomness, is_main_process
+from extractft.training.result import TrainingResult
 
 __all__ = ["Extractor"]
 
@@ -40,7 +46,8 @@ class Extractor(BoundToProcess, Generic[T]):
     """Extracts validated records of one schema from texts.
 
     Made by `fit`, `from_base` or `from_pretrained`; the constructor is the seam for other engines and for tests.
-    Safe to share between threads, and not between processes: each loads it for itself with `from_pretrained`.
+    Immutable but for `calibrate`. Safe to share between threads, and not between processes: each loads it for itself
+    with `from_pretrained`.
 
     Args:
         schema: The schema of the records.
@@ -49,6 +56,8 @@ class Extractor(BoundToProcess, Generic[T]):
         grammar: Compiles the schema for the engine's vocabulary.
         generation: Decoding settings.
         max_window: Longest prompt and answer together, in tokens.
+        provenance: Settings, scores and weights of an extractor that was trained or loaded.
+        calibration: Makes confidences believable.
     """
 
     def __init__(
@@ -60,16 +69,15 @@ class Extractor(BoundToProcess, Generic[T]):
         *,
         generation: GenerationConfig | None = None,
         max_window: int = 4096,
+        provenance: Provenance | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
-        preflight.require_parts(schema, max_window)
-        self.schema = schema
-        self.generation = preflight.setting(generation, GenerationConfig)
-        self.config = TrainingConfig(generation=self.generation)
-        self.metrics: dict[str, float] = {}
-        self.training_result: TrainingResult | None = None
-        self._pipeline = Pipeline(schema, chat, engine, grammar, self.generation, max_window)
-        self._base: LoadedModel | None = None
-        self._columns: Mapping[str, str] | None = None
+        require_parts(schema, max_window)
+        generation = setting(generation, GenerationConfig)
+        self._pipeline = Pipeline(schema, chat, engine, grammar, generation, max_window)
+        self._provenance = provenance or Provenance(TrainingConfig(generation=generation))
+        has_logprobs = capabilities_of(engine).logprobs != "none"
+        self._explainer = Explainer(schema, grammar.spelling, calibration, has_logprobs)
 
     # ------------------------------------------------------------------------------------------------- making one
 
@@ -87,57 +95,39 @@ class Extractor(BoundToProcess, Generic[T]):
         init_adapter: str | Path | None = None,
         resume: bool = False,
     ) -> Extractor[T]:
-        """Fine-tune a small model to extract records of `schema`.
-
-        One run trains at a time in a process; a second one, in another thread, waits.
+        """Fine-tune a small model to extract records of `schema`. One run at a time trains in a process; others wait.
 
         Args:
-            schema: A Pydantic model, or any type that Pydantic's `TypeAdapter` takes; `None` for `init_adapter`'s own.
-            data: Examples: pairs, dicts, `Example`s, a file, a `datasets.Dataset` or a pandas `DataFrame`; see
-                `extractft.data.load_examples`.
-            base_model: Hub id, local directory, `.gguf` file or short name; `None` for that of `init_adapter`, or else
-                `"Qwen/Qwen3-0.6B"`.
+            schema: A Pydantic model, or any type that `TypeAdapter` takes; `None` for `init_adapter`'s own.
+            data: Examples: pairs, dicts, `Example`s, a file, a `datasets.Dataset` or a pandas `DataFrame`.
+            base_model: Hub id, local directory, `.gguf` file or short name; `None` for `init_adapter`'s or Qwen3 0.6B.
             eval_data: Examples to choose the best checkpoint on; a share of `data` is held out if there are none.
             config: Training settings.
-            output_dir: Where checkpoints and, in `extractor/`, the finished extractor are kept, by one run at a time; a
+            output_dir: Place of checkpoints and, in `extractor/`, of the finished extractor, for one run at a time; a
                 temporary directory if `None`, and then a run cannot be resumed.
-            columns: Column mapping, `{"text": "their column", "output": "their column"}`; `None` for that of
-                `init_adapter`.
-            init_adapter: A saved extractor to go on from, with its schema, base model, columns, prompt and the shape of
-                its adapter.
+            columns: Column mapping, `{"text": "their column", ...}`; `None` for that of `init_adapter`.
+            init_adapter: A saved extractor to go on from, with its schema, base model, columns, prompt and LoRA shape.
             resume: Go on with an interrupted run in `output_dir`.
 
         Raises:
             SchemaError: The type cannot be turned into a schema, or what is saved of it not into classes again.
             DatasetError: Rows are bad; all of them are in `.issues`.
-            ArtifactNotFoundError: The base model is not to be had.
-            ArtifactMismatchError: `init_adapter` has another schema, base model, prompt or shape than is asked for.
-            ArtifactError: In `output_dir`, something else has the place of the finished extractor.
-            ConfigError: `config` is not a `TrainingConfig`, says otherwise than a `Schema` about defaults, or leaves no
-                room for a text.
-            TrainingError: Training failed, `output_dir` cannot be written, is in use or holds files of others, or the
-                interrupted run was another one or is damaged.
+            ArtifactError: The base model is not to be had, `init_adapter` does not fit, or `output_dir` has something
+                else in the place of the finished extractor.
+            ConfigError: `config` is no `TrainingConfig`, contradicts a `Schema`, or leaves no room for a text.
+            TrainingError: Training failed, or `output_dir` cannot be used or resumed from.
         """
-        if resume and output_dir is None:
-            raise TrainingError("resume=True needs the output_dir of the interrupted run, found None.")
-        origin: preflight.Origin[T] = preflight.Origin.of(schema, base_model, columns, config, init_adapter)
-        directory = None if output_dir is None else preflight.user_directory(output_dir, "output_dir")
-        with ExitStack() as stack:
-            place = stack.enter_context(preflight.run_place(directory, resume=resume))
-            rows = origin.load_rows(data, eval_data)
-            stack.enter_context(exclusive_randomness())
-            extractor = cls._to_train(origin)
-            extractor._fit(rows, place, resume=resume)
-            if directory is not None and is_main_process():
-                extractor.save_pretrained(directory / "extractor")
-        return extractor
+        options = {"base_model": base_model, "eval_data": eval_data, "config": config, "output_dir": output_dir}
+        options |= {"columns": columns, "init_adapter": init_adapter, "resume": resume}
+        fitted: Extractor[T] = load_entry(FIT)(cls, schema, data, **options)
+        return fitted
 
     @classmethod
     def from_base(
         cls,
         schema: type[T] | Schema[T] | Any,
         *,
-        base_model: str | Path = preflight.DEFAULT_BASE_MODEL,
+        base_model: str | Path = DEFAULT_BASE_MODEL,
         prompt: PromptConfig | None = None,
         generation: GenerationConfig | None = None,
         device: str = "auto",
@@ -150,15 +140,11 @@ class Extractor(BoundToProcess, Generic[T]):
             ArtifactNotFoundError: The base model is not to be had.
             ConfigError: A setting is of another kind or contradicts a `Schema`, or there is no such device here.
         """
-        config = TrainingConfig(
-            prompt=preflight.setting(prompt, PromptConfig), generation=preflight.setting(generation, GenerationConfig)
-        )
-        spec, config = preflight.settled_schema(schema, config)
-        system_prompt = render_system_prompt(spec, config.prompt)
-        base = LoadedModel.load(resolve_base_model(base_model), device=device, dtype=dtype)
-        extractor = cls._assemble(spec, base, ChatRenderer(base.tokenizer, system_prompt), config.generation)
-        extractor.config = config
-        return extractor
+        config = TrainingConfig(prompt=setting(prompt, PromptConfig), generation=setting(generation, GenerationConfig))
+        spec, config = settled_schema(schema, config)
+        options = EngineOptions(base_model=base_model, device=device, dtype=dtype)
+        runtime: Runtime = load_entry(OPEN_BASE)(spec, config, options)
+        return cls._on(runtime, spec, Provenance(config, weights=runtime.weights))
 
     @classmethod
     def from_pretrained(
@@ -166,6 +152,7 @@ class Extractor(BoundToProcess, Generic[T]):
         path: str | Path,
         *,
         schema: type[T] | Schema[T] | Any = None,
+        engine: str | Engine | None = None,
         base_model: str | Path | None = None,
         device: str = "auto",
         dtype: str = "auto",
@@ -175,33 +162,27 @@ class Extractor(BoundToProcess, Generic[T]):
         Args:
             path: The directory that `save_pretrained` wrote.
             schema: The class of the records; rebuilt from the manifest if `None`.
+            engine: `None` to load the model here; the address of a server that has it, `http://host:8000` or with its
+                kind `vllm+http://host:8000`, for which manifest and tokenizer are enough; or an engine.
             base_model: Where the base model is now, if not where it was; its weights have to be the same.
             device: Device to load the model on.
             dtype: Type of the base weights; `int8` is faster on a processor, and `evaluate` says at what price.
 
         Raises:
-            ConfigError: There is no such device or dtype here.
+            ConfigError: There is no such device, dtype or engine.
             ArtifactNotFoundError: The directory, or the base model, is missing.
             ArtifactMismatchError: The class or the base model is not the one of the extractor.
+            EngineError: The server cannot be reached, or cannot stand in for the model; the note says what to set.
         """
-        path = preflight.user_directory(path, "path")
-        manifest = load_manifest(path)
-        spec: Schema[T] = preflight.own_schema(manifest, schema)
-        if base_model is not None:
-            ref = resolve_base_model(base_model)
-            manifest.require_base_model(ref)
-        else:
-            ref = manifest.locate_base_model()
-        base = LoadedModel.restored(ref, path, manifest, device=device, dtype=dtype)
-        chat = ChatRenderer(base.tokenizer, manifest.system_prompt, frame=manifest.chat_frame)
-        extractor = cls._assemble(spec, base, chat, manifest.config.generation)
-        extractor.config = manifest.config
-        extractor.metrics = dict(manifest.metrics)
-        extractor._columns = manifest.columns
-        if manifest.calibration is not None:
-            extractor._pipeline.calibration = Calibration.from_dict(manifest.calibration)
+        path, kind = user_directory(path, "path"), engine_kind(engine)
+        manifest = load_manifest(path, needed=kind.needed)
+        spec: Schema[T] = own_schema(manifest, schema)
+        calibration = None if manifest.calibration is None else Calibration.from_dict(manifest.calibration)
+        options = EngineOptions(engine, base_model, device, dtype)
+        runtime: Runtime = load_entry(kind.opener)(SavedExtractor(path, manifest), options)
         require_unchanged(path, manifest)
-        return extractor
+        past = Provenance(manifest.config, manifest.metrics, manifest.columns, weights=runtime.weights)
+        return cls._on(runtime, spec, past, calibration)
 
     def save_pretrained(self, path: str | Path) -> None:
         """Write the extractor to a directory that PEFT can load as well: adapter, tokenizer, manifest.
@@ -209,26 +190,57 @@ class Extractor(BoundToProcess, Generic[T]):
         Raises:
             ArtifactError: The directory holds something else, or the extractor has no model of its own.
         """
-        base = self._own_base()
+        weights, chat, calibration = self._own_base(), self._pipeline.chat, self._explainer.calibration
         manifest = Manifest.create(
             schema=self.schema,
             system_prompt=self.system_prompt,
             config=self.config,
-            base_model=base.ref,
+            base_model=weights.base_model,
             metrics=self.metrics,
-            columns=self._columns,
-            calibration=None if self._pipeline.calibration is None else self._pipeline.calibration.to_dict(),
-            chat_frame=self._pipeline.chat.frame,
+            columns=self._provenance.columns,
+            calibration=None if calibration is None else calibration.to_dict(),
+            chat_frame=chat.frame,
+            model_shape=weights.shape(chat),
         )
-        save_artifact(path, manifest=manifest, model=base.model, tokenizer=base.tokenizer)
+        weights.save(path, manifest)
 
     # ------------------------------------------------------------------------------------------------- using it
 
     @property
+    def schema(self) -> Schema[T]:
+        """The schema of the records."""
+        return self._pipeline.schema
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that makes completions; `.capabilities` says what it can."""
+        return self._pipeline.engine
+
+    @property
+    def generation(self) -> GenerationConfig:
+        """Decoding settings."""
+        return self._pipeline.generation
+
+    @property
+    def config(self) -> TrainingConfig:
+        """The settings it was made with, every default filled in."""
+        return self._provenance.config
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Scores on the held-out rows of its training."""
+        return dict(self._provenance.metrics)
+
+    @property
+    def training_result(self) -> TrainingResult | None:
+        """End of the training that made it; `None` for one that was loaded."""
+        return self._provenance.training_result
+
+    @property
     def base_model(self) -> str:
         """Name of the base model as it was given; of a directory or a file, its absolute path."""
-        ref = self._own_base().ref
-        return ref.origin or ref.name
+        base = self._own_base().base_model
+        return (base.path if isinstance(base, BaseModelRecord) else base.origin) or base.name
 
     @property
     def system_prompt(self) -> str:
@@ -255,7 +267,7 @@ class Extractor(BoundToProcess, Generic[T]):
         Raises:
             ExtractionError: There is no valid record; the text and the raw output are on the exception.
         """
-        return self._pipeline.explanation(self._pipeline.run_one(text))
+        return self._explainer.explanation(self._pipeline.run_one(text))
 
     def inspect_many(
         self, texts: Iterable[str], *, batch_size: int | None = None, explain: Collection[str] = EXPLANATIONS
@@ -269,8 +281,8 @@ class Extractor(BoundToProcess, Generic[T]):
         """
         if unknown := sorted(set(explain) - set(EXPLANATIONS)):
             raise ConfigError(f"expected parts to explain out of {', '.join(EXPLANATIONS)}, found {unknown[0]!r}")
-        outcomes = self._pipeline.outcomes(texts, batch_size)
-        return (self._pipeline.explained(outcome, explain) for outcome in outcomes)
+        outcomes, explainer = self._pipeline.outcomes(texts, batch_size), self._explainer
+        return (explainer.explained(outcome, explain) for outcome in outcomes)
 
     def extract_many(
         self, texts: Iterable[str], *, batch_size: int | None = None, min_confidence: float | None = None
@@ -290,12 +302,15 @@ class Extractor(BoundToProcess, Generic[T]):
         Raises:
             TypeError: `texts` is one text, a table, a mapping, a set, a file or no iterable.
             ConfigError: `batch_size` is less than 1, or `min_confidence` is no probability.
+            EngineError: `min_confidence` is given, and the engine gives no log-probabilities.
         """
         if min_confidence is not None and not (isinstance(min_confidence, int | float) and 0 <= min_confidence <= 1):
             raise ConfigError(f"expected a min_confidence between 0 and 1, found {min_confidence!r}")
         outcomes = self._pipeline.outcomes(texts, batch_size)
         if min_confidence is not None:
-            outcomes = (route_low_confidence(outcome, min_confidence, self._pipeline) for outcome in outcomes)
+            explainer = self._explainer
+            explainer.require_logprobs()
+            outcomes = (explainer.route_low_confidence(outcome, min_confidence) for outcome in outcomes)
         return (outcome if isinstance(outcome, ExtractionError) else outcome.output for outcome in outcomes)
 
     def evaluate(
@@ -321,13 +336,16 @@ class Extractor(BoundToProcess, Generic[T]):
         loaded = load_numbered_examples(data, self.schema, columns=columns)
         outcomes = self._run(loaded.examples)
         report = report_of(self.schema, loaded, outcomes, keep_records=keep_records, keep_texts=keep_texts)
-        answers = answers_of(self.schema, loaded.examples, outcomes, self._pipeline.confidence)
+        if not self._explainer.has_logprobs:
+            return report
+        answers = answers_of(self.schema, loaded.examples, outcomes, self._explainer.confidence)
         return report.with_calibration(answers.report())
 
     def calibrate(self, data: Any, *, columns: Mapping[str, str] | None = None) -> dict[str, CalibrationReport]:
         """Learn anew how far confidences can be believed, from examples that the model was not trained on.
 
-        `fit` does so on the held-out rows, which are few; a hundred more make a better curve.
+        `fit` does so on the held-out rows, which are few; a hundred more make a better curve. It takes the place of the
+        old one in this extractor, in one step: calls that are under way go on with the one that they began with.
 
         Args:
             data: Examples, as `fit` takes them.
@@ -338,50 +356,38 @@ class Extractor(BoundToProcess, Generic[T]):
 
         Raises:
             DatasetError: Rows are bad, or there is no record to learn from.
+            EngineError: The engine gives no log-probabilities.
         """
+        self._explainer.require_logprobs()
         examples = load_examples(data, self.schema, columns=columns)
-        answers = answers_of(self.schema, examples, self._run(examples), self._pipeline.raw_confidence)
+        answers = answers_of(self.schema, examples, self._run(examples), self._explainer.raw_confidence)
         reports = answers.cross_fitted().report()
-        self._pipeline.calibration = Calibration.fit(answers)
+        self._explainer = self._explainer.calibrated(Calibration.fit(answers))
         return reports
 
     # ------------------------------------------------------------------------------------------------- inside
 
     @classmethod
-    def _assemble(
-        cls, schema: Schema[T], base: LoadedModel, chat: ChatRenderer, generation: GenerationConfig
+    def _on(
+        cls, runtime: Runtime, schema: Schema[T], provenance: Provenance, calibration: Calibration | None = None
     ) -> Extractor[T]:
-        engine, grammar = base.engine(chat, generation), base.grammar(chat)
-        extractor = cls(schema, chat, engine, grammar, generation=generation, max_window=base.window)
-        extractor._base = base
-        return extractor
+        return cls(
+            schema,
+            runtime.chat,
+            runtime.engine,
+            runtime.grammar,
+            generation=provenance.config.generation,
+            max_window=runtime.max_window,
+            provenance=provenance,
+            calibration=calibration,
+        )
 
-    @classmethod
-    def _to_train(cls, origin: preflight.Origin[T]) -> Extractor[T]:
-        """An extractor whose adapter is trainable: a fresh one, or a saved one with the prompt it was trained with."""
-        ref, manifest, config = origin.resolve(), origin.manifest, origin.config
-        prompt = render_system_prompt(origin.schema, config.prompt) if manifest is None else manifest.system_prompt
-        base = LoadedModel.trainable(ref, config, origin.adapter)
-        if origin.adapter is not None and manifest is not None:
-            require_unchanged(origin.adapter, manifest)
-        chat = ChatRenderer(base.tokenizer, prompt, frame=None if manifest is None else manifest.chat_frame)
-        extractor = cls._assemble(origin.schema, base, chat, config.generation)
-        extractor.config = config.replace(max_length=min(config.max_length, base.window))
-        extractor._columns = origin.columns
-        return extractor
-
-    def _fit(self, rows: DataSplit[T], directory: Path, *, resume: bool) -> None:
-        fitted = fit_adapter(self._pipeline, self._own_base().model, rows, self.config, directory, resume=resume)
-        self.generation, self.config = self._pipeline.generation, fitted.config
-        self.training_result = fitted.result
-        self.metrics = dict(fitted.result.metrics)
-
-    def _own_base(self) -> LoadedModel:
-        if self._base is None:
+    def _own_base(self) -> Weights:
+        if self._provenance.weights is None:
             raise ArtifactError("Expected an extractor with a model, found one on an engine of its own.").hint(
                 "Only extractors made by fit, from_base or from_pretrained have a base model and can be saved."
             )
-        return self._base
+        return self._provenance.weights
 
     def _run(self, examples: Sequence[Example[T]]) -> list[Outcome[T]]:
         return comparable(self.schema, self._pipeline.run(example.text for example in examples))

@@ -1,90 +1,187 @@
-"""Training of an extractor's adapter: rows prepared, trained on, and what the extractor knows afterwards.
+"""Training of an extractor: rows prepared and trained on, and the extractor put together afterwards.
 
-Knows which room comes after which; knows no tensors and no file formats.
+Knows which room comes after which; knows no tensors and no file formats. Loads torch, so that it is reached through
+the engine registry alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
+from extractft.artifact import require_unchanged
 from extractft.confidence.calibration import Calibration
 from extractft.config import TrainingConfig
 from extractft.data import Example
+from extractft.errors import TrainingError
+from extractft.extractor import preflight
+from extractft.extractor.argument_checks import user_directory
 from extractft.extractor.data_split import DataSplit
+from extractft.extractor.explain import Explainer
+from extractft.extractor.extraction import Outcome
+from extractft.extractor.extractor import Extractor
+from extractft.extractor.loaded_model import LoadedModel
 from extractft.extractor.outcomes import BestOutcomes, answers_of, comparable
 from extractft.extractor.pipeline import Pipeline
 from extractft.extractor.row_windows import split_long_rows
+from extractft.extractor.runtime import Provenance
 from extractft.modeling import merge_adapter
-from extractft.training import TrainingResult, build_features, train
+from extractft.prompt import ChatRenderer, render_system_prompt
+from extractft.training import (
+    Features,
+    RowEncoder,
+    TrainingResult,
+    build_features,
+    exclusive_randomness,
+    is_main_process,
+    train,
+)
 
-__all__ = ["Fitted", "fit_adapter"]
+__all__ = ["fit_extractor"]
 
 T = TypeVar("T")
 
 
+def fit_extractor(
+    cls: type[Extractor[T]],
+    schema: Any,
+    data: Any,
+    *,
+    base_model: str | Path | None,
+    eval_data: Any,
+    config: TrainingConfig | None,
+    output_dir: str | Path | None,
+    columns: Mapping[str, str] | None,
+    init_adapter: str | Path | None,
+    resume: bool,
+) -> Extractor[T]:
+    """Train an extractor; arguments and errors are those of `Extractor.fit`."""
+    if resume and output_dir is None:
+        raise TrainingError("resume=True needs the output_dir of the interrupted run, found None.")
+    origin: preflight.Origin[T] = preflight.Origin.of(schema, base_model, columns, config, init_adapter)
+    directory = None if output_dir is None else user_directory(output_dir, "output_dir")
+    with ExitStack() as stack:
+        place = stack.enter_context(preflight.run_place(directory, resume=resume))
+        rows = origin.load_rows(data, eval_data)
+        stack.enter_context(exclusive_randomness())
+        extractor = _trained(cls, origin, rows, place, resume=resume)
+        if directory is not None and is_main_process():
+            extractor.save_pretrained(directory / "extractor")
+    return extractor
+
+
+def _trained(
+    cls: type[Extractor[T]], origin: preflight.Origin[T], rows: DataSplit[T], place: Path, *, resume: bool
+) -> Extractor[T]:
+    """An extractor with a trained adapter: a fresh one, or a saved one with the prompt it was trained with."""
+    manifest, config = origin.manifest, origin.config
+    prompt = render_system_prompt(origin.schema, config.prompt) if manifest is None else manifest.system_prompt
+    base = LoadedModel.trainable(origin.resolve(), config, origin.adapter)
+    if origin.adapter is not None and manifest is not None:
+        require_unchanged(origin.adapter, manifest)
+    chat = ChatRenderer(base.tokenizer, prompt, frame=None if manifest is None else manifest.chat_frame)
+    config = config.replace(max_length=min(config.max_length, base.window))
+    engine, grammar = base.engine(chat, config.generation), base.grammar(chat)
+    pipeline = Pipeline(origin.schema, chat, engine, grammar, config.generation, base.window)
+    fitted = _fit_adapter(_Run(pipeline, base.model, config, place, engine.reset), rows, resume=resume)
+    return cls(
+        origin.schema,
+        chat,
+        engine,
+        grammar,
+        generation=fitted.config.generation,
+        max_window=base.window,
+        provenance=Provenance(fitted.config, dict(fitted.result.metrics), origin.columns, fitted.result, base),
+        calibration=fitted.calibration,
+    )
+
+
 @dataclass(frozen=True, slots=True)
-class Fitted:
-    """Result of training beside the weights in the model and the pipeline's settings.
+class _Run(Generic[T]):
+    """A run that is about to begin.
+
+    Attributes:
+        pipeline: Extracts with the model.
+        model: The model with its adapter, which is merged afterwards if the settings say so.
+        config: Training settings.
+        directory: Where the run works.
+        release: Makes the engine give its memory back to the training that goes on.
+    """
+
+    pipeline: Pipeline[T]
+    model: Any
+    config: TrainingConfig
+    directory: Path
+    release: Callable[[], None]
+
+    def outcomes(self, examples: Sequence[Example[T]]) -> list[Outcome[T]]:
+        """The outcomes of examples in the midst of training."""
+        outcomes = list(self.pipeline.run(example.text for example in examples))
+        self.release()
+        return outcomes
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """Result of training beside the weights in the model.
 
     Attributes:
         config: The settings as they were filled in.
         result: How training ended.
+        calibration: Makes confidences believable, if there were rows to learn it from.
     """
 
     config: TrainingConfig
     result: TrainingResult
+    calibration: Calibration | None
 
 
-def fit_adapter(
-    runner: Pipeline[T], model: Any, rows: DataSplit[T], config: TrainingConfig, directory: Path, *, resume: bool
-) -> Fitted:
-    """Train the adapter of a model on rows, score it with the runner, and calibrate the runner's confidences.
-
-    Args:
-        runner: Extracts with the model; its decoding settings and its calibration are replaced.
-        model: The model with its adapter, which is merged afterwards if the settings say so.
-        rows: The rows as they were loaded.
-        config: Training settings.
-        directory: Where the run works.
-        resume: Go on with an interrupted run.
+def _fit_adapter(run: _Run[T], rows: DataSplit[T], *, resume: bool) -> _Fitted:
+    """Train the adapter of a model on rows, score it as it decodes, and calibrate its confidences.
 
     Raises:
         DatasetError: Rows cannot be learned; all of them are in `.issues`.
         TrainingError: Training failed.
     """
-    rows = split_long_rows(rows, runner, config)
-    rows.check(runner.schema, runner.chat, runner.grammar, config)
-    rows = rows.with_absences(runner.schema, config)
-    features = build_features(rows.train, runner.schema, runner.chat, config)
+    pipeline, config = run.pipeline, run.config
+    encoder = RowEncoder(pipeline.schema, pipeline.chat)
+    rows, generation = split_long_rows(rows, pipeline, config, encoder)
+    rows.check(encoder, pipeline.grammar, config)
+    rows = rows.with_absences(pipeline.schema, config)
+    features = _features(rows.train, encoder, config)
     longest = max(len(row.completion_ids) for row in features)
-    runner.generation = runner.generation.replace(min_budget=max(runner.generation.min_budget, 2 * longest))
-    config = config.replace(generation=runner.generation)
-    best = BestOutcomes(runner.schema, rows.scored[: config.max_eval_rows])
+    generation = generation.replace(min_budget=max(generation.min_budget, 2 * longest))
+    config = config.replace(generation=generation)
+    run = _Run(pipeline.with_generation(generation), run.model, config, run.directory, run.release)
+    best = BestOutcomes(pipeline.schema, rows.scored[: config.max_eval_rows])
     result = train(
-        model,
+        run.model,
         features,
         config=config,
-        output_dir=directory,
-        scorer=best.scorer(runner.run_in_training) if rows.scored else None,
-        eval_features=build_features(rows.held_out, runner.schema, runner.chat, config) if rows.held_out else None,
+        output_dir=run.directory,
+        scorer=best.scorer(run.outcomes) if rows.scored else None,
+        eval_features=_features(rows.held_out, encoder, config) if rows.held_out else None,
         resume=resume,
         scored_rows=len(rows.scored),
     )
-    if runner.generation.merge_adapter:
-        merge_adapter(model)
-    if rows.scored:
-        _calibrate(runner, best, rows.scored[: config.max_eval_rows], result)
-    return Fitted(config, result)
+    if generation.merge_adapter:
+        merge_adapter(run.model)
+    scored = rows.scored[: config.max_eval_rows]
+    return _Fitted(config, result, _calibration(run.pipeline, best, scored, result) if scored else None)
 
 
-def _calibrate(
+def _features(examples: Sequence[Example[T]], encoder: RowEncoder[T], config: TrainingConfig) -> Features:
+    return build_features(examples, encoder.schema, encoder.chat, config, encoder=encoder)
+
+
+def _calibration(
     pipeline: Pipeline[T], best: BestOutcomes[T], scored: Sequence[Example[T]], result: TrainingResult
-) -> None:
+) -> Calibration | None:
     """Calibrate confidences on held-out rows, by the outcomes of the best scoring where they are known."""
     texts = (example.text for example in scored)
     outcomes = best.outcomes_of(result.metrics.get("field_f1")) or comparable(pipeline.schema, pipeline.run(texts))
-    answers = answers_of(pipeline.schema, scored, outcomes, pipeline.raw_confidence)
-    pipeline.calibration = Calibration.fit(answers)
+    explainer = Explainer(pipeline.schema, pipeline.grammar.spelling)
+    return Calibration.fit(answers_of(pipeline.schema, scored, outcomes, explainer.raw_confidence))

@@ -10,9 +10,9 @@ from typing import Any
 from extractft.config import TrainingConfig
 from extractft.errors import ConfigError, DatasetError
 from extractft.evaluation import LearningPoint
+from extractft.extractor.argument_checks import DEFAULT_BASE_MODEL, settled_schema
 from extractft.extractor.data_split import DataSplit
 from extractft.extractor.extractor import Extractor
-from extractft.extractor.preflight import DEFAULT_BASE_MODEL, settled_schema
 from extractft.schema import Schema
 
 __all__ = ["learning_curve"]

@@ -6,15 +6,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from extractft.artifact import Manifest
-from extractft.completion import Engine
+from extractft.artifact import Manifest, ModelShape, save_artifact
 from extractft.config import GenerationConfig, TrainingConfig
 from extractft.constraints import GrammarCompiler
+from extractft.extractor.argument_checks import DEFAULT_BASE_MODEL
+from extractft.extractor.runtime import EngineOptions, Runtime, SavedExtractor
 from extractft.inference import TransformersEngine
-from extractft.modeling import BaseModelRef, attach_lora, load_adapter, load_model, load_tokenizer, merge_adapter
-from extractft.prompt import ChatRenderer
+from extractft.modeling import (
+    BaseModelRef,
+    attach_lora,
+    load_adapter,
+    load_model,
+    load_tokenizer,
+    merge_adapter,
+    resolve_base_model,
+)
+from extractft.prompt import ChatRenderer, render_system_prompt
+from extractft.schema import Schema
 
-__all__ = ["LoadedModel"]
+__all__ = ["LoadedModel", "open_base", "open_saved"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +85,29 @@ class LoadedModel:
         """Longest prompt and answer together, in tokens."""
         return int(self.model.config.get_text_config().max_position_embeddings)
 
-    def engine(self, chat: ChatRenderer, generation: GenerationConfig) -> Engine:
+    @property
+    def base_model(self) -> BaseModelRef:
+        """Origin of the base weights."""
+        return self.ref
+
+    @property
+    def vocab_size(self) -> int:
+        """Width of this model's logits, which may exceed the tokenizer's."""
+        return int(self.model.get_input_embeddings().num_embeddings)
+
+    def shape(self, chat: ChatRenderer) -> ModelShape:
+        """Sizes of the model, for the manifest."""
+        return ModelShape(vocab_size=self.vocab_size, max_window=self.window, end_token_id=chat.end_token_id)
+
+    def save(self, path: str | Path, manifest: Manifest) -> None:
+        """Write adapter, tokenizer and manifest to a directory.
+
+        Raises:
+            ArtifactError: It cannot be written.
+        """
+        save_artifact(path, manifest=manifest, model=self.model, tokenizer=self.tokenizer)
+
+    def engine(self, chat: ChatRenderer, generation: GenerationConfig) -> TransformersEngine:
         """An engine on this model that keeps the prompt's common prefix."""
         pad = self.tokenizer.pad_token_id
         return TransformersEngine(
@@ -89,6 +121,41 @@ class LoadedModel:
         )
 
     def grammar(self, chat: ChatRenderer) -> GrammarCompiler:
-        """A compiler for the width of this model's logits, which may exceed the tokenizer's."""
-        width = self.model.get_input_embeddings().num_embeddings
-        return GrammarCompiler(self.tokenizer, vocab_size=width, end_token_id=chat.end_token_id)
+        """A compiler for the width of this model's logits."""
+        return GrammarCompiler(self.tokenizer, vocab_size=self.vocab_size, end_token_id=chat.end_token_id)
+
+    def runtime(self, chat: ChatRenderer, generation: GenerationConfig) -> Runtime:
+        """An engine on this model, with all that requests to it need."""
+        return Runtime(chat, self.engine(chat, generation), self.grammar(chat), self.window, self)
+
+
+def open_saved(saved: SavedExtractor, options: EngineOptions) -> Runtime:
+    """A saved extractor on its model, loaded here.
+
+    Raises:
+        ConfigError: There is no such device or dtype here.
+        ArtifactNotFoundError: The base model is missing.
+        ArtifactMismatchError: It is not the one of the extractor.
+    """
+    manifest = saved.manifest
+    if options.base_model is not None:
+        ref = resolve_base_model(options.base_model)
+        manifest.require_base_model(ref)
+    else:
+        ref = manifest.locate_base_model()
+    base = LoadedModel.restored(ref, saved.path, manifest, device=options.device, dtype=options.dtype)
+    chat = ChatRenderer(base.tokenizer, manifest.system_prompt, frame=manifest.chat_frame)
+    return base.runtime(chat, saved.generation)
+
+
+def open_base(schema: Schema[Any], config: TrainingConfig, options: EngineOptions) -> Runtime:
+    """The prompt of a schema on an untrained model, loaded here.
+
+    Raises:
+        ConfigError: There is no such device or dtype here.
+        ArtifactNotFoundError: The base model is not to be had.
+    """
+    system_prompt = render_system_prompt(schema, config.prompt)
+    name = DEFAULT_BASE_MODEL if options.base_model is None else options.base_model
+    base = LoadedModel.load(resolve_base_model(name), device=options.device, dtype=options.dtype)
+    return base.runtime(ChatRenderer(base.tokenizer, system_prompt), config.generation)

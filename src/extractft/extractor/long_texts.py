@@ -6,11 +6,12 @@ Knows records and their places; knows no engine and no tokens.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from extractft.completion import Completion
+from extractft.completion import Completion, GenerationRequest
 from extractft.confidence.token_confidence import Confidence
 from extractft.errors import ExtractionError, MergeConflictError, OutputInvalidError
 from extractft.extractor.extraction import Extraction, Outcome, WindowExtraction
@@ -30,11 +31,13 @@ class TextJob(Generic[T]):
     Attributes:
         text: The whole text.
         windows: The pieces that it is read in.
+        requests: Requests for those that the engine has not taken yet.
         outcomes: What came of the first of them.
     """
 
     text: str
     windows: Sequence[Window]
+    requests: deque[GenerationRequest] = field(default_factory=deque)
     outcomes: list[Outcome[T]] = field(default_factory=list)
 
     def piece(self, window: Window) -> str:

@@ -11,14 +11,13 @@ from typing import Any, Generic, TypeVar
 from extractft.confidence.calibration import Answers
 from extractft.confidence.token_confidence import Confidence
 from extractft.data import Example, LoadedExamples
-from extractft.errors import ExtractionError, LowConfidenceError, OutputInvalidError, OutputTruncatedError
+from extractft.errors import ExtractionError, OutputInvalidError, OutputTruncatedError
 from extractft.evaluation import EvaluationReport, Failure, evaluate_records, score_records
 from extractft.extractor.extraction import Extraction, Outcome
-from extractft.extractor.pipeline import Pipeline
 from extractft.processes import raised_by_signal
 from extractft.schema import Schema
 
-__all__ = ["BestOutcomes", "answers_of", "comparable", "predictions_of", "report_of", "route_low_confidence"]
+__all__ = ["BestOutcomes", "answers_of", "comparable", "predictions_of", "report_of"]
 
 T = TypeVar("T")
 
@@ -129,27 +128,3 @@ def answers_of(
     pairs = zip(examples, outcomes, strict=True)
     found = [(e.output, o.output, confidence(o)) for e, o in pairs if isinstance(o, Extraction)]
     return Answers.of(schema, found)
-
-
-def route_low_confidence(outcome: Outcome[T], least: float, runner: Pipeline[T]) -> Outcome[T]:
-    """The outcome, or an error in place of a record whose confidence is below `least`."""
-    if isinstance(outcome, ExtractionError):
-        return outcome
-    found = _confidence(outcome, runner)
-    if found is not None and found >= least:
-        return outcome
-    return LowConfidenceError(
-        f"Expected a confidence of at least {least}, found {'none' if found is None else f'{found:.3f}'}.",
-        text=outcome.text,
-        raw_output=outcome.raw_output,
-        extraction=runner.explained(outcome),
-    )
-
-
-def _confidence(extraction: Extraction[T], runner: Pipeline[T]) -> float | None:
-    try:
-        return runner.confidence(extraction).record
-    except Exception as error:
-        if raised_by_signal(error):
-            raise
-        return None

@@ -7,42 +7,38 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from extractft.completion import Completion, Engine, GenerationRequest
-from extractft.confidence.calibration import Calibration
-from extractft.confidence.token_confidence import Confidence, raw_confidence
+from extractft.completion import Completion, Engine, GenerationRequest, Grammar
 from extractft.config import GenerationConfig
 from extractft.constraints import GrammarCompiler, RecordSize
-from extractft.data import Example
 from extractft.data.field_paths import field_path
 from extractft.errors import (
+    EngineError,
     ExtractionError,
     GrammarError,
     InputTooLongError,
     OutputInvalidError,
     OutputTruncatedError,
     PromptError,
+    ServerError,
 )
 from extractft.extractor.extraction import Extraction, Outcome
-from extractft.extractor.long_texts import TextJob, combine_spans, longest_window, merge_confidence, merge_windows
+from extractft.extractor.long_texts import TextJob, longest_window, merge_windows
 from extractft.extractor.text_source import TextSource, require_batch_size, require_text, require_texts
-from extractft.grounding import Span, Window, ground, split_text
-from extractft.inference import TransformersEngine
+from extractft.grounding import Window, split_text
 from extractft.processes import BoundToProcess, raised_by_signal
-from extractft.prompt import ChatRenderer
+from extractft.prompt import ChatRenderer, EncodedText
 from extractft.schema import Schema
-from extractft.text import is_blank, normalize_text
+from extractft.text import is_blank
 
-__all__ = ["EXPLANATIONS", "Pipeline"]
+__all__ = ["Pipeline"]
 
 T = TypeVar("T")
-EXPLANATIONS = ("confidence", "spans")
-"""Parts of an `Extraction` that explain its record."""
 MIN_ROOM = 64
 """New tokens that must fit into the window behind the prompt, or the text is too long."""
 MIN_STRING = 64
@@ -55,7 +51,7 @@ CHARACTERS_PER_TOKEN = 6
 
 
 class Pipeline(BoundToProcess, Generic[T]):
-    """Runs texts through an engine.
+    """Runs texts through an engine. Immutable: other settings make another one.
 
     Args:
         schema: The schema of the records.
@@ -64,9 +60,7 @@ class Pipeline(BoundToProcess, Generic[T]):
         grammar: Compiles the schema for the engine's vocabulary.
         generation: Decoding settings.
         max_window: Longest prompt and answer together, in tokens.
-
-    Attributes:
-        calibration: Makes confidences believable, if there is one.
+        size: What a record may take up, if it is known already.
     """
 
     def __init__(
@@ -77,6 +71,8 @@ class Pipeline(BoundToProcess, Generic[T]):
         grammar: GrammarCompiler,
         generation: GenerationConfig,
         max_window: int,
+        *,
+        size: RecordSize | None = None,
     ) -> None:
         self.schema = schema
         self.chat = chat
@@ -84,8 +80,11 @@ class Pipeline(BoundToProcess, Generic[T]):
         self.grammar = grammar
         self.generation = generation
         self.max_window = max_window
-        self.calibration: Calibration | None = None
-        self._size = RecordSize.of(schema, lambda piece: len(chat.text_ids(piece)))
+        self._size = size or RecordSize.of(schema, lambda piece: len(chat.text_ids(piece)))
+
+    def with_generation(self, generation: GenerationConfig) -> Pipeline[T]:
+        """The same with other decoding settings."""
+        return Pipeline(self.schema, self.chat, self.engine, self.grammar, generation, self.max_window, size=self._size)
 
     def outcomes(self, texts: Iterable[str], batch_size: int | None) -> Iterator[Outcome[T]]:
         """`run` for what a caller hands over.
@@ -96,13 +95,6 @@ class Pipeline(BoundToProcess, Generic[T]):
         """
         require_batch_size(batch_size)
         return self.run(require_texts(texts), batch_size=batch_size)
-
-    def run_in_training(self, examples: Sequence[Example[T]]) -> list[Outcome[T]]:
-        """The outcomes of examples, after which the engine leaves the memory to the training that goes on."""
-        outcomes = list(self.run(example.text for example in examples))
-        if isinstance(self.engine, TransformersEngine):
-            self.engine.reset()
-        return outcomes
 
     def run(self, texts: Iterable[str], *, batch_size: int | None = None) -> Iterator[Outcome[T]]:
         """Outcomes in order; texts that cannot even be asked wait in line between those that can.
@@ -117,10 +109,9 @@ class Pipeline(BoundToProcess, Generic[T]):
                 while isinstance(head := line[0], ExtractionError):
                     yield head
                     line.popleft()
-                head.outcomes.append(self.outcome(head.next_piece, completion))
-                if head.complete:
+                if (outcome := self.settle(head, completion)) is not None:
                     line.popleft()
-                    yield merge_windows(self.schema, head)
+                    yield outcome
             yield from (error for error in line if isinstance(error, ExtractionError))
         if source.failure is not None:
             raise source.failure
@@ -140,51 +131,73 @@ class Pipeline(BoundToProcess, Generic[T]):
         """Requests for the texts that can be asked; ends early if too many in a row cannot, so that those get out."""
         failures = 0
         for text in source:
-            try:
-                asked: TextJob[T] = TextJob(text, self.windows(require_text(text)))
-                requests = [self.request(asked.piece(window)) for window in asked.windows]
-            except ExtractionError as error:
-                if isinstance(text, str):
-                    error.text = text  # of all of it, where a piece was the trouble
-                # Handed over as a value: with its traceback it would keep this frame, and all that is on its way.
-                line.append(error.with_traceback(None))
+            job = self.job(text)
+            line.append(job)
+            if isinstance(job, ExtractionError):
                 failures += 1
                 if failures == source.stop_after:
                     return
             else:
-                line.append(asked)
                 failures = 0
-                yield from requests
+                while job.requests:
+                    yield job.requests.popleft()
 
-    def windows(self, text: str) -> list[Window]:
+    def job(self, text: Any) -> TextJob[T] | ExtractionError:
+        """The requests for a text, or the reason that it cannot be asked about."""
+        try:
+            windows, encoded = self._measured(require_text(text))
+            job: TextJob[T] = TextJob(text, windows)
+            job.requests.extend(self.request(job.piece(window), encoded) for window in windows)
+        except ExtractionError as error:
+            if isinstance(text, str):
+                error.text = text  # of all of it, where a piece was the trouble
+            # Handed over as a value: with its traceback it would keep this frame, and all that is on its way.
+            return error.with_traceback(None)
+        return job
+
+    def settle(self, job: TextJob[T], completion: Completion) -> Outcome[T] | None:
+        """Take the next completion of a text; its outcome, once it is the last one."""
+        job.outcomes.append(self.outcome(job.next_piece, completion))
+        return merge_windows(self.schema, job) if job.complete else None
+
+    def windows(self, text: str, encoded: EncodedText | None = None) -> list[Window]:
         """The pieces that a text is read in: one, unless it is long and may be split.
+
+        Args:
+            text: The text, as it was handed in.
+            encoded: The same encoded, if it is already.
 
         Raises:
             InputTooLongError: The text is long and may not be split, or one character is too much.
         """
+        return self._measured(text, encoded)[0]
+
+    def _measured(self, text: str, encoded: EncodedText | None = None) -> tuple[list[Window], EncodedText | None]:
+        """The pieces of a text; the whole text encoded, if it had to be measured and is one piece."""
         most, whole = self.generation.max_text_tokens, [Window(0, len(text))]
         if not (most or self.generation.split_long_texts):
-            return whole
+            return whole, None
         try:
-            limit = self.text_limit()
+            limit = self.text_limit
             if not self.generation.split_long_texts:
                 self._refuse_hopeless(text, limit, f"Expected at most max_text_tokens={most}")
-            tokens = self.text_tokens(text)
+            encoded = encoded or self.chat.encode(text)
         except PromptError:
-            return whole  # the request for it says what is wrong
-        if tokens <= limit:
-            return whole
+            return whole, None  # the request for it says what is wrong
+        if len(encoded.ids) <= limit:
+            return whole, encoded
         if not self.generation.split_long_texts:
-            raise _too_long(f"Expected at most max_text_tokens={most}, found {tokens}.", text)
+            raise _too_long(f"Expected at most max_text_tokens={most}, found {len(encoded.ids)}.", text)
         overlap = min(self.generation.overlap_tokens, limit // 2)
         windows = split_text(text, size=self.text_tokens, limit=limit, overlap=overlap)
-        return [window for window in windows if not is_blank(text[window.start : window.end])]
+        return [window for window in windows if not is_blank(text[window.start : window.end])], None
 
     def _refuse_hopeless(self, text: str, limit: int, expected: str) -> None:
         """Refuse a text of which the beginning alone is far too long, before all of it is composed and encoded."""
         if len(text) > HEAD * limit and (found := self.text_tokens(text[: HEAD * limit])) > HOPELESS * limit:
             raise _too_long(f"{expected}, found more than {found} in a text of {len(text)} characters.", text)
 
+    @cached_property
     def text_limit(self) -> int:
         """Most tokens of a text that is read in one piece."""
         longest = longest_window(self.max_window - len(self.chat.prompt_ids("")), self._budget)
@@ -192,10 +205,14 @@ class Pipeline(BoundToProcess, Generic[T]):
 
     def text_tokens(self, piece: str) -> int:
         """Tokens of a text, without the prompt around it."""
-        return len(self.chat.text_ids(normalize_text(piece).text))
+        return len(self.chat.text_ids(piece))
 
-    def request(self, text: str) -> GenerationRequest:
+    def request(self, text: str, encoded: EncodedText | None = None) -> GenerationRequest:
         """Request to the engine for one text.
+
+        Args:
+            text: The text, as it was handed in.
+            encoded: The same encoded, if it is already.
 
         Raises:
             EmptyTextError: There is nothing to read in the text.
@@ -206,22 +223,35 @@ class Pipeline(BoundToProcess, Generic[T]):
             f"Expected at most {self.max_window - MIN_ROOM} prompt tokens (window {self.max_window}, {MIN_ROOM} kept "
             "for the record)"
         )
+        if encoded is None:
+            encoded = self._encode(text, most)
+        prompt_ids = self.chat.prompt_ids(encoded)
+        budget = self._budget(len(prompt_ids) - len(self.chat.prefix_ids))
+        room = self.max_window - len(prompt_ids)
+        if room < min(budget, MIN_ROOM):
+            raise _too_long(f"{most}, found {len(prompt_ids)}.", text)
+        return GenerationRequest(
+            prompt_ids=tuple(prompt_ids),
+            grammar=self._grammar(text, encoded.text),
+            max_new_tokens=min(budget, room),
+            draft_ids=encoded.ids,
+        )
+
+    def _encode(self, text: str, most: str) -> EncodedText:
         try:
             self._refuse_hopeless(require_text(text), self.max_window, most)
-            normalized = normalize_text(text).text
-            prompt_ids = self.chat.prompt_ids(normalized)
+            return self.chat.encode(text)
         except PromptError as error:
             problem = ExtractionError(f"The text cannot be put into the prompt: {error}", text=text)
             for note in getattr(error, "__notes__", ()):
                 problem.hint(note)
             raise problem from error
-        budget = self._budget(len(prompt_ids) - len(self.chat.prefix_ids))
-        room = self.max_window - len(prompt_ids)
-        if room < min(budget, MIN_ROOM):
-            raise _too_long(f"{most}, found {len(prompt_ids)}.", text)
+
+    def _grammar(self, text: str, normalized: str) -> Grammar:
+        """The grammar of the text's record."""
         longest = max(len(normalized), MIN_STRING, CHARACTERS_PER_TOKEN * self.generation.min_budget)
         try:
-            grammar = self.grammar.compile(self.schema, max_string_length=longest, text=normalized)
+            return self.grammar.compile(self.schema, max_string_length=longest, text=normalized)
         except GrammarError:
             raise InputTooLongError(
                 f"Expected a text to copy verbatim fields from, found {len(normalized)} characters, too many for a "
@@ -230,54 +260,6 @@ class Pipeline(BoundToProcess, Generic[T]):
             ).hint(
                 "Set GenerationConfig.split_long_texts, with a max_text_tokens, to read it piece by piece."
             ) from None
-        return GenerationRequest(
-            prompt_ids=tuple(prompt_ids),
-            grammar=grammar,
-            max_new_tokens=min(budget, room),
-            draft_ids=tuple(self.chat.text_ids(normalized)),
-        )
-
-    def explained(self, outcome: Outcome[T], parts: Collection[str] = EXPLANATIONS) -> Outcome[T]:
-        """The same with its places in the text and its confidence, if it is a record.
-
-        They explain a record and are no part of it: where one cannot be computed, it is left out, and the record says
-        so. A validator of the user's may make anything of a record, such as what cannot be written back.
-        """
-        return outcome if isinstance(outcome, ExtractionError) else self.explanation(outcome, parts)
-
-    def explanation(self, extraction: Extraction[T], parts: Collection[str] = EXPLANATIONS) -> Extraction[T]:
-        """`explained` for a record."""
-        problems = []
-        for name, explain in zip(EXPLANATIONS, (self.confidence, self._spans), strict=True):
-            if name not in parts:
-                continue
-            try:
-                extraction = replace(extraction, **{name: explain(extraction)})  # type: ignore[arg-type]
-            except Exception as error:
-                if raised_by_signal(error):
-                    raise
-                problems.append(f"{name} ({type(error).__name__})")
-        if not problems:
-            return extraction
-        return replace(extraction, explanation_error=f"could not be computed: {', '.join(problems)}")
-
-    def _spans(self, extraction: Extraction[T]) -> dict[str, tuple[Span, ...]]:
-        if extraction.windows:
-            return combine_spans(self.schema, extraction)
-        return ground(self.schema, self.schema.canonical_value(extraction.output), extraction.text)
-
-    def confidence(self, extraction: Extraction[T]) -> Confidence:
-        """Confidence in a record: calibrated, if there is a calibration; 0 for a record that was cut short."""
-        raw = self.raw_confidence(extraction)
-        return raw if self.calibration is None else self.calibration.apply(raw)
-
-    def raw_confidence(self, extraction: Extraction[T]) -> Confidence:
-        """The model's own confidence."""
-        if extraction.windows:
-            pieces = [self.raw_confidence(window.extraction) for window in extraction.windows]
-            return merge_confidence(extraction.windows, pieces)
-        raw = raw_confidence(self.schema, extraction.completion, self.grammar.spelling)
-        return replace(raw, record=0.0) if extraction.truncated else raw
 
     def _budget(self, text_tokens: int) -> int:
         if self.generation.max_new_tokens is not None:
@@ -288,7 +270,7 @@ class Pipeline(BoundToProcess, Generic[T]):
         """The record that a completion spells, or why there is none."""
         raw = self.chat.decode(completion.token_ids)
         if completion.finish_reason == "error":
-            return ExtractionError(f"Decoding failed: {completion.error}", text=text, raw_output=raw)
+            return _engine_failure(completion, text, raw)
         truncated = completion.finish_reason != "stop"
         if completion.finish_reason == "length" or (truncated and not self.generation.keep_truncated):
             return OutputTruncatedError(
@@ -312,6 +294,18 @@ def _places(error: ValidationError, raw: str, schema: Schema[Any]) -> str:
     except ValueError:
         value = None
     return ", ".join(f"{field_path(d['loc'], value, schema) or 'the record'} ({d['type']})" for d in details)
+
+
+def _engine_failure(completion: Completion, text: str, raw: str) -> ExtractionError:
+    """The error of a text that the engine could not go on with."""
+    cause = completion.cause
+    if not isinstance(cause, EngineError):
+        return ExtractionError(f"Decoding failed: {completion.error}", text=text, raw_output=raw)
+    status, retryable = getattr(cause, "status", None), getattr(cause, "retryable", False)
+    failure = ServerError(str(completion.error), text=text, raw_output=raw, status=status, retryable=retryable)
+    for note in getattr(cause, "__notes__", ()):
+        failure.hint(note)
+    return failure
 
 
 def _too_long(message: str, text: str) -> InputTooLongError:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from transformers import PreTrainedModel
 
-from extractft.completion import Completion, GenerationRequest
+from extractft.completion import Completion, EngineCapabilities, GenerationRequest
 from extractft.config import GenerationConfig
 from extractft.errors import ConfigError, PerformanceWarning
 from extractft.inference.cpu.int8_linears import Int8Linears
@@ -59,7 +59,12 @@ class TransformersEngine(BoundToProcess):
 
     Raises:
         ConfigError: `eight_bit` for a model that is not in float32 on a processor that can do it.
+
+    Attributes:
+        capabilities: All that the protocol names.
     """
+
+    capabilities = EngineCapabilities("transformers")
 
     def __init__(
         self,

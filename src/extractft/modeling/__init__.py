@@ -1,18 +1,49 @@
 """Base model and tokenizer by name or path, device and dtype by hardware, LoRA attached or loaded.
 
-Knows weights and where they come from; knows no text, no prompt, no schema and no training loop.
+Knows weights and where they come from; knows no text, no prompt, no schema and no training loop. Names are loaded when
+they are asked for: what only reads about models, such as a manifest, loads no torch.
 """
 
 from __future__ import annotations
 
-from extractft.modeling.adapter_files import ADAPTER_CONFIG_FILE, ADAPTER_FILE, read_adapter_weights
-from extractft.modeling.base_model import BaseModelRef, ModelSource, locate_base_model, resolve_base_model
-from extractft.modeling.device_memory import available_memory, is_out_of_memory
-from extractft.modeling.hardware import choose_device, choose_dtype
-from extractft.modeling.lora import attach_lora, count_parameters, load_adapter, merge_adapter
-from extractft.modeling.model_loading import load_model, load_tokenizer
-from extractft.modeling.probing import ordinary_ids, probe_tolerance, probing
-from extractft.modeling.weight_digests import weights_digest
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from extractft.modeling.adapter_files import read_adapter_weights
+    from extractft.modeling.base_model import locate_base_model, resolve_base_model
+    from extractft.modeling.base_model_ref import ADAPTER_CONFIG_FILE, ADAPTER_FILE, BaseModelRef, ModelSource
+    from extractft.modeling.device_memory import available_memory, is_out_of_memory
+    from extractft.modeling.hardware import choose_device, choose_dtype
+    from extractft.modeling.lora import attach_lora, count_parameters, load_adapter, merge_adapter
+    from extractft.modeling.model_loading import load_model, load_tokenizer
+    from extractft.modeling.model_probe import ordinary_ids, probe_tolerance, probing
+    from extractft.modeling.weight_digests import weights_digest
+
+_MODULES = {
+    "ADAPTER_CONFIG_FILE": "base_model_ref",
+    "ADAPTER_FILE": "base_model_ref",
+    "BaseModelRef": "base_model_ref",
+    "ModelSource": "base_model_ref",
+    "attach_lora": "lora",
+    "available_memory": "device_memory",
+    "choose_device": "hardware",
+    "choose_dtype": "hardware",
+    "count_parameters": "lora",
+    "is_out_of_memory": "device_memory",
+    "load_adapter": "lora",
+    "load_model": "model_loading",
+    "load_tokenizer": "model_loading",
+    "locate_base_model": "base_model",
+    "merge_adapter": "lora",
+    "ordinary_ids": "model_probe",
+    "probe_tolerance": "model_probe",
+    "probing": "model_probe",
+    "read_adapter_weights": "adapter_files",
+    "resolve_base_model": "base_model",
+    "weights_digest": "weight_digests",
+}
+"""The module of each public name."""
 
 __all__ = [
     "ADAPTER_CONFIG_FILE",
@@ -37,3 +68,16 @@ __all__ = [
     "resolve_base_model",
     "weights_digest",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

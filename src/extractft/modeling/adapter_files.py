@@ -17,10 +17,9 @@ from safetensors.torch import load as load_safetensors
 
 from extractft.config import LoRAConfig
 from extractft.errors import ArtifactError, ArtifactMismatchError, ArtifactNotFoundError
+from extractft.modeling.base_model_ref import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 
 __all__ = [
-    "ADAPTER_CONFIG_FILE",
-    "ADAPTER_FILE",
     "adapter_mismatch",
     "non_finite_weights",
     "read_adapter_config",
@@ -29,8 +28,6 @@ __all__ = [
     "require_rank",
 ]
 
-ADAPTER_CONFIG_FILE = "adapter_config.json"
-ADAPTER_FILE = "adapter_model.safetensors"
 SHAPE_SETTINGS = ("r", "lora_alpha", "lora_dropout", "target_modules")
 """Settings that differ from one adapter to another."""
 NEUTRAL_SETTINGS = frozenset(

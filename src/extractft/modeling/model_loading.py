@@ -10,7 +10,7 @@ from pathlib import Path
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from extractft.errors import ArtifactMismatchError, ArtifactNotFoundError, MissingDependencyError
-from extractft.modeling.base_model import BaseModelRef
+from extractft.modeling.base_model_ref import BaseModelRef
 from extractft.modeling.device_memory import is_out_of_memory
 from extractft.modeling.hardware import choose_device, choose_dtype
 from extractft.modeling.strict_loading import load_complete_model

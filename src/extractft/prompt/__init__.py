@@ -5,7 +5,7 @@ Knows schemas and tokenizers (through a small protocol). Knows no model and no t
 
 from __future__ import annotations
 
-from extractft.prompt.chat_renderer import ChatFrame, ChatRenderer, ChatTokenizer
+from extractft.prompt.chat_renderer import ChatFrame, ChatRenderer, ChatTokenizer, EncodedText
 from extractft.prompt.language_detection import detect_language
 from extractft.prompt.system_prompt import render_system_prompt
 from extractft.text import NormalizedText, Replacement, is_blank, normalize_text
@@ -14,6 +14,7 @@ __all__ = [
     "ChatFrame",
     "ChatRenderer",
     "ChatTokenizer",
+    "EncodedText",
     "NormalizedText",
     "Replacement",
     "detect_language",

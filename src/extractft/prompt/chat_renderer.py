@@ -19,7 +19,7 @@ from extractft.prompt.template_step_limit import TooManyStepsError, limited_step
 from extractft.prompt.text_codec import TextCodec
 from extractft.text import normalize_text
 
-__all__ = ["ChatFrame", "ChatRenderer", "ChatTokenizer"]
+__all__ = ["ChatFrame", "ChatRenderer", "ChatTokenizer", "EncodedText"]
 
 SYSTEM, USER, ASSISTANT = "ExtractFTSystemSlot", "ExtractFTUserSlot", "ExtractFTAssistantSlot"
 """Placeholders: letters only, so that no template trims, escapes or splits them."""
@@ -68,6 +68,19 @@ class ChatFrame:
     middle: str
     tail: str
     close: str
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedText:
+    """A user's text as the model sees it.
+
+    Attributes:
+        text: The text, composed (NFC).
+        ids: Its token ids; no control id among them.
+    """
+
+    text: str
+    ids: tuple[int, ...]
 
 
 class ChatRenderer:
@@ -124,9 +137,19 @@ class ChatRenderer:
         """The prompt as the model sees it, in characters."""
         return self._prefix + normalize_text(text).text + self._suffix
 
-    def prompt_ids(self, text: str) -> list[int]:
+    def encode(self, text: str) -> EncodedText:
+        """Compose and tokenize the user's text, once for all that is asked about it.
+
+        Raises:
+            PromptError: The text holds a lone surrogate.
+        """
+        composed = normalize_text(text).text
+        return EncodedText(composed, tuple(self._codec.encode(composed)))
+
+    def prompt_ids(self, text: str | EncodedText) -> list[int]:
         """Token ids of the prompt, up to where the answer starts."""
-        return [*self.prefix_ids, *self.text_ids(text), *self.suffix_ids]
+        ids = text.ids if isinstance(text, EncodedText) else self.text_ids(text)
+        return [*self.prefix_ids, *ids, *self.suffix_ids]
 
     def text_ids(self, text: str) -> list[int]:
         """Token ids of the user's text alone; no control id among them.

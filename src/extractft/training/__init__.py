@@ -1,17 +1,39 @@
 """Fine-tuning: rows of token ids, the ways to compute a step, the loop around them, what a run leaves on disk.
 
-Knows rows and weights; never imports decoding or evaluation: scores come from a callable that is handed in.
+Knows rows and weights; never imports decoding or evaluation: scores come from a callable that is handed in. Names are
+loaded when they are asked for: rows and results need no torch.
 """
 
-from extractft.training.features import Features, TrainingRow, build_features
-from extractft.training.parallel import is_main_process
-from extractft.training.randomness import exclusive_randomness
-from extractft.training.result import TrainingResult
-from extractft.training.run_directory import RunDirectory
-from extractft.training.trainer import Scorer, train
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from extractft.training.features import Features, RowEncoder, TrainingRow, build_features
+    from extractft.training.parallel import is_main_process
+    from extractft.training.randomness import exclusive_randomness
+    from extractft.training.result import TrainingResult
+    from extractft.training.run_directory import RunDirectory
+    from extractft.training.trainer import Scorer, train
+
+_MODULES = {
+    "Features": "features",
+    "RowEncoder": "features",
+    "RunDirectory": "run_directory",
+    "Scorer": "trainer",
+    "TrainingResult": "result",
+    "TrainingRow": "features",
+    "build_features": "features",
+    "exclusive_randomness": "randomness",
+    "is_main_process": "parallel",
+    "train": "trainer",
+}
+"""The module of each public name."""
 
 __all__ = [
     "Features",
+    "RowEncoder",
     "RunDirectory",
     "Scorer",
     "TrainingResult",
@@ -21,3 +43,16 @@ __all__ = [
     "is_main_process",
     "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -10,15 +10,23 @@ import hashlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from extractft.config import TrainingConfig
 from extractft.data import Example
 from extractft.errors import DatasetError, RowIssue, TrainingError
-from extractft.prompt import ChatRenderer
+from extractft.prompt import ChatRenderer, EncodedText
 from extractft.schema import Schema
 
-__all__ = ["IGNORED", "Features", "TrainingRow", "build_features", "partition_by_tokens", "shared_prefix_length"]
+__all__ = [
+    "IGNORED",
+    "Features",
+    "RowEncoder",
+    "TrainingRow",
+    "build_features",
+    "partition_by_tokens",
+    "shared_prefix_length",
+]
 
 IGNORED = -100
 """The label of positions that are no target, as PyTorch's cross-entropy has it."""
@@ -112,8 +120,56 @@ class Features:
         return digest.hexdigest()
 
 
+class RowEncoder(Generic[T]):
+    """Token ids of the rows of a run: each text and each answer is tokenized once, whoever asks for it.
+
+    Args:
+        schema: Writes the records as canonical JSON.
+        chat: Renders prompts and answers; the same object as inference uses.
+    """
+
+    def __init__(self, schema: Schema[T], chat: ChatRenderer) -> None:
+        self.schema = schema
+        self.chat = chat
+        self._texts: dict[str, EncodedText] = {}
+        self._answers: dict[str, tuple[int, ...]] = {}
+
+    def text(self, text: str) -> EncodedText:
+        """A row's text, encoded."""
+        found = self._texts.get(text)
+        if found is None:
+            found = self._texts[text] = self.chat.encode(text)
+        return found
+
+    def completion_ids(self, json_text: str) -> tuple[int, ...]:
+        """Token ids of an answer, the end token included."""
+        found = self._answers.get(json_text)
+        if found is None:
+            found = self._answers[json_text] = tuple(self.chat.completion_ids(json_text))
+        return found
+
+    def row(self, example: Example[T]) -> TrainingRow:
+        """The row of an example."""
+        answer = self.completion_ids(self.schema.canonical_json(example.output))
+        return TrainingRow(tuple(self.chat.prompt_ids(self.text(example.text))), answer)
+
+    def length(self, example: Example[T]) -> int:
+        """Tokens of the row of an example, prompt and answer together."""
+        around = len(self.chat.prefix_ids) + len(self.chat.suffix_ids)
+        return around + len(self.text(example.text).ids) + self.answer_length(example)
+
+    def answer_length(self, example: Example[T]) -> int:
+        """Tokens of the answer of an example."""
+        return len(self.completion_ids(self.schema.canonical_json(example.output)))
+
+
 def build_features(
-    examples: Iterable[Example[T]], schema: Schema[T], chat: ChatRenderer, config: TrainingConfig
+    examples: Iterable[Example[T]],
+    schema: Schema[T],
+    chat: ChatRenderer,
+    config: TrainingConfig,
+    *,
+    encoder: RowEncoder[T] | None = None,
 ) -> Features:
     """Turn examples into rows of token ids.
 
@@ -122,17 +178,14 @@ def build_features(
         schema: Writes the records as canonical JSON.
         chat: Renders prompts and answers; the same object as inference uses.
         config: `max_length` and `overlong` decide about long rows.
+        encoder: Knows the ids of rows that were asked for before.
 
     Raises:
         DatasetError: Rows without a label, rows over `max_length` when `overlong` is `"error"`, or no row left.
         TrainingError: The chat renderer does not put its prefix in front of every prompt.
     """
-    rows = [
-        TrainingRow(
-            tuple(chat.prompt_ids(example.text)), tuple(chat.completion_ids(schema.canonical_json(example.output)))
-        )
-        for example in examples
-    ]
+    encoder = encoder or RowEncoder(schema, chat)
+    rows = [encoder.row(example) for example in examples]
     too_long = [number for number, row in enumerate(rows, start=1) if len(row) > config.max_length]
     if too_long and config.overlong == "error":
         raise _overlong(rows, too_long, config.max_length)

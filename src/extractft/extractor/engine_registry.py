@@ -1,0 +1,75 @@
+"""The kinds of engines and what opens each: the one place of the package that imports late.
+
+torch takes seconds to load and hundreds of megabytes; a client of a server needs none of it. So everything that loads
+a model or trains one is named here, by module and attribute, and imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+from extractft.errors import ConfigError
+from extractft.prompt.stored_tokenizer import TOKENIZER_FILE
+
+__all__ = ["FIT", "OPEN_BASE", "EngineKind", "engine_kind", "load_entry"]
+
+FIT = "extractft.extractor.fit:fit_extractor"
+OPEN_BASE = "extractft.extractor.loaded_model:open_base"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineKind:
+    """A kind of engine.
+
+    Attributes:
+        opener: `module:function` that opens a saved extractor, `(SavedExtractor, EngineOptions) -> Runtime`.
+        needed: Names of the files that have to be in the saved extractor beside its manifest; `None` for all.
+    """
+
+    opener: str
+    needed: frozenset[str] | None = None
+
+
+LOCAL = EngineKind("extractft.extractor.loaded_model:open_saved")
+SERVER = EngineKind("extractft.extractor.client:open_server", frozenset({TOKENIZER_FILE}))
+GIVEN = EngineKind("extractft.extractor.client:open_given", frozenset({TOKENIZER_FILE}))
+
+NAMED = {"transformers": LOCAL}
+"""Engines that have a name rather than an address."""
+
+
+def engine_kind(engine: Any) -> EngineKind:
+    """The kind that a caller means.
+
+    Args:
+        engine: `None`, a name, the address of a server, or an engine.
+
+    Raises:
+        ConfigError: It is none of these.
+    """
+    if engine is None:
+        return LOCAL
+    if not isinstance(engine, str):
+        if callable(getattr(engine, "generate", None)):
+            return GIVEN
+        raise _unknown(f"an object of type {type(engine).__name__}")
+    if "://" in engine:
+        return SERVER
+    if engine in NAMED:
+        return NAMED[engine]
+    raise _unknown(repr(engine))
+
+
+def load_entry(entry: str) -> Any:
+    """Import what an entry of this registry names."""
+    module, _, name = entry.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _unknown(found: str) -> ConfigError:
+    return ConfigError(f"Expected an engine, found {found}.").hint(
+        f"Name one of {', '.join(NAMED)}, or give the address of a server, such as http://localhost:8000 or "
+        "vllm+http://localhost:8000."
+    )
