@@ -22,6 +22,7 @@ from extractft import Extractor, GenerationConfig, PromptConfig, Schema, Trainin
 from extractft.completion import GenerationRequest
 from extractft.constraints import accepts
 from extractft.extractor.loaded_model import LoadedModel
+from extractft.extractor.runtime import Provenance
 from extractft.inference import TransformersEngine
 from extractft.inference.model_runner import ModelRunner, Segment
 from extractft.modeling import BaseModelRef
@@ -49,7 +50,9 @@ def build_extractor(schema: Any, *, layers: int | None) -> Extractor[Any]:
     prompt = PromptConfig()
     spec: Schema[Any] = Schema.of(schema, omit_defaults=prompt.omit_defaults)
     chat = ChatRenderer(base.tokenizer, render_system_prompt(spec, prompt))
-    return Extractor._assemble(spec, base, chat, GenerationConfig())
+    parts = base.runtime(chat, GenerationConfig())
+    provenance = Provenance(TrainingConfig(), weights=base)
+    return Extractor(spec, chat, parts.engine, parts.grammar, max_window=parts.max_window, provenance=provenance)
 
 
 class Targets:

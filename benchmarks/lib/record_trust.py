@@ -90,7 +90,7 @@ def measured(extractor: Extractor[Any], task: Task) -> dict[str, Any]:
     outcomes: Outcomes = []
     decoding = seconds(lambda: outcomes.extend(extractor._pipeline.run(texts)))
     records = [outcome for outcome in outcomes if isinstance(outcome, Extraction)]
-    explaining = seconds(lambda: [extractor._pipeline.explained(record) for record in records])
+    explaining = seconds(lambda: [extractor._explainer.explained(record) for record in records])
     compiling = seconds(lambda: [extractor._pipeline.request(text) for text in texts])
     gold = [example.output for example in examples]
     report = evaluate_records(schema, gold, predictions_of(outcomes), texts=texts)
@@ -120,18 +120,17 @@ def calibration(
     extractor: Extractor[Any], task: Task, examples: list[Example[Any]], outcomes: Outcomes
 ) -> dict[str, Any]:
     """Calibration of values and records: the model's own, by the curves of `fit`, cross-fitted."""
-    runner, schema = extractor._pipeline, extractor.schema
-    raw = answers_of(schema, examples, outcomes, runner.raw_confidence)
+    explainer, schema = extractor._explainer, extractor.schema
+    raw = answers_of(schema, examples, outcomes, explainer.raw_confidence)
     ways = {"raw": raw, "cross-fitted": raw.cross_fitted()}
-    if runner.calibration is None:  # saved before there was any: fitted as `fit` does
+    if explainer.calibration is None:  # saved before there was any: fitted as `fit` does
         rows = [Example(text, schema.parse_value(output)) for text, output in task.train]
         held_out = split_examples(rows, fraction=extractor.config.eval_fraction, seed=extractor.config.seed)[1]
         held_out = held_out[: extractor.config.max_eval_rows]
-        runner.calibration = Calibration.fit(
-            answers_of(schema, held_out, extractor._run(held_out), runner.raw_confidence)
-        )
-    if runner.calibration is not None:
-        ways["of fit"] = answers_of(schema, examples, outcomes, runner.confidence)
+        answers = answers_of(schema, held_out, extractor._run(held_out), explainer.raw_confidence)
+        explainer = explainer.calibrated(Calibration.fit(answers))
+    if explainer.calibration is not None:
+        ways["of fit"] = answers_of(schema, examples, outcomes, explainer.confidence)
     return {f"{what} {name}": line(found) for name, way in ways.items() for what, found in way.report().items()}
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from extractft import Extractor, artifact
-from extractft.artifact import Manifest, artifact_writer, load_manifest, save_artifact
+from extractft.artifact import Manifest, artifact_publication, artifact_writer, load_manifest, save_artifact
 from extractft.config import LoRAConfig, TrainingConfig
 from extractft.errors import ArtifactError, ArtifactMismatchError, ArtifactNotFoundError
 from extractft.modeling import BaseModelRef, attach_lora, load_adapter, load_model, load_tokenizer, resolve_base_model
@@ -117,7 +117,7 @@ def test_manifest_comes_back(saved: Path, ref: BaseModelRef) -> None:
 
 def test_manifest_is_readable(saved: Path) -> None:
     content = json.loads((saved / "manifest.json").read_text(encoding="utf-8"))
-    assert content["format_version"] == 2
+    assert content["format_version"] == 3
     assert content["files"].keys() == FILES - {"manifest.json"}
     assert content["schema"]["name"] == "Complaint"
     assert content["config"]["lora"]["target_modules"][0] == "q_proj"  # the filled settings, defaults included
@@ -263,7 +263,7 @@ def test_a_failure_keeps_the_old_one(
         raise OSError("no space left on device")
 
     before = {file.name: file.read_bytes() for file in saved.iterdir()}
-    monkeypatch.setattr(artifact_writer, step, fail)
+    monkeypatch.setattr(artifact_writer if step == "_write_adapter" else artifact_publication, step, fail)
     with pytest.raises(ArtifactError, match="no space left"):
         save_artifact(saved, manifest=manifest_for(ref), model=model, tokenizer=load_tokenizer(ref))
     assert {file.name: file.read_bytes() for file in saved.iterdir()} == before
@@ -317,11 +317,11 @@ def edit(saved: Path, **changes: Any) -> None:
 
 
 def test_a_newer_format(saved: Path) -> None:
-    edit(saved, format_version=3, something_new={})
-    with pytest.raises(ArtifactMismatchError, match="found format 3") as caught:
+    edit(saved, format_version=4, something_new={})
+    with pytest.raises(ArtifactMismatchError, match="found format 4") as caught:
         load_manifest(saved)
     assert "pip install --upgrade extractft" in caught.value.__notes__[0]
-    assert (caught.value.expected, caught.value.found) == ("format 2", "format 3")
+    assert (caught.value.expected, caught.value.found) == ("format 3", "format 4")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "\x00", '{"format_version": "x"}'])

@@ -251,14 +251,14 @@ def same_json(first: bytes, second: bytes) -> bool:
 
 def test_replaced_while_it_is_loaded(extractor: Path, old_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Loading reads several files; part of an older extractor and part of a newer one is no extractor."""
-    from extractft.extractor import extractor as module
+    from extractft.extractor import loaded_model as module
 
     real = module.LoadedModel.restored
 
     def slow(*arguments: Any, **options: Any) -> Any:
         result = real(*arguments, **options)
         again = json.loads((extractor / "manifest.json").read_text(encoding="utf-8"))
-        assert again["format_version"] == 2
+        assert again["format_version"] == 3
         other = Extractor.from_base(loaded.schema, base_model=old_base)
         other.save_pretrained(extractor)
         return result
@@ -278,7 +278,7 @@ def test_an_extractor_of_format_1_loads_and_is_saved_anew(old_extractor: Path, o
     assert (manifest.format_version, manifest.files, manifest.chat_frame) == (1, {}, None)
     loaded.save_pretrained(tmp_path / "new")
     again = Extractor.from_pretrained(tmp_path / "new")
-    assert load_manifest(tmp_path / "new").format_version == 2
+    assert load_manifest(tmp_path / "new").format_version == 3
     assert again.render("tea for b") == loaded.render("tea for b")
     old, new = (load_file(path / "adapter_model.safetensors") for path in (old_extractor, tmp_path / "new"))
     assert all(torch.equal(old[name], new[name]) for name in old)

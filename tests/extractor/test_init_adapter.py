@@ -80,8 +80,8 @@ def test_its_columns_do_not_get_in_the_way(saved: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="complaint") as caught:
         go_on(saved, rows)
     assert any("columns={}" in note for note in caught.value.__notes__)
-    assert go_on(saved, rows, columns={})._columns == {}
-    assert go_on(saved, [("tea", {"item": "tea"})])._columns == COLUMNS
+    assert go_on(saved, rows, columns={})._provenance.columns == {}
+    assert go_on(saved, [("tea", {"item": "tea"})])._provenance.columns == COLUMNS
 
 
 def test_another_base_model_is_refused(saved: Path, tmp_path: Path) -> None:

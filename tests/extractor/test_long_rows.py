@@ -12,10 +12,11 @@ from pydantic import BaseModel
 from extractft import Extractor, GenerationConfig, LoRAConfig, Schema, TrainingConfig
 from extractft.data import Example
 from extractft.errors import ConfigError, DatasetError
-from extractft.extractor.data_split import DataSplit, length_of
+from extractft.extractor.data_split import DataSplit
 from extractft.extractor.long_rows import in_pieces
 from extractft.extractor.row_windows import split_long_rows
 from extractft.grounding import split_text
+from extractft.training import RowEncoder
 
 SECRET = "SECRETXYZ"
 FILLER = "Nothing to see in this line, go on.\n"
@@ -107,9 +108,11 @@ def test_training_and_extraction_have_the_same_windows(tiny_base: Path, generati
     extractor = untrained(tiny_base, settings)
     examples = [row(n, filler=4) for n in range(3)] + [Example("Order N-1", Order(number="N-1"))]
     runner = extractor._pipeline
-    rows = split_long_rows(rows_of(examples, settings, eval_data=examples[:1]), runner, settings)
+    encoder = RowEncoder(SCHEMA, runner.chat)
+    rows, generation = split_long_rows(rows_of(examples, settings, eval_data=examples[:1]), runner, settings, encoder)
+    runner = runner.with_generation(generation)
     assert len(rows.train) > len(examples)
-    assert max(length_of(piece, SCHEMA, runner.chat) for piece in rows.train) <= 700
+    assert max(encoder.length(piece) for piece in rows.train) <= 700
     assert rows.scored == examples[:1]
     assert len(rows.held_out) > 1
     pieces = [example.text[w.start : w.end] for example in examples for w in runner.windows(example.text)]
@@ -121,9 +124,10 @@ def test_short_rows_and_settings_without_splitting_stay_as_they_are(tiny_base: P
     for settings in (config(), config().replace(generation=GenerationConfig())):
         extractor = untrained(tiny_base, settings)
         rows = rows_of([Example("Order N-1", Order(number="N-1"))], settings)
-        split = split_long_rows(rows, extractor._pipeline, settings)
+        encoder = RowEncoder(SCHEMA, extractor._pipeline.chat)
+        split, generation = split_long_rows(rows, extractor._pipeline, settings, encoder)
         assert [example.text for example in split.train] == ["Order N-1"]
-        assert extractor._pipeline.generation.max_text_tokens is None
+        assert generation.max_text_tokens is None
 
 
 def test_fit_on_long_texts(tiny_base: Path, tmp_path: Path) -> None:
@@ -165,5 +169,6 @@ def test_windows_that_are_too_large_are_said_to_be(tiny_base: Path) -> None:
 def test_no_room_for_a_text(tiny_base: Path) -> None:
     settings = config(max_length=240)
     extractor = untrained(tiny_base, settings)
+    encoder = RowEncoder(SCHEMA, extractor._pipeline.chat)
     with pytest.raises(ConfigError, match="room"):
-        split_long_rows(rows_of([row(1, codes=20)], settings), extractor._pipeline, settings)
+        split_long_rows(rows_of([row(1, codes=20)], settings), extractor._pipeline, settings, encoder)

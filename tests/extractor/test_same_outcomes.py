@@ -159,7 +159,7 @@ def test_records_that_cannot_be_compared_are_wrong_and_spoil_no_other() -> None:
     assert report.invalid == len(NAMES) - len(writable)
     assert SECRET not in report.model_dump_json()
     assert EXTRACTOR.calibrate(rows * 2)["records"].count == 2 * len(writable)
-    EXTRACTOR._pipeline.calibration = None
+    EXTRACTOR._explainer = EXTRACTOR._explainer.calibrated(None)
 
 
 def test_confidence_can_be_asked_for_whatever_validators_do() -> None:

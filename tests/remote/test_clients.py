@@ -133,9 +133,7 @@ def test_another_tokenizer_is_refused(bare: Path, fake: FakeVLLM) -> None:
         Extractor.from_pretrained(bare, engine=address)
 
 
-def test_a_client_is_saved_with_the_files_it_came_from(
-    saved: Path, bare: Path, address: str, tmp_path: Path
-) -> None:
+def test_a_client_is_saved_with_the_files_it_came_from(saved: Path, bare: Path, address: str, tmp_path: Path) -> None:
     client = Extractor.from_pretrained(saved, engine=address)
     client.save_pretrained(tmp_path / "copy")
     assert load_manifest(tmp_path / "copy").model_shape == load_manifest(saved).model_shape
@@ -194,9 +192,7 @@ def test_an_older_extractor_is_loaded_here_and_refused_as_a_client(
     assert client.extract(TEXTS[0]) == local.extract(TEXTS[0])
 
 
-def test_calibration_comes_from_the_manifest_and_is_read_by_clients(
-    tiny_base: Path, tmp_path: Path
-) -> None:
+def test_calibration_comes_from_the_manifest_and_is_read_by_clients(tiny_base: Path, tmp_path: Path) -> None:
     rows = [(f"{item} {kind}", {"item": item, "kind": kind}) for item in ("tea", "rice", "salt") for kind in "ab"]
     config = TrainingConfig(num_train_epochs=1, eval_fraction=0.5, device="cpu")
     fitted = Extractor.fit(Order, rows, base_model=tiny_base, config=config, output_dir=tmp_path)

@@ -1,17 +1,18 @@
-"""Outcome of a text: a record, and all that is known of it. Knows no engine."""
+"""A text on its way, and its outcome: a record, and all that is known of it. Knows no engine."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeAlias, TypeVar
 
-from extractft.completion import Completion
+from extractft.completion import Completion, GenerationRequest
 from extractft.confidence.token_confidence import Confidence
 from extractft.errors import ExtractionError
-from extractft.grounding import Span
+from extractft.grounding import Span, Window
 
-__all__ = ["Extraction", "Outcome", "WindowExtraction"]
+__all__ = ["Extraction", "Outcome", "TextJob", "WindowExtraction"]
 
 T = TypeVar("T")
 
@@ -62,3 +63,34 @@ class WindowExtraction(Generic[T]):
 
 Outcome: TypeAlias = Extraction[T] | ExtractionError
 """A record, or why there is none."""
+
+
+@dataclass(slots=True)
+class TextJob(Generic[T]):
+    """A text on its way.
+
+    Attributes:
+        text: The whole text.
+        windows: The pieces that it is read in.
+        requests: Requests for those that the engine has not taken yet.
+        outcomes: What came of the first of them.
+    """
+
+    text: str
+    windows: Sequence[Window]
+    requests: deque[GenerationRequest] = field(default_factory=deque)
+    outcomes: list[Outcome[T]] = field(default_factory=list)
+
+    def piece(self, window: Window) -> str:
+        """The text of a window."""
+        return self.text if len(self.windows) == 1 else self.text[window.start : window.end]
+
+    @property
+    def next_piece(self) -> str:
+        """The text of the window whose outcome comes next."""
+        return self.piece(self.windows[len(self.outcomes)])
+
+    @property
+    def complete(self) -> bool:
+        """True if there is an outcome for every window."""
+        return len(self.outcomes) == len(self.windows)

@@ -6,53 +6,20 @@ Knows records and their places; knows no engine and no tokens.
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
-from extractft.completion import Completion, GenerationRequest
+from extractft.completion import Completion
 from extractft.confidence.token_confidence import Confidence
 from extractft.errors import ExtractionError, MergeConflictError, OutputInvalidError
-from extractft.extractor.extraction import Extraction, Outcome, WindowExtraction
+from extractft.extractor.extraction import Extraction, Outcome, TextJob, WindowExtraction
 from extractft.grounding import Span, ValueSource, Window, ground, merge, merge_spans
 from extractft.schema import Schema
 from extractft.schema.scalar_writers import dumps
 
-__all__ = ["TextJob", "combine_spans", "longest_window", "merge_confidence", "merge_windows"]
+__all__ = ["combine_spans", "longest_window", "merge_confidence", "merge_windows"]
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class TextJob(Generic[T]):
-    """A text on its way.
-
-    Attributes:
-        text: The whole text.
-        windows: The pieces that it is read in.
-        requests: Requests for those that the engine has not taken yet.
-        outcomes: What came of the first of them.
-    """
-
-    text: str
-    windows: Sequence[Window]
-    requests: deque[GenerationRequest] = field(default_factory=deque)
-    outcomes: list[Outcome[T]] = field(default_factory=list)
-
-    def piece(self, window: Window) -> str:
-        """The text of a window."""
-        return self.text if len(self.windows) == 1 else self.text[window.start : window.end]
-
-    @property
-    def next_piece(self) -> str:
-        """The text of the window whose outcome comes next."""
-        return self.piece(self.windows[len(self.outcomes)])
-
-    @property
-    def complete(self) -> bool:
-        """True if there is an outcome for every window."""
-        return len(self.outcomes) == len(self.windows)
 
 
 def longest_window(room: int, budget: Callable[[int], int]) -> int:
@@ -70,12 +37,10 @@ def longest_window(room: int, budget: Callable[[int], int]) -> int:
 
 
 def merge_windows(schema: Schema[T], asked: TextJob[T]) -> Outcome[T]:
-    """One outcome for the text: that of its only window, or a record merged from all; the first error if there is one.
+    """One outcome for the text: a record merged from those of all windows, or the first error if there is one.
 
     The merged record's completion is that of the windows, one behind the other.
     """
-    if len(asked.windows) == 1:
-        return asked.outcomes[0]
     extractions: list[Extraction[T]] = []
     for outcome in asked.outcomes:
         if isinstance(outcome, ExtractionError):

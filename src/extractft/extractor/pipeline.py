@@ -27,8 +27,8 @@ from extractft.errors import (
     PromptError,
     ServerError,
 )
-from extractft.extractor.extraction import Extraction, Outcome
-from extractft.extractor.long_texts import TextJob, longest_window, merge_windows
+from extractft.extractor.extraction import Extraction, Outcome, TextJob
+from extractft.extractor.long_texts import longest_window, merge_windows
 from extractft.extractor.text_source import TextSource, require_batch_size, require_text, require_texts
 from extractft.grounding import Window, split_text
 from extractft.processes import BoundToProcess, raised_by_signal
@@ -158,7 +158,9 @@ class Pipeline(BoundToProcess, Generic[T]):
     def settle(self, job: TextJob[T], completion: Completion) -> Outcome[T] | None:
         """Take the next completion of a text; its outcome, once it is the last one."""
         job.outcomes.append(self.outcome(job.next_piece, completion))
-        return merge_windows(self.schema, job) if job.complete else None
+        if not job.complete:
+            return None
+        return job.outcomes[0] if len(job.windows) == 1 else merge_windows(self.schema, job)
 
     def windows(self, text: str, encoded: EncodedText | None = None) -> list[Window]:
         """The pieces that a text is read in: one, unless it is long and may be split.
