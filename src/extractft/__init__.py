@@ -39,6 +39,7 @@ _EXPORTS = {
 
 _SUBMODULES = frozenset(
     {
+        "bulk",
         "config",
         "data",
         "decoding",

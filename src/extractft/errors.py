@@ -15,6 +15,7 @@ __all__ = [
     "ArtifactError",
     "ArtifactMismatchError",
     "ArtifactNotFoundError",
+    "BulkRunError",
     "ConfigError",
     "DatasetError",
     "EmptyTextError",
@@ -159,6 +160,10 @@ class ArtifactMismatchError(ArtifactError, ValueError):
         super().__init__(message)
         self.expected = expected
         self.found = found
+
+
+class BulkRunError(ExtractFTError, RuntimeError):
+    """A bulk run cannot begin or go on, or stopped before its end; what is done is kept."""
 
 
 class ExtractionError(ExtractFTError):

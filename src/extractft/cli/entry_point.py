@@ -14,7 +14,7 @@ import warnings
 from types import FrameType
 from typing import NoReturn
 
-from extractft.cli import data_commands, evaluate_commands, extract_command, train_commands
+from extractft.cli import data_commands, evaluate_commands, extract_command, run_command, train_commands
 from extractft.cli.app import Stopped, app
 from extractft.cli.error_messages import error_text, with_flags
 from extractft.cli.streams import prepare_streams, say
@@ -23,7 +23,7 @@ from extractft.storage import DirectoryInUse
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = (data_commands, evaluate_commands, extract_command, train_commands)
+COMMANDS = (data_commands, evaluate_commands, extract_command, run_command, train_commands)
 """Modules whose commands register with `app` when they are imported."""
 
 INTERRUPTED, READER_GONE, TERMINATED = 130, 141, 143

@@ -18,10 +18,14 @@ FLAGS = {
     "base_model": "--base-model",
     "batch_size": "--batch-size",
     "eval_data": "--eval-data",
+    "id_column": "--id-column",
     "init_adapter": "--init-adapter",
+    "keep_columns": "--keep",
+    "max_failures": "--max-failures",
     "min_confidence": "--min-confidence",
     "output_dir": "--work-dir",
     "show_values": "--show-values",
+    "text_column": "--text-column",
 }
 """Arguments of the library and their flags."""
 ARGUMENTS = {**FLAGS, "encoding": "--encoding"}
@@ -30,6 +34,8 @@ ARGUMENTS = {**FLAGS, "encoding": "--encoding"}
 PHRASES = (
     (r"\bresume=True\b", "--resume"),
     (r"\bshow_values=True\b", "--show-values"),
+    (r"\bforce=True\b", "--force"),
+    (r"\bformat='(\w+)'", r"--format \1"),
     (r"\bfrom_pretrained\(path, schema=[\w.]+\)", "--schema module:Class"),
     (r"written by `save_pretrained`", "written by `extractft fit`"),
     (r"`save_pretrained` wrote", "`extractft fit` wrote"),

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from extractft.data.column_names import describe_columns, duplicate_names
-from extractft.data.json_reader import open_bytes, read_lines
+from extractft.data.compression import open_bytes
+from extractft.data.json_reader import read_lines
 from extractft.data.raw_row import RawRow, RawTable, RowIssue
 from extractft.data.text_encoding import LONGEST_LINE, encoding_hint
 from extractft.errors import DatasetError

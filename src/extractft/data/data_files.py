@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from extractft.data.arrow_reader import is_saved_dataset
+from extractft.data.compression import COMPRESSED_ENDINGS, without_compression
 from extractft.data.excel_reader import EXCEL_ENDINGS
 from extractft.errors import DatasetError
 
@@ -54,7 +55,7 @@ def find_data_files(data: Any, endings: Sequence[str] = ENDINGS) -> list[Path] |
 
 
 def file_ending(path: Path, endings: Sequence[str] = ENDINGS) -> str:
-    """The lower-case ending of a file, without `.gz`; `SAVED_DATASET` for such a folder.
+    """The lower-case ending of a file, without that of its compression; `SAVED_DATASET` for such a folder.
 
     Raises:
         DatasetError: An unknown ending.
@@ -62,11 +63,12 @@ def file_ending(path: Path, endings: Sequence[str] = ENDINGS) -> str:
     if is_saved_dataset(path):
         return SAVED_DATASET
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    zipped = suffixes[-1:] == [".gz"]
+    zipped = "".join(suffixes[-1:]) in COMPRESSED_ENDINGS
     ending = (suffixes[-2:-1] if zipped else suffixes[-1:]) or [""]
     if ending[0] not in endings or (zipped and ending[0] in NEVER_ZIPPED):
         error = DatasetError(f"{path.name}: unknown file ending {''.join(suffixes[-2:]) or '(none)'}").hint(
-            f"Expected one of {', '.join(endings)}; all but {', '.join(sorted(NEVER_ZIPPED))} may be compressed (.gz)."
+            f"Expected one of {', '.join(endings)}; all but {', '.join(sorted(NEVER_ZIPPED))} may be compressed "
+            f"({', '.join(COMPRESSED_ENDINGS)})."
         )
         raise error.hint(OTHER_ENDINGS[ending[0]]) if ending[0] in OTHER_ENDINGS else error
     return ending[0]
@@ -113,8 +115,7 @@ def _looks_like_path(item: str, endings: Sequence[str]) -> bool:
     name = item.replace("\\", "/").rpartition("/")[2]
     if not item.isprintable() or len(name) > LONGEST_NAME:
         return False
-    known = tuple(f"{ending}{gz}" for ending in endings for gz in ("", ".gz"))
-    if name.lower().endswith(known):
+    if without_compression(name).endswith(tuple(endings)):
         return True
     return " " not in item and "@" not in item and SUFFIX.fullmatch(Path(name).suffix) is not None
 
@@ -152,5 +153,4 @@ def _in_folder(folder: Path, endings: Sequence[str]) -> list[Path]:
 
 
 def _plain_ending(file: Path) -> str:
-    name = file.name.lower().removesuffix(".gz")
-    return Path(name).suffix
+    return Path(without_compression(file.name)).suffix

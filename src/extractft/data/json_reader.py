@@ -6,15 +6,13 @@ refused where reading cannot go on.
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 from extractft.data.column_names import describe_columns
+from extractft.data.compression import open_bytes
 from extractft.data.raw_row import NumberedText, RawRow, RowIssue, numbered_rows
 from extractft.data.strict_json import InvalidJson, parse_json
 from extractft.data.text_encoding import decode_bytes, decode_lines, encoding_hint
@@ -23,7 +21,6 @@ from extractft.errors import DatasetError
 __all__ = [
     "LARGEST_JSON",
     "is_json_list",
-    "open_bytes",
     "parse_json_lines",
     "parse_json_list",
     "read_json",
@@ -34,23 +31,6 @@ __all__ = [
 
 LARGEST_JSON = 2**29
 """Most bytes of a file that has to be read whole: 512 MiB."""
-
-
-@contextmanager
-def open_bytes(path: Path) -> Iterator[IO[bytes]]:
-    """The content of a file, decompressed.
-
-    Raises:
-        DatasetError: It cannot be read, or the compressed data is broken.
-    """
-    try:
-        zipped = path.suffix.lower() == ".gz"
-        with cast("IO[bytes]", gzip.open(path, "rb") if zipped else path.open("rb")) as stream:
-            yield stream
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DatasetError(f"{path.name}: the compressed file is broken or cut short") from error
-    except OSError as error:
-        raise DatasetError(f"{path.name}: cannot be read ({error.strerror or type(error).__name__})") from error
 
 
 def read_lines(path: Path, encoding: str | None = None) -> Iterator[NumberedText]:

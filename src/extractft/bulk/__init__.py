@@ -1,0 +1,11 @@
+"""Bulk runs: files of a million texts in, records out, in shards that survive whatever stops the run.
+
+Knows extractors by `inspect_many`; loads none before there is something to do.
+"""
+
+from extractft.bulk.bulk_config import BulkConfig
+from extractft.bulk.bulk_run import run
+from extractft.bulk.run_progress import RunProgress
+from extractft.bulk.run_summary import FieldSummaryLine, RunSummary
+
+__all__ = ["BulkConfig", "FieldSummaryLine", "RunProgress", "RunSummary", "run"]

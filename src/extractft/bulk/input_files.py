@@ -1,0 +1,186 @@
+"""Rows out of the files of a bulk run, read as a stream and always in the same order. Knows no records."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from extractft.bulk.batch_requests import CUSTOM_ID, request_text
+from extractft.bulk.bulk_config import BulkConfig
+from extractft.bulk.input_row import MISSING, InputRow, cell_of
+from extractft.data.column_names import closest_name, describe_columns, display_name
+from extractft.data.data_files import TEXT_ENDINGS, file_ending, find_data_files
+from extractft.data.json_reader import read_lines
+from extractft.data.raw_row import RawRow, RowIssue
+from extractft.data.row_source import RowSource, file_row_source
+from extractft.errors import DatasetError
+from extractft.storage import file_digest, tree_digests
+
+__all__ = ["InputFile", "InputFiles"]
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file of the input.
+
+    Attributes:
+        path: Where it is.
+        name: Its name in the output and in messages; empty if there is no other.
+    """
+
+    path: Path
+    name: str
+
+    def identity(self) -> dict[str, Any]:
+        """Name, size and hash."""
+        try:
+            if self.path.is_dir():
+                return {"name": self.path.name, "files": tree_digests(self.path)}
+            size, digest = self.path.stat().st_size, file_digest(self.path)
+        except OSError as error:
+            raise DatasetError(f"{self.path.name}: cannot be read ({error.strerror})") from error
+        return {"name": self.name or self.path.name, "size": size, "sha256": digest}
+
+
+class InputFiles:
+    """The rows of one or several files.
+
+    Args:
+        files: The files, in order.
+        config: Columns and encoding.
+    """
+
+    def __init__(self, files: Sequence[InputFile], config: BulkConfig) -> None:
+        self.files = tuple(files)
+        self._config = config
+
+    @classmethod
+    def find(cls, inputs: Any, config: BulkConfig) -> InputFiles:
+        """The files that paths, folders and patterns name.
+
+        Raises:
+            DatasetError: One does not exist, is named twice, or has an unknown ending.
+        """
+        paths = find_data_files(inputs, TEXT_ENDINGS)
+        if not paths:
+            raise DatasetError("expected files, folders or patterns, or a DatabaseQuery, found something else").hint(
+                "Rows in memory need no bulk run: give their texts to extract_many."
+            )
+        real = [Path(os.path.realpath(path)) for path in paths]
+        twice = [path for number, path in enumerate(real) if path in real[:number]]
+        if twice:
+            raise DatasetError(f"{twice[0].name}: expected each file once, found it twice")
+        for path in real:
+            file_ending(path, TEXT_ENDINGS)
+        above = Path(os.path.commonpath([path.parent for path in real]))
+        names = ["" if len(real) == 1 else path.relative_to(above).as_posix() for path in real]
+        return cls([InputFile(path, name) for path, name in zip(real, names, strict=True)], config)
+
+    def identity(self) -> list[dict[str, Any]]:
+        """Names, sizes and hashes of the files."""
+        return [file.identity() for file in self.files]
+
+    def arrow_types(self) -> dict[str, Any]:
+        """Arrow types of the columns that are kept, where all files are Parquet and of one mind."""
+        if not self._config.keep_columns or any(file.path.suffix.lower() != ".parquet" for file in self.files):
+            return {}
+        import pyarrow.parquet
+
+        schemas = [pyarrow.parquet.read_schema(file.path) for file in self.files]
+        types = {
+            column: {schema.field(column).type for schema in schemas if column in schema.names}
+            for column in self._config.keep_columns
+        }
+        return {column: found.pop() for column, found in types.items() if len(found) == 1}
+
+    def rows(self) -> Iterator[InputRow]:
+        """The rows, file by file; a row that cannot be read has a problem in place of its text.
+
+        Raises:
+            DatasetError: A file as a whole cannot be read.
+        """
+        for file in self.files:
+            for row in self._opened(file).rows:
+                yield self._input_row(file, row)
+
+    def _opened(self, file: InputFile) -> RowSource:
+        config = self._config
+        if file_ending(file.path, TEXT_ENDINGS) == ".txt":
+            return RowSource(_lines(file.path, config.encoding), name=file.path.name)
+        opened = file_row_source(file.path, config.encoding)
+        if opened.columns is not None:
+            for column in (config.text_column, config.id_column, *config.keep_columns):
+                if column is not None:
+                    _require_column(file.path.name, opened.columns, column)
+        return opened
+
+    def _input_row(self, file: InputFile, row: RawRow | RowIssue) -> InputRow:
+        if isinstance(row, RowIssue):
+            return self._without_text(file, row.row, row.message)
+        if self._config.format == "batch":
+            name, (text, problem) = _name_cell(row.value, CUSTOM_ID), request_text(row.value)
+        elif isinstance(row.value, str):
+            name, text, problem = _name_cell(row.value, self._config.id_column), row.value, ""
+        else:
+            name = _name_cell(row.value, self._config.id_column)
+            text, problem = _text(row.value, self._config)
+        return self._named(file, row, name, text, problem)
+
+    def _named(self, file: InputFile, row: RawRow, name: Any, text: str | None, problem: str) -> InputRow:
+        kept = {column: _present(cell_of(row.value, column)) for column in self._config.keep_columns}
+        found = self._default_id(file, row.number) if name is None else name
+        if isinstance(found, bool) or not isinstance(found, str | int) or found == "":
+            message = f"expected a name for the row under {display_name(self._id_column)}, found none"
+            return self._without_text(file, row.number, message, kept)
+        return InputRow(str(found), row.number, file.name, text, problem, kept)
+
+    @property
+    def _id_column(self) -> str:
+        return CUSTOM_ID if self._config.format == "batch" else self._config.id_column or ""
+
+    def _without_text(self, file: InputFile, number: int, problem: str, kept: Any = None) -> InputRow:
+        missing = dict.fromkeys(self._config.keep_columns)
+        return InputRow(self._default_id(file, number), number, file.name, None, problem, kept or missing)
+
+    def _default_id(self, file: InputFile, number: int) -> str:
+        return f"{file.name}:{number}" if file.name else str(number)
+
+
+def _name_cell(value: Any, column: str | None) -> Any:
+    """The name of a row, empty if it has none; `None` if none was asked for."""
+    if column is None:
+        return None
+    found = cell_of(value, column)
+    return "" if found is None else found
+
+
+def _text(value: Any, config: BulkConfig) -> tuple[str | None, str]:
+    found = cell_of(value, config.text_column)
+    if isinstance(found, str):
+        return found, ""
+    kind = "no such key" if found is MISSING else type(found).__name__
+    return None, f"expected a text under {display_name(config.text_column)}, found {kind}"
+
+
+def _present(value: Any) -> Any:
+    return None if value is MISSING else value
+
+
+def _require_column(name: str, columns: Sequence[str], wanted: str) -> None:
+    if wanted in columns or wanted.partition(".")[0] in columns:
+        return
+    meant = closest_name(wanted, columns)
+    found = f"expected a column {display_name(wanted)}, found only {describe_columns(columns, {wanted})}"
+    raise DatasetError(f"{name}: {found}{f'; is {display_name(meant)} it?' if meant else ''}")
+
+
+def _lines(path: Path, encoding: str | None) -> Iterable[RawRow | RowIssue]:
+    """The lines of a text file that are not blank, each a text."""
+    for number, line in read_lines(path, encoding):
+        if isinstance(line, RowIssue):
+            yield line
+        elif line.strip():
+            yield RawRow(number, line.rstrip("\r\n"))

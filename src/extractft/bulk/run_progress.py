@@ -1,0 +1,76 @@
+"""Progress of a bulk run: counts, rates and the time left. Knows numbers; prints nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from extractft.bulk.row_result import RowResult
+
+__all__ = ["ProgressListener", "RunProgress"]
+
+
+@dataclass
+class RunProgress:
+    """Progress of a run.
+
+    Attributes:
+        total: Rows of the input.
+        before: Rows that were done when this run began.
+        done: Rows that are done, those before included.
+        failed: Rows without a record.
+        review: Records for a person to look over.
+        tokens: Tokens decoded since this run began.
+        started: When it began, by a clock that only goes forward.
+    """
+
+    total: int
+    before: int = 0
+    done: int = 0
+    failed: int = 0
+    review: int = 0
+    tokens: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    def add(self, result: RowResult, *, reused: bool, below: bool) -> None:
+        """Count a result."""
+        self.done += 1
+        self.failed += bool(result.error)
+        self.review += below
+        self.tokens += 0 if reused else result.tokens
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since this run began."""
+        return max(time.monotonic() - self.started, 1e-9)
+
+    @property
+    def rows_per_second(self) -> float:
+        """Rows in a second since this run began."""
+        return (self.done - self.before) / self.seconds
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds that the rest will take at this rate; `None` before the first row."""
+        return (self.total - self.done) / self.rows_per_second if self.done > self.before else None
+
+    def line(self) -> str:
+        """The progress in one line."""
+        left = self.seconds_left
+        share = f"{self.review / self.done:.1%}" if self.done else "0.0%"
+        return (
+            f"{self.done}/{self.total} rows, {self.rows_per_second:.1f} rows/s, "
+            f"{self.tokens / self.seconds:.0f} tokens/s, "
+            f"{self.failed} failed, {share} for review, {'?' if left is None else _duration(left)} left"
+        )
+
+
+ProgressListener = Callable[[RunProgress], None]
+
+
+def _duration(seconds: float) -> str:
+    """Hours, minutes and seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

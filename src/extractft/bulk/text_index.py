@@ -1,0 +1,89 @@
+"""An index on disk of the texts that were decoded, so that equal ones are decoded once. Knows no files but its own.
+
+The results of a shard are committed before the shard is published, and a shard sees those of the shards before it
+alone. So a kill between the two changes nothing: the shard is done again with the same texts, whatever the index has.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from extractft.bulk.row_result import RowResult
+
+__all__ = ["TextIndex"]
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS results (place INTEGER PRIMARY KEY, content BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS texts (
+    digest BLOB PRIMARY KEY, shard INTEGER NOT NULL, place INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS shards (number INTEGER PRIMARY KEY);
+"""
+VARIABLES = 500
+"""Values in one statement."""
+CACHE_KIB = 32 * 1024
+
+
+class TextIndex:
+    """Results by the hash of their text.
+
+    Args:
+        path: The file; made if it is not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._database = sqlite3.connect(path, isolation_level=None)
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.execute("PRAGMA synchronous = FULL")
+        self._database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        self._database.execute("PRAGMA journal_size_limit = 16777216")
+        self._database.executescript(TABLES)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def __contains__(self, shard: int) -> bool:
+        """True if the results of a shard were committed."""
+        with closing(self._database.execute("SELECT 1 FROM shards WHERE number = ?", (shard,))) as found:
+            return found.fetchone() is not None
+
+    def results(self, digests: Sequence[bytes], *, before: int) -> dict[bytes, RowResult]:
+        """The results that are known of texts in the shards before a shard."""
+        found: dict[bytes, RowResult] = {}
+        for start in range(0, len(digests), VARIABLES):
+            some = digests[start : start + VARIABLES]
+            marks = ",".join("?" * len(some))
+            rows = self._database.execute(
+                f"SELECT digest, content FROM texts JOIN results USING (place) WHERE shard < ? AND digest IN ({marks})",
+                (before, *some),
+            )
+            found |= {digest: RowResult.from_bytes(content) for digest, content in rows}
+        return found
+
+    def add(self, shard: int, results: Mapping[bytes, RowResult]) -> None:
+        """Commit the results of the texts that a shard has first."""
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            self._insert(shard, results.items())
+            self._database.execute("INSERT OR IGNORE INTO shards VALUES (?)", (shard,))
+            self._database.execute("COMMIT")
+        except BaseException:
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+            raise
+
+    def _insert(self, shard: int, results: Iterable[tuple[bytes, RowResult]]) -> None:
+        """Insert results; of a text that a later shard has had before, this one's counts."""
+        (last,) = self._database.execute("SELECT coalesce(max(place), 0) FROM results").fetchone()
+        places = []
+        contents = []
+        for place, (digest, result) in enumerate(results, last + 1):
+            places.append((digest, shard, place))
+            contents.append((place, result.to_bytes()))
+        self._database.executemany("INSERT INTO results VALUES (?, ?)", contents)
+        self._database.executemany("INSERT OR REPLACE INTO texts VALUES (?, ?, ?)", places)

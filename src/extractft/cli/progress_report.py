@@ -1,0 +1,65 @@
+"""Progress of long commands on standard error: a bar on a terminal, a line every half minute in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from extractft.cli.streams import say
+
+__all__ = ["ProgressReport", "reporting"]
+
+LOG_SECONDS = 30.0
+BAR_SECONDS = 0.2
+
+
+class ProgressReport:
+    """Shows how far a command is.
+
+    Args:
+        bar: The bar of a terminal, `None` for lines in a log.
+    """
+
+    def __init__(self, bar: Any = None) -> None:
+        self._bar = bar
+        self._task: Any = None
+        self._next = time.monotonic() + (0.0 if bar is not None else LOG_SECONDS)
+
+    @property
+    def is_due(self) -> bool:
+        """True if something should be shown now; asked often."""
+        return time.monotonic() >= self._next
+
+    def show(self, line: str, done: int, total: int | None) -> None:
+        """Show the progress.
+
+        Args:
+            line: In words.
+            done: Pieces that are done.
+            total: All pieces, `None` if nobody knows.
+        """
+        if self._bar is None:
+            say(line)
+            self._next = time.monotonic() + LOG_SECONDS
+            return
+        if self._task is None:
+            self._task = self._bar.add_task("", total=total)
+        self._bar.update(self._task, completed=done, description=line)
+        self._next = time.monotonic() + BAR_SECONDS
+
+
+@contextmanager
+def reporting() -> Iterator[ProgressReport]:
+    """Yield a report for the terminal or the log that standard error is."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield ProgressReport()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (BarColumn(bar_width=20), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
+        yield ProgressReport(bar)

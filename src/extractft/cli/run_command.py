@@ -1,0 +1,135 @@
+"""The command `run`: extract from files of any size into a directory of shards, and go on where it was stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import extractft
+from extractft.cli.app import ROWS_FAILED, app
+from extractft.cli.command_paths import CommandPaths, NamedPath, user_path
+from extractft.cli.data_options import known_encoding
+from extractft.cli.inputs import load_schema, probability, schema_file
+from extractft.cli.options import ClassOption, EncodingOption, ExtractorArgument, MovedOption
+from extractft.cli.progress_report import ProgressReport, reporting
+from extractft.cli.streams import print_report, say
+
+__all__ = ["run"]
+
+MOST_FIELDS = 60
+"""Fields in the table at the end; all are in `summary.json`."""
+
+
+class ShardForm(StrEnum):
+    """Forms of shards."""
+
+    PARQUET = "parquet"
+    JSONL = "jsonl"
+    BATCH = "batch"
+
+
+InputArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT",
+        help="Files of texts: .jsonl, .csv, .tsv, .parquet, .xlsx, .txt, also compressed; folders or patterns.",
+    ),
+]
+RunOption = Annotated[
+    Path, typer.Option("--output", "-o", parser=user_path, metavar="DIR", help="Directory of the run.")
+]
+IdOption = Annotated[str | None, typer.Option(help="Column with a name for each row; row numbers if not given.")]
+TextOption = Annotated[str, typer.Option(help="Column with the texts; `a.b` reaches into a nested one.")]
+KeepOption = Annotated[
+    list[str] | None, typer.Option("--keep", help="Column that goes to the output as well; may be given again.")
+]
+FormOption = Annotated[ShardForm, typer.Option("--format", help="Of the shards; batch: requests in, responses out.")]
+ConfidenceOption = Annotated[bool, typer.Option("--confidence", help="Add confidences to each record.")]
+SpansOption = Annotated[bool, typer.Option("--spans", help="Add the places of values to each record.")]
+LeastOption = Annotated[
+    float | None, typer.Option(callback=probability, help="Less certain records go to review/ in DIR.")
+]
+FailuresOption = Annotated[int | None, typer.Option(min=0, help="Stop when more rows than these have failed.")]
+ShardRowsOption = Annotated[int, typer.Option(min=1, help="Rows in a shard; a kill costs one shard at most.")]
+BatchSizeOption = Annotated[int | None, typer.Option(min=1, help="Texts decoded side by side.")]
+TextsOption = Annotated[
+    bool, typer.Option("--show-texts", help="Write the texts of rows that failed to failed/: private data.")
+]
+AnewOption = Annotated[bool, typer.Option("--force", help="Begin anew if DIR holds another run, which is deleted.")]
+
+
+@app.command("run")
+def run(
+    extractor: ExtractorArgument,
+    inputs: InputArgument,
+    output: RunOption,
+    id_column: IdOption = None,
+    text_column: TextOption = "text",
+    keep: KeepOption = None,
+    encoding: EncodingOption = None,
+    form: FormOption = ShardForm.PARQUET,
+    confidence: ConfidenceOption = False,
+    spans: SpansOption = False,
+    min_confidence: LeastOption = None,
+    max_failures: FailuresOption = None,
+    schema: ClassOption = None,
+    base_model: MovedOption = None,
+    shard_rows: ShardRowsOption = 2000,
+    batch_size: BatchSizeOption = None,
+    show_texts: TextsOption = False,
+    force: AnewOption = False,
+) -> None:
+    """Extract from files of any size into shards of records; the same command goes on with a run that was stopped."""
+    CommandPaths(
+        sources={"INPUT": inputs, "EXTRACTOR": extractor, "--schema": schema_file(schema), "--base-model": base_model},
+        work_dir=NamedPath("--output", output),
+    ).check()
+    settings: dict[str, Any] = {"id_column": id_column, "text_column": text_column, "keep_columns": tuple(keep or ())}
+    settings |= {"encoding": known_encoding(encoding), "format": form.value, "min_confidence": min_confidence}
+    settings |= {"explain": _parts(confidence=confidence, spans=spans), "show_texts": show_texts}
+    settings |= {"shard_rows": shard_rows, "batch_size": batch_size, "max_failures": max_failures, "force": force}
+    record_type = load_schema(schema, "--schema") if schema else None
+    with reporting() as report:
+        summary = extractft.bulk.run(
+            extractor, inputs, output, schema=record_type, base_model=base_model, progress=_shown_in(report), **settings
+        )
+    _print_summary(summary)
+    if summary.failed:
+        raise typer.Exit(ROWS_FAILED)
+
+
+def _parts(**asked: bool) -> tuple[str, ...]:
+    return tuple(name for name, wanted in asked.items() if wanted)
+
+
+def _shown_in(report: ProgressReport) -> Callable[[Any], None]:
+    """A listener that shows progress when it is time."""
+
+    def show(progress: Any) -> None:
+        if report.is_due:
+            report.show(progress.line(), progress.done, progress.total)
+
+    return show
+
+
+def _print_summary(summary: Any) -> None:
+    """Print counts, rates of the fields and their drift to standard error."""
+    from rich.table import Table
+
+    kinds = ", ".join(f"{number} {kind}" for kind, number in summary.errors.items())
+    failed = f"{summary.failed} failed ({kinds})" if kinds else "0 failed"
+    say(f"{summary.records} records, {summary.review} for review, {failed}")
+    say(f"{summary.reused} rows with a text that was decoded before, {summary.truncated} records closed early")
+    table = Table("field", "null rate", "confidence", "null rate trained", "confidence trained", box=None)
+    for path, line in list(summary.fields.items())[:MOST_FIELDS]:
+        numbers = (line.null_rate, line.confidence, line.trained_null_rate, line.trained_confidence)
+        cells = ["" if number is None else f"{number:.3f}" for number in numbers]
+        table.add_row(f"{path} (moved)" if line.drifted else path, *cells)
+    if summary.fields:
+        print_report(table, aside=True)
+    say(f"Drift: {summary.drift}")
+    say(f"Output in {summary.output}")
