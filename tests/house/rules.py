@@ -29,8 +29,6 @@ UNNAMED = frozenset({"__init__", "__main__"})
 SHORT_FILES: dict[str, str] = {
     "demo/complaints.py": "the schema of the demo, which `extractft demo` prints",
     "evaluation/frozen_model.py": "one base class below everything else in its room",
-    "data/parquet_reader.py": "pyarrow is imported behind this module alone",
-    "data/saved_dataset.py": "datasets is imported behind this module alone",
     "data/example.py": "the one type that the whole room shares",
     "grounding/spans.py": "the one type that the whole room shares",
     "remote/capabilities.py": "the one type that users and all dialects share",

@@ -8,41 +8,36 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
-from extractft.artifact import BaseModelRecord, Manifest, load_manifest, require_unchanged
-from extractft.completion import Engine, capabilities_of
+from extractft.artifact import load_manifest, require_unchanged
+from extractft.completion import Engine
 from extractft.confidence.calibration import Calibration
 from extractft.config import GenerationConfig, PromptConfig, TrainingConfig
-from extractft.constraints import GrammarCompiler
 from extractft.data import Example, load_examples, load_numbered_examples
-from extractft.errors import ArtifactError, ConfigError, ExtractionError
+from extractft.errors import ConfigError, ExtractionError
 from extractft.evaluation import CalibrationReport, EvaluationReport
 from extractft.extractor.argument_checks import (
     DEFAULT_BASE_MODEL,
     own_schema,
-    require_parts,
     setting,
     settled_schema,
     user_directory,
 )
 from extractft.extractor.engine_registry import FIT, OPEN_BASE, engine_kind, load_entry
-from extractft.extractor.explain import EXPLANATIONS, Explainer
+from extractft.extractor.explain import EXPLANATIONS
 from extractft.extractor.extraction import Extraction, Outcome
+from extractft.extractor.extractor_parts import ExtractorParts
 from extractft.extractor.outcomes import answers_of, comparable, report_of
-from extractft.extractor.pipeline import Pipeline
-from extractft.extractor.runtime import EngineOptions, Provenance, Runtime, SavedExtractor, Weights
-from extractft.processes import BoundToProcess
-from extractft.prompt import ChatRenderer
+from extractft.extractor.runtime import EngineOptions, Provenance, Runtime, SavedExtractor
 from extractft.schema import Schema
-from extractft.training.result import TrainingResult
 
 __all__ = ["Extractor"]
 
 T = TypeVar("T")
 
 
-class Extractor(BoundToProcess, Generic[T]):
+class Extractor(ExtractorParts[T]):
     """Extracts validated records of one schema from texts.
 
     Made by `fit`, `from_base` or `from_pretrained`; the constructor is the seam for other engines and for tests.
@@ -59,25 +54,6 @@ class Extractor(BoundToProcess, Generic[T]):
         provenance: Settings, scores and weights of an extractor that was trained or loaded.
         calibration: Makes confidences believable.
     """
-
-    def __init__(
-        self,
-        schema: Schema[T],
-        chat: ChatRenderer,
-        engine: Engine,
-        grammar: GrammarCompiler,
-        *,
-        generation: GenerationConfig | None = None,
-        max_window: int = 4096,
-        provenance: Provenance | None = None,
-        calibration: Calibration | None = None,
-    ) -> None:
-        require_parts(schema, max_window)
-        generation = setting(generation, GenerationConfig)
-        self._pipeline = Pipeline(schema, chat, engine, grammar, generation, max_window)
-        self._provenance = provenance or Provenance(TrainingConfig(generation=generation))
-        has_logprobs = capabilities_of(engine).logprobs != "none"
-        self._explainer = Explainer(schema, grammar.spelling, calibration, has_logprobs)
 
     # ------------------------------------------------------------------------------------------------- making one
 
@@ -190,66 +166,9 @@ class Extractor(BoundToProcess, Generic[T]):
         Raises:
             ArtifactError: The directory holds something else, or the extractor has no model of its own.
         """
-        weights, chat, calibration = self._own_base(), self._pipeline.chat, self._explainer.calibration
-        manifest = Manifest.create(
-            schema=self.schema,
-            system_prompt=self.system_prompt,
-            config=self.config,
-            base_model=weights.base_model,
-            metrics=self.metrics,
-            columns=self._provenance.columns,
-            calibration=None if calibration is None else calibration.to_dict(),
-            chat_frame=chat.frame,
-            model_shape=weights.shape(chat),
-        )
-        weights.save(path, manifest)
+        self._own_base().save(path, self._manifest())
 
     # ------------------------------------------------------------------------------------------------- using it
-
-    @property
-    def schema(self) -> Schema[T]:
-        """The schema of the records."""
-        return self._pipeline.schema
-
-    @property
-    def engine(self) -> Engine:
-        """The engine that makes completions; `.capabilities` says what it can."""
-        return self._pipeline.engine
-
-    @property
-    def generation(self) -> GenerationConfig:
-        """Decoding settings."""
-        return self._pipeline.generation
-
-    @property
-    def config(self) -> TrainingConfig:
-        """The settings it was made with, every default filled in."""
-        return self._provenance.config
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """Scores on the held-out rows of its training."""
-        return dict(self._provenance.metrics)
-
-    @property
-    def training_result(self) -> TrainingResult | None:
-        """End of the training that made it; `None` for one that was loaded."""
-        return self._provenance.training_result
-
-    @property
-    def base_model(self) -> str:
-        """Name of the base model as it was given; of a directory or a file, its absolute path."""
-        base = self._own_base().base_model
-        return (base.path if isinstance(base, BaseModelRecord) else base.origin) or base.name
-
-    @property
-    def system_prompt(self) -> str:
-        """The system prompt that the model sees."""
-        return self._pipeline.chat.system_prompt
-
-    def render(self, text: str) -> str:
-        """The whole prompt for `text` as the model sees it, control tokens spelled out."""
-        return self._pipeline.chat.render(text)
 
     def extract(self, text: str) -> T:
         """Extract the record from one text.
@@ -366,28 +285,6 @@ class Extractor(BoundToProcess, Generic[T]):
         return reports
 
     # ------------------------------------------------------------------------------------------------- inside
-
-    @classmethod
-    def _on(
-        cls, runtime: Runtime, schema: Schema[T], provenance: Provenance, calibration: Calibration | None = None
-    ) -> Extractor[T]:
-        return cls(
-            schema,
-            runtime.chat,
-            runtime.engine,
-            runtime.grammar,
-            generation=provenance.config.generation,
-            max_window=runtime.max_window,
-            provenance=provenance,
-            calibration=calibration,
-        )
-
-    def _own_base(self) -> Weights:
-        if self._provenance.weights is None:
-            raise ArtifactError("Expected an extractor with a model, found one on an engine of its own.").hint(
-                "Only extractors made by fit, from_base or from_pretrained have a base model and can be saved."
-            )
-        return self._provenance.weights
 
     def _run(self, examples: Sequence[Example[T]]) -> list[Outcome[T]]:
         return comparable(self.schema, self._pipeline.run(example.text for example in examples))

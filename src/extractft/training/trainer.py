@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from transformers import PrinterCallback, Trainer, TrainerState
 from extractft.config import TrainingConfig
 from extractft.errors import TrainingError
 from extractft.training.arguments import StepSampler, training_arguments
-from extractft.training.callbacks import CheckpointSchedule, ProgressBar
+from extractft.training.callbacks import CheckpointSchedule
 from extractft.training.checkpoints import (
     Progress,
     adapter_state,
@@ -35,11 +36,17 @@ from extractft.training.failures import reading
 from extractft.training.features import Features, TrainingRow
 from extractft.training.identity import run_identity
 from extractft.training.memory import recomputing
-from extractft.training.parallel import Processes, is_main_process
+from extractft.training.parallel import Processes
 from extractft.training.plan import make_plan, step_with_retry
-from extractft.training.randomness import exclusive_randomness
 from extractft.training.result import TrainingResult
-from extractft.training.run_directory import BEST, RunDirectory
+from extractft.training.run_directory import RunDirectory
+from extractft.training.run_session import (
+    finished_result,
+    progress_bar,
+    require_trainable,
+    run_session,
+    training_result,
+)
 from extractft.training.step_engine import StepEngine, label_count, mean_loss, model_device, require_finite_loss
 from extractft.training.tracking import tracked
 
@@ -50,6 +57,18 @@ Scorer = Callable[[PeftModel], Mapping[str, float]]
 
 METRIC = "field_f1"
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """A run's model, rows and settings, with the ways to score it; see `train`."""
+
+    model: PeftModel
+    features: Features
+    config: TrainingConfig
+    scorer: Scorer | None
+    eval_features: Features | None
+    scored_rows: int | None
 
 
 def train(
@@ -66,25 +85,16 @@ def train(
     checkpoint_seconds: float = 300.0,
     scored_rows: int | None = None,
 ) -> TrainingResult:
-    """Train the adapter of `model` and leave the best weights in it.
-
-    After each epoch the model is scored. The weights with the best `field_f1` are kept, until later ones have a lower
-    evaluation loss and a score within one standard error of the best, which so few held-out rows cannot tell apart;
-    without a scorer those with the lowest evaluation loss; with neither, the last ones.
-
-    Started by `torchrun` or `accelerate launch`, the processes share each step's rows, and the main one scores and
-    writes; each step then has `per_device_train_batch_size * gradient_accumulation_steps` rows for each process.
+    """Train the adapter of `model`, score it after each epoch, and leave the best weights in it; see `_select`.
 
     Args:
         model: A PEFT model with a trainable adapter, on its device. It is in evaluation mode afterwards.
-        features: Rows to train on.
+        features: Rows to train on. Processes that `torchrun` or `accelerate launch` started share each step's rows.
         config: Training settings.
-        output_dir: Where checkpoints and the result are kept, a directory that all processes see. The files of a
-            *finished* run there are replaced unless `resume` is set.
+        output_dir: Place of checkpoints and result, seen by all processes; a *finished* run there is replaced.
         scorer: Called with the model, in evaluation mode, after each epoch.
         eval_features: Rows whose loss is computed after each epoch.
-        resume: Go on with the interrupted run in `output_dir`, which has to be the same run. If there is none,
-            training starts from scratch; if it is finished, its weights and result are returned at once.
+        resume: Go on with the same run in `output_dir`: from scratch if there is none, at once if it is finished.
         tokenizer: Saved next to the kept adapter.
         progress: Show a progress bar; `None` shows one on a terminal.
         checkpoint_seconds: Seconds after which a checkpoint is written within an epoch.
@@ -92,97 +102,80 @@ def train(
 
     Raises:
         MissingDependencyError: `config.tracking` asks for a package that is not installed.
-        TrainingError: The loss is not finite, an adapter weight gets no gradient, memory does not suffice for one
-            row, or there is an interrupted run in `output_dir` that is not to be, or cannot be, resumed.
+        TrainingError: Loss or gradients are not usable, memory does not suffice, or a run cannot begin or resume.
     """
-    with _session(Path(output_dir)) as run:
-        _require_trainable(model)
+    inputs = _Inputs(model, features, config, scorer, eval_features, scored_rows)
+    with run_session(Path(output_dir)) as run:
+        require_trainable(model)
         processes = Processes.join(model_device(model))
         run.path = processes.broadcast(run.path)
         identity = run_identity(model, features, eval_features, config, processes=processes.count)
         checkpoint = processes.on_main(lambda: run.begin(identity, resume=resume))
         if run.finished:
-            return _finished(model, run)
-        state = Progress.load(checkpoint) if checkpoint else Progress()
-        with ExitStack() as stack:
-            plan = make_plan(model, features, config, sharing=processes.local_count)
-            stack.enter_context(recomputing(model, plan.recompute))
-            trainer = _StepTrainer(model, features, config, run, state, plan.engine, scorer, eval_features, processes)
-            trainer.scored_rows = scored_rows
-            evaluate, broadcast = bool(scorer or eval_features), processes.broadcast
-            trainer.add_callback(
-                CheckpointSchedule(evaluate=evaluate, checkpoint_seconds=checkpoint_seconds, broadcast=broadcast)
-            )
-            if processes.main:
-                for callback in stack.enter_context(tracked(config, run.path)):
-                    trainer.add_callback(callback)
-                stack.enter_context(_progress_bar(trainer, shown=progress))
-            trainer_state = trainer.run_from(checkpoint)
-        if state.best_adapter is not None:
-            load_adapter_state(model, state.best_adapter)
-        model.eval()
-        require_finite_loss(plan.engine, features.rows[:1])
-        result = processes.broadcast(_result(state, trainer_state, features, plan.engine))
+            return finished_result(model, run)
+        result = _train_from(checkpoint, inputs, run, processes, progress=progress, seconds=checkpoint_seconds)
         return result.at(processes.on_main(lambda: run.finish(model, result.to_dict(), tokenizer)))
 
 
-@contextmanager
-def _session(output_dir: Path) -> Iterator[RunDirectory]:
-    """The run's directory and the random numbers of the process, which no other run may use meanwhile."""
-    run = RunDirectory(output_dir)
+def _train_from(
+    checkpoint: Path | None,
+    inputs: _Inputs,
+    run: RunDirectory,
+    processes: Processes,
+    *,
+    progress: bool | None,
+    seconds: float,
+) -> TrainingResult:
+    """Train to the end, from scratch or from a checkpoint, and leave the best weights in the model.
+
+    `progress` and `seconds` are `progress` and `checkpoint_seconds` of `train`.
+    """
+    model, features = inputs.model, inputs.features
+    state = Progress.load(checkpoint) if checkpoint else Progress()
     with ExitStack() as stack:
-        if is_main_process():
-            stack.enter_context(run.held())
-        stack.enter_context(exclusive_randomness())
-        yield run
-
-
-def _finished(model: PeftModel, run: RunDirectory) -> TrainingResult:
-    """The result of a run that came to its end, its weights in the model."""
-    values = run.result()
-    best = run.path / BEST
-    with reading(best):
-        load_adapter_state(model, read_adapter(best))
-        result = TrainingResult.from_dict(values, best_checkpoint=best)
+        plan = make_plan(model, features, inputs.config, sharing=processes.local_count)
+        stack.enter_context(recomputing(model, plan.recompute))
+        trainer = _StepTrainer(inputs, run, state, plan.engine, processes)
+        evaluate, broadcast = bool(inputs.scorer or inputs.eval_features), processes.broadcast
+        trainer.add_callback(CheckpointSchedule(evaluate=evaluate, checkpoint_seconds=seconds, broadcast=broadcast))
+        if processes.main:
+            for callback in stack.enter_context(tracked(inputs.config, run.path)):
+                trainer.add_callback(callback)
+            stack.enter_context(progress_bar(trainer, shown=progress))
+        trainer_state = trainer.run_from(checkpoint)
+    if state.best_adapter is not None:
+        load_adapter_state(model, state.best_adapter)
     model.eval()
-    return result
+    require_finite_loss(plan.engine, features.rows[:1])
+    return processes.broadcast(training_result(state, trainer_state, features, plan.engine))
 
 
 class _StepTrainer(Trainer):
     """A `Trainer` whose step is an engine's and whose checkpoints are whole or not there."""
 
     def __init__(
-        self,
-        model: PeftModel,
-        features: Features,
-        config: TrainingConfig,
-        run: RunDirectory,
-        progress: Progress,
-        engine: StepEngine,
-        scorer: Scorer | None,
-        eval_features: Features | None,
-        processes: Processes,
+        self, inputs: _Inputs, run: RunDirectory, progress: Progress, engine: StepEngine, processes: Processes
     ) -> None:
         super().__init__(
-            model=model,
-            args=training_arguments(config, run.path, model_device(model), processes),
-            train_dataset=features,
+            model=inputs.model,
+            args=training_arguments(inputs.config, run.path, model_device(inputs.model), processes),
+            train_dataset=inputs.features,
             data_collator=_collate,
         )
         self.remove_callback(PrinterCallback)
-        self.adapted = model
-        self.features = features
-        self.config = config
+        self.adapted = inputs.model
+        self.features = inputs.features
+        self.config = inputs.config
         self.run = run
         self.progress = progress
         self.engine = engine
-        self.scorer = scorer
-        self.eval_features = eval_features
+        self.scorer = inputs.scorer
+        self.eval_features = inputs.eval_features
         self.processes = processes
         self._clock = time.perf_counter()
         self._checked = False
         self._incoming = run.path
-        self.scored_rows: int | None = None
+        self.scored_rows = inputs.scored_rows
 
     def run_from(self, checkpoint: Path | None) -> TrainerState:
         """Train to the end, from scratch or from a checkpoint, and return the trainer's final state."""
@@ -256,6 +249,11 @@ class _StepTrainer(Trainer):
         return metrics
 
     def _select(self, metrics: dict[str, float]) -> None:
+        """Keep the weights if they are the best so far.
+
+        The best have the highest `field_f1`, until later ones have a lower evaluation loss and a score within one
+        standard error of it, which so few held-out rows cannot tell apart. Without a scorer they have the lowest loss.
+        """
         progress, patience = self.progress, self.config.early_stopping_patience
         best, highest, score = progress.best_metrics, progress.highest, _score(metrics)
         if best is None or highest is None or score > highest or self._as_good(metrics, best, highest):
@@ -331,17 +329,6 @@ def _score(metrics: Mapping[str, float]) -> float:
     return metrics[METRIC] if METRIC in metrics else -metrics.get("loss", 0.0)
 
 
-def _require_trainable(model: PeftModel) -> None:
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if not trainable:
-        raise TrainingError("expected a model with trainable adapter weights, found none").hint(
-            "Load the adapter with trainable=True."
-        )
-    low = {str(parameter.dtype) for parameter in trainable} - {"torch.float32"}
-    if low:
-        raise TrainingError(f"expected adapter weights in float32, found {', '.join(sorted(low))}")
-
-
 def _require_gradients(model: nn.Module) -> None:
     """After the first backward pass every `lora_B` must have a gradient, or it would never leave zero.
 
@@ -366,29 +353,3 @@ def _untouched_randomness(device: torch.device) -> Iterator[None]:
     """Scoring takes no numbers from the stream that dropout uses: a scored run trains like one without."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield
-
-
-@contextmanager
-def _progress_bar(trainer: Trainer, *, shown: bool | None) -> Iterator[None]:
-    bar = ProgressBar(shown=shown)
-    trainer.add_callback(bar)
-    try:
-        yield
-    finally:
-        bar.close()
-
-
-def _result(progress: Progress, state: TrainerState, features: Features, engine: StepEngine) -> TrainingResult:
-    history = tuple(dict(entry) for entry in state.log_history if "train_runtime" not in entry)
-    return TrainingResult(
-        metrics=dict(progress.best_metrics or {}),
-        best_step=progress.best_step if progress.best_metrics else state.global_step,
-        log_history=history,
-        steps=state.global_step,
-        seconds=progress.seconds,
-        scoring_seconds=progress.scoring_seconds,
-        tokens=progress.tokens,
-        skipped=features.skipped,
-        engine=engine.name,
-        stopped_early=progress.stopped_early,
-    )
