@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ class Person(BaseModel):
 
 
 @pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Counter[str], Counter[str]]]:
+def counted(monkeypatch: pytest.MonkeyPatch) -> tuple[Counter[str], Counter[str]]:
     """How often each text was composed, and how often it was tokenized."""
     composed: Counter[str] = Counter()
     tokenized: Counter[str] = Counter()
@@ -38,7 +37,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Counter[str], Cou
 
     monkeypatch.setattr(TextCodec, "encode", counting_encode)
     monkeypatch.setattr(chat_renderer, "normalize_text", counting_normalize)
-    yield composed, tokenized
+    return composed, tokenized
 
 
 @pytest.mark.parametrize("settings", [{}, {"max_text_tokens": 50}, {"max_text_tokens": 50, "split_long_texts": True}])
