@@ -6,7 +6,7 @@ model is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -223,14 +223,39 @@ class Extractor(ExtractorParts[T]):
             ConfigError: `batch_size` is less than 1, or `min_confidence` is no probability.
             EngineError: `min_confidence` is given, and the engine gives no log-probabilities.
         """
-        if min_confidence is not None and not (isinstance(min_confidence, int | float) and 0 <= min_confidence <= 1):
-            raise ConfigError(f"expected a min_confidence between 0 and 1, found {min_confidence!r}")
+        convert = self._converter(min_confidence)
         outcomes = self._pipeline.outcomes(texts, batch_size)
-        if min_confidence is not None:
-            explainer = self._explainer
-            explainer.require_logprobs()
-            outcomes = (explainer.route_low_confidence(outcome, min_confidence) for outcome in outcomes)
-        return (outcome if isinstance(outcome, ExtractionError) else outcome.output for outcome in outcomes)
+        return (convert(outcome) for outcome in outcomes)
+
+    async def aextract(self, text: str) -> T:
+        """`extract` for callers on an event loop. Cancelling the caller cancels the request.
+
+        Raises:
+            ExtractionError: There is no valid record; the text and the raw output are on the exception.
+        """
+        outcome = await self._async_pipeline.run_one(text)
+        if isinstance(outcome, ExtractionError):
+            raise outcome
+        return outcome.output
+
+    def aextract_many(
+        self,
+        texts: Iterable[str] | AsyncIterable[str],
+        *,
+        batch_size: int | None = None,
+        min_confidence: float | None = None,
+    ) -> AsyncIterator[T | ExtractionError]:
+        """`extract_many` for callers on an event loop; the same arguments and errors.
+
+        A record is handed out as soon as it is its turn, also while `texts` has no more for the moment. Leaving the
+        loop, or cancelling it, cancels the requests that are under way.
+
+        Args:
+            texts: An iterable of either kind. One that is not asynchronous is read on the event loop.
+            batch_size: As for `extract_many`.
+            min_confidence: As for `extract_many`.
+        """
+        return self._async_pipeline.outcomes(texts, batch_size, self._converter(min_confidence))
 
     def evaluate(
         self,
@@ -288,3 +313,18 @@ class Extractor(ExtractorParts[T]):
 
     def _run(self, examples: Sequence[Example[T]]) -> list[Outcome[T]]:
         return comparable(self.schema, self._pipeline.run(example.text for example in examples))
+
+    def _converter(self, min_confidence: float | None) -> Callable[[Outcome[T]], T | ExtractionError]:
+        """The way from an outcome to what a caller gets, with the calibration as it is now."""
+        if min_confidence is not None and not (isinstance(min_confidence, int | float) and 0 <= min_confidence <= 1):
+            raise ConfigError(f"expected a min_confidence between 0 and 1, found {min_confidence!r}")
+        explainer = self._explainer
+        if min_confidence is not None:
+            explainer.require_logprobs()
+
+        def convert(outcome: Outcome[T]) -> T | ExtractionError:
+            if min_confidence is not None:
+                outcome = explainer.route_low_confidence(outcome, min_confidence)
+            return outcome if isinstance(outcome, ExtractionError) else outcome.output
+
+        return convert

@@ -14,6 +14,7 @@ from extractft.config import GenerationConfig, TrainingConfig
 from extractft.constraints import GrammarCompiler
 from extractft.errors import ArtifactError
 from extractft.extractor.argument_checks import require_parts, setting
+from extractft.extractor.async_pipeline import AsyncPipeline
 from extractft.extractor.explain import Explainer
 from extractft.extractor.pipeline import Pipeline
 from extractft.extractor.runtime import Provenance, Runtime, Weights
@@ -56,6 +57,7 @@ class ExtractorParts(BoundToProcess, Generic[T]):
         require_parts(schema, max_window)
         generation = setting(generation, GenerationConfig)
         self._pipeline = Pipeline(schema, chat, engine, grammar, generation, max_window)
+        self._async_pipeline = AsyncPipeline(self._pipeline)
         self._provenance = provenance or Provenance(TrainingConfig(generation=generation))
         has_logprobs = capabilities_of(engine).logprobs != "none"
         self._explainer = Explainer(schema, grammar.spelling, calibration, has_logprobs)
