@@ -144,6 +144,9 @@ class TokenStep:
             not asked about the latter; their log-probabilities are 0.
         alternatives: `(token id, constrained_logprob)` of the most probable allowed tokens, the best first; empty
             where the token was forced.
+        unseen: Most of the allowed probability that an engine which is told the most probable tokens alone may have
+            missed, as a share: `constrained_logprob` and those of the alternatives are too high by
+            `-log(1 - unseen)` at most.
     """
 
     token_id: int
@@ -151,6 +154,7 @@ class TokenStep:
     constrained_logprob: float
     forced: bool = False
     alternatives: tuple[tuple[int, float], ...] = ()
+    unseen: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

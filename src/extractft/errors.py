@@ -25,9 +25,11 @@ __all__ = [
     "ExtractionError",
     "GrammarError",
     "InputTooLongError",
+    "InvalidAnswerError",
     "LowConfidenceError",
     "MergeConflictError",
     "MissingDependencyError",
+    "NotVerbatimError",
     "OutputInvalidError",
     "OutputTruncatedError",
     "PerformanceWarning",
@@ -246,6 +248,14 @@ class ServerError(ExtractionError):
         super().__init__(message, text=text, raw_output=raw_output)
         self.status = status
         self.retryable = retryable
+
+
+class InvalidAnswerError(EngineError, ValueError):
+    """A server answered with what is no record of the schema. It is the cause of the `ExtractionError` of that text."""
+
+
+class NotVerbatimError(InvalidAnswerError):
+    """A server wrote a value that a verbatim field cannot have: it does not occur in the text."""
 
 
 class GrammarError(ExtractFTError, RuntimeError):

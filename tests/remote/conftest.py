@@ -1,16 +1,23 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import pytest
-from fake_vllm import QUICK, TEXTS, FakeVLLM
+from fake_vllm import QUICK, FakeServer, FakeVLLM
+from loopback import Loopback
 from pydantic import BaseModel
 
-from extractft import Extractor, GenerationConfig, Schema
-from extractft.completion import GenerationRequest
-from extractft.remote import RemoteEngine, connect
-from extractft.remote.server_probe import ServerProbe
+from extractft import Extractor, GenerationConfig
+from extractft.extractor.client import server_probe
+from extractft.remote import RemoteEngine, ServerProbe, connect
+
+
+def probe_of(extractor: Extractor[Any]) -> ServerProbe:
+    """The questions of an extractor that is here, as one that was saved asks them."""
+    runner = extractor._pipeline
+    return server_probe(extractor._own_base().tokenizer, runner.chat, runner.grammar, extractor.schema)
 
 
 class Order(BaseModel):
@@ -21,10 +28,6 @@ class Order(BaseModel):
     note: str | None = None
 
 
-class Probe(BaseModel):
-    probe: Literal["q7Zx 龙", "Kw3-ß"]
-
-
 @pytest.fixture(scope="session")
 def local(tiny_base: Any) -> Extractor[Order]:
     """An untrained extractor on the engine here."""
@@ -33,28 +36,34 @@ def local(tiny_base: Any) -> Extractor[Order]:
 
 
 @pytest.fixture
-def server(local: Extractor[Order]) -> FakeVLLM:
-    """A server with the same model: the engine here behind vLLM's HTTP."""
-    runner = local._pipeline
+def complete(local: Extractor[Order]) -> Any:
+    """Completions by the engine here; `complete.known` are the requests that a server may be asked."""
 
-    def complete(prompt: list[int], lark: str) -> Any:
-        request = server.known[tuple(prompt)]
+    def make(prompt: list[int], lark: str) -> Any:
+        known = make.known  # type: ignore[attr-defined]
+        request = known.get(tuple(prompt)) or known[lark.removeprefix("%llguidance {}\n")]
         assert lark == "%llguidance {}\n" + request.grammar.lark
-        return next(iter(runner.engine.generate([request])))
+        return next(iter(local._pipeline.engine.generate([request])))
 
-    server = FakeVLLM(complete, lambda text: list(runner.chat.text_ids(text)), runner.chat.end_token_id)
-    server.known = {}  # type: ignore[attr-defined]
+    make.known = {}  # type: ignore[attr-defined]
+    return make
+
+
+@pytest.fixture
+def server(local: Extractor[Order], complete: Any) -> FakeVLLM:
+    """A server with the same model: the engine here behind vLLM's HTTP."""
+    chat = local._pipeline.chat
+    server = FakeVLLM(complete, lambda text: list(chat.text_ids(text)), chat.end_token_id)
+    server.known = complete.known  # type: ignore[attr-defined]
     return server
 
 
 @pytest.fixture
-def probe(local: Extractor[Order], server: FakeVLLM) -> ServerProbe:
-    runner, schema = local._pipeline, Schema.of(Probe)
-    request = GenerationRequest(tuple(runner.chat.prompt_ids("probe")), runner.grammar.compile(schema), 64)
-    server.known[request.prompt_ids] = request  # type: ignore[attr-defined]
-    answers = tuple(schema.canonical_json(Probe(probe=value)).encode() for value in ("q7Zx 龙", "Kw3-ß"))
-    ids = {text: tuple(runner.chat.text_ids(text)) for text in TEXTS}
-    return ServerProbe(ids, request, answers, runner.chat.end_token_id, 200)
+def probe(local: Extractor[Order], complete: Any) -> ServerProbe:
+    probe = probe_of(local)
+    for request in (probe.request, probe.own_request):
+        complete.known[request.grammar.lark] = request
+    return dataclasses.replace(probe, least_window=200)
 
 
 @pytest.fixture
@@ -63,3 +72,19 @@ def connected(server: FakeVLLM, probe: ServerProbe) -> Callable[..., RemoteEngin
         return connect(address, probe, transport=server, **{"retries": QUICK, **settings})
 
     return make
+
+
+@pytest.fixture
+def loopback() -> Iterator[Callable[[FakeServer], Loopback]]:
+    """Puts a fake behind a port of 127.0.0.1 for the length of a test."""
+    started: list[Loopback] = []
+
+    def start(fake: FakeServer) -> Loopback:
+        found = Loopback(fake)
+        found.start()
+        started.append(found)
+        return found
+
+    yield start
+    for found in started:
+        found.kill()

@@ -1,4 +1,4 @@
-"""The HTTP of a vLLM server in front of an engine of ours: for what a real server cannot be made to do on demand."""
+"""The HTTP of servers in front of an engine of ours: for what a real server cannot be made to do on demand."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ TEXTS = ["tea for b", "rice now", "one 茶", "salt b", "👩‍💻 and é"]
 QUICK = Retries(attempts=3, first_delay=0.001, max_delay=0.01)
 
 
-class FakeVLLM(httpx.AsyncBaseTransport):
-    """Answers as vLLM 0.32 does; `complete` makes the completion of prompt ids and a grammar."""
+class FakeServer(httpx.AsyncBaseTransport):
+    """What all kinds have in common; `complete` makes the completion of prompt ids and a grammar."""
+
+    owner = ""
 
     def __init__(
         self, complete: Callable[[list[int], str], Completion], tokenize: Callable[[str], list[int]], end_token_id: int
@@ -36,15 +38,33 @@ class FakeVLLM(httpx.AsyncBaseTransport):
         self.asked.append((request.url.path, body))
         if (answer := self.before(request)) is not None:
             return answer
-        return httpx.Response(200, json=self._answer(request.url.path, body))
+        answer = self._answer(request.url.path, body)
+        return answer if isinstance(answer, httpx.Response) else httpx.Response(200, json=answer)
 
     def _answer(self, path: str, body: Any) -> Any:
+        if path == "/v1/models":
+            return {"object": "list", "data": [self.card(name) for name in self.models]}
+        return self.answer(path, body)
+
+    def card(self, name: str) -> dict[str, Any]:
+        return {"id": name, "object": "model", "owned_by": self.owner, "max_model_len": self.window}
+
+    def answer(self, path: str, body: Any) -> Any:
+        raise NotImplementedError
+
+
+class FakeVLLM(FakeServer):
+    """Answers as vLLM 0.32 does."""
+
+    owner = "vllm"
+
+    def answer(self, path: str, body: Any) -> Any:
         if path == "/version":
             return {"version": "0.32.0"}
-        if path == "/v1/models":
-            return {"data": [{"id": name, "owned_by": "vllm", "max_model_len": self.window} for name in self.models]}
         if path == "/tokenize":
-            return {"tokens": self.tokenize(body["prompt"])}
+            return {"tokens": self.tokenize(body["prompt"]), "max_model_len": self.window}
+        if path != "/v1/completions":
+            return httpx.Response(404, json={"detail": "Not Found"})
         completion = self.complete(body["prompt"], body["structured_outputs"]["grammar"])
         return {"choices": [choice(completion, self.end_token_id)]}
 

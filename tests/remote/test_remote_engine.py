@@ -25,7 +25,7 @@ Connect = Callable[..., RemoteEngine]
 
 def requests_for(local: Extractor[Any], server: FakeVLLM, texts: list[str]) -> list[GenerationRequest]:
     requests = [local._pipeline.request(text) for text in texts]
-    server.known |= {request.prompt_ids: request for request in requests}  # type: ignore[attr-defined]
+    server.known.update({request.prompt_ids: request for request in requests})  # type: ignore[attr-defined]
     return requests
 
 
@@ -159,7 +159,7 @@ def test_a_server_that_ignores_the_grammar(local: Any, connected: Connect, serve
 
 def test_a_server_that_refuses_the_grammar(connected: Connect, server: FakeVLLM) -> None:
     server.before = failing(1, lambda: httpx.Response(400, json={"error": {"message": "no such backend"}}))
-    with pytest.raises(EngineError, match="refuses one") as caught:
+    with pytest.raises(EngineError, match="to take a grammar, found that it refuses it") as caught:
         connected()
     assert any("no such backend" in note for note in caught.value.__notes__)
 

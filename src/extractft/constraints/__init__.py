@@ -5,7 +5,15 @@ Knows the field tree, grammars and token ids; knows texts only as the source of 
 
 from __future__ import annotations
 
-from extractft.constraints.grammar import CompiledGrammar, GrammarCompiler, GuidanceMatcher, accepts
+from extractft.constraints.grammar import CompiledGrammar, FastTokenizer, GrammarCompiler, GuidanceMatcher, accepts
 from extractft.constraints.token_budget import RecordSize, token_budget
 
-__all__ = ["CompiledGrammar", "GrammarCompiler", "GuidanceMatcher", "RecordSize", "accepts", "token_budget"]
+__all__ = [
+    "CompiledGrammar",
+    "FastTokenizer",
+    "GrammarCompiler",
+    "GuidanceMatcher",
+    "RecordSize",
+    "accepts",
+    "token_budget",
+]

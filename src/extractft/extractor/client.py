@@ -6,15 +6,15 @@ Knows the questions that a server has to get right, since it knows the schema an
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from extractft.artifact import BaseModelRecord, Manifest, ModelShape, copy_artifact
 from extractft.completion import GenerationRequest, capabilities_of
-from extractft.constraints import GrammarCompiler
+from extractft.constraints import FastTokenizer, GrammarCompiler
 from extractft.errors import ArtifactError, ConfigError
 from extractft.extractor.pipeline import MIN_ROOM
 from extractft.extractor.runtime import EngineOptions, Runtime, SavedExtractor
@@ -100,7 +100,7 @@ def open_server(saved: SavedExtractor, options: EngineOptions) -> Runtime:
     weights, tokenizer, chat, grammar = _parts_without_model(saved)
     engine = connect(
         options.engine,
-        server_probe(tokenizer, chat, grammar),
+        server_probe(tokenizer, chat, grammar, saved.schema),
         api_key=os.environ.get(API_KEY),
         num_alternatives=saved.generation.num_alternatives,
     )
@@ -108,17 +108,22 @@ def open_server(saved: SavedExtractor, options: EngineOptions) -> Runtime:
     return Runtime(chat, engine, grammar, min(window, weights.model_shape.max_window), weights)
 
 
-def server_probe(tokenizer: StoredTokenizer, chat: ChatRenderer, grammar: GrammarCompiler) -> ServerProbe:
+def server_probe(
+    tokenizer: FastTokenizer, chat: ChatRenderer, grammar: GrammarCompiler, own_schema: Schema[Any]
+) -> ServerProbe:
     """The questions to a server, and the right answers."""
     schema: Schema[ServerProbeRecord] = Schema.of(ServerProbeRecord)
     encode = tokenizer.backend_tokenizer.encode  # the whole tokenizer, as the server has it
-    prompt_ids = tuple(chat.prompt_ids("probe"))
-    request = GenerationRequest(prompt_ids, grammar.compile(schema), PROBE_TOKENS)
+    prompt_ids, text_ids = tuple(chat.prompt_ids("probe")), tuple(chat.text_ids("probe"))
+    own_grammar = grammar.compile(own_schema, max_string_length=PROBE_TOKENS, text="probe")
+    request = GenerationRequest(prompt_ids, grammar.compile(schema), PROBE_TOKENS, text_ids)
     records = [ServerProbeRecord(zeta=value, alpha="0f§") for value in ("q7Zx 龙", "Kw3-ß")]
     return ServerProbe(
         token_ids={text: tuple(encode(text, add_special_tokens=False).ids) for text in PROBE_TEXTS},
         request=request,
         answers=tuple(schema.canonical_json(record).encode() for record in records),
+        own_request=replace(request, grammar=own_grammar),
+        codec=chat,
         end_token_id=chat.end_token_id,
         least_window=len(chat.prompt_ids("")) + MIN_ROOM,
     )

@@ -155,7 +155,7 @@ class Extractor(ExtractorParts[T]):
         spec: Schema[T] = own_schema(manifest, schema)
         calibration = None if manifest.calibration is None else Calibration.from_dict(manifest.calibration)
         options = EngineOptions(engine, base_model, device, dtype)
-        runtime: Runtime = load_entry(kind.opener)(SavedExtractor(path, manifest), options)
+        runtime: Runtime = load_entry(kind.opener)(SavedExtractor(path, manifest, spec), options)
         require_unchanged(path, manifest)
         past = Provenance(manifest.config, manifest.metrics, manifest.columns, weights=runtime.weights)
         return cls._on(runtime, spec, past, calibration)

@@ -307,6 +307,7 @@ def _engine_failure(completion: Completion, text: str, raw: str) -> ExtractionEr
     failure = ServerError(str(completion.error), text=text, raw_output=raw, status=status, retryable=retryable)
     for note in getattr(cause, "__notes__", ()):
         failure.hint(note)
+    failure.__cause__ = cause  # whose class says more; its words quote no text
     return failure
 
 

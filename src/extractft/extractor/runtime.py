@@ -16,6 +16,7 @@ from extractft.config import GenerationConfig, TrainingConfig
 from extractft.constraints import GrammarCompiler
 from extractft.modeling.base_model_ref import BaseModelRef
 from extractft.prompt import ChatRenderer
+from extractft.schema import Schema
 from extractft.training.result import TrainingResult
 
 __all__ = ["EngineOptions", "Provenance", "Runtime", "SavedExtractor", "Weights"]
@@ -87,10 +88,12 @@ class SavedExtractor:
     Attributes:
         path: Its directory.
         manifest: Its manifest.
+        schema: The schema of its records, with the caller's classes if there are any.
     """
 
     path: Path
     manifest: Manifest
+    schema: Schema[Any]
 
     @property
     def generation(self) -> GenerationConfig:

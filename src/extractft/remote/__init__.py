@@ -6,6 +6,16 @@ Knows token ids, grammars and what servers call them; knows no schema, no text a
 from extractft.remote.capabilities import Capabilities
 from extractft.remote.connection import connect
 from extractft.remote.remote_engine import RemoteEngine
-from extractft.remote.server_client import Retries, ServerClient, Timeouts
+from extractft.remote.server_client import Retries, ServerAnswerError, ServerClient, Timeouts
+from extractft.remote.server_probe import ServerProbe
 
-__all__ = ["Capabilities", "RemoteEngine", "Retries", "ServerClient", "Timeouts", "connect"]
+__all__ = [
+    "Capabilities",
+    "RemoteEngine",
+    "Retries",
+    "ServerAnswerError",
+    "ServerClient",
+    "ServerProbe",
+    "Timeouts",
+    "connect",
+]

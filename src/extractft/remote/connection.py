@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Self
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 import httpx
 
 from extractft.errors import EngineError
 from extractft.remote.event_loop import submit
+from extractft.remote.llama_cpp import LlamaCpp
+from extractft.remote.openai_compatible import OpenAICompatible
 from extractft.remote.remote_engine import RemoteEngine
+from extractft.remote.served_models import model_owners
 from extractft.remote.server_client import Retries, ServerClient, Timeouts
 from extractft.remote.server_dialect import RequestSettings, ServerDialect
 from extractft.remote.server_probe import ServerProbe, check_server
+from extractft.remote.sglang import SGLang
 from extractft.remote.vllm import VLLM
 
-__all__ = ["ServerAddress", "connect"]
+__all__ = ["API_KEY", "ServerAddress", "connect"]
 
-DIALECTS: tuple[ServerDialect, ...] = (VLLM(),)
-"""Kinds of servers, in the order in which a server is asked whether it is one."""
+DIALECTS: tuple[ServerDialect, ...] = (VLLM(), SGLang(), LlamaCpp(), OpenAICompatible())
+"""Kinds of servers, in the order in which a server is taken for one; the last is that of all others."""
+KINDS = {dialect.kind.replace(".", ""): dialect.kind for dialect in DIALECTS}
+"""Kinds as addresses spell them."""
+API_KEY = "EXTRACTFT_ENGINE_API_KEY"
+"""Environment variable with the server's key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +52,17 @@ class ServerAddress:
         Raises:
             EngineError: It is none.
         """
-        parts = urlsplit(engine)
-        kind, _, scheme = parts.scheme.rpartition("+")
-        kinds = [dialect.kind for dialect in DIALECTS]
-        if scheme not in ("http", "https") or not parts.hostname or (kind and kind not in kinds):
-            shapes = ", ".join(f"{name}+http://host:port" for name in kinds)
+        parts = urlsplit(engine.strip())
+        written, _, scheme = parts.scheme.rpartition("+")
+        kind = KINDS.get(written.replace(".", ""))
+        if scheme not in ("http", "https") or not _host(parts) or (written and kind is None):
+            shapes = ", ".join(f"{name}+http://host:port" for name in KINDS)
             raise EngineError("Expected the address of a server, found another form.").hint(
                 f"Write http://host:port, or name its kind: {shapes}."
             )
         model = parse_qs(parts.query).get("model", [None])[0]
         path = parts.path.rstrip("/").removesuffix("/v1")
-        return cls(f"{scheme}://{parts.netloc}{path}", kind or None, model)
+        return cls(f"{scheme}://{parts.netloc}{path}", kind, model)
 
 
 def connect(
@@ -72,7 +81,7 @@ def connect(
     Args:
         engine: Its address, see `ServerAddress`.
         server_probe: Questions that the server has to get right.
-        api_key: Its key.
+        api_key: Its key; that of the environment variable EXTRACTFT_ENGINE_API_KEY if `None`.
         num_alternatives: Most probable allowed tokens to ask for at each decision.
         max_in_flight: Requests under way at once.
         timeouts: Limits on one request.
@@ -86,32 +95,54 @@ def connect(
     address = ServerAddress.parse(engine)
     client = ServerClient(
         address.url,
-        api_key=api_key,
+        api_key=api_key if api_key is not None else os.environ.get(API_KEY),
         max_in_flight=max_in_flight,
         timeouts=timeouts,
         retries=retries,
         transport=transport,
     )
-    return submit(_checked_engine(client, address, server_probe, num_alternatives)).result()
+    return submit(_connected(client, address, server_probe, num_alternatives)).result()
+
+
+async def _connected(
+    client: ServerClient, address: ServerAddress, probe: ServerProbe, num_alternatives: int
+) -> RemoteEngine:
+    """An engine on a server that answers the probe as it should; its connections are closed if it does not."""
+    try:
+        return await _checked_engine(client, address, probe, num_alternatives)
+    except BaseException:
+        await client.close()
+        raise
 
 
 async def _checked_engine(
     client: ServerClient, address: ServerAddress, probe: ServerProbe, num_alternatives: int
 ) -> RemoteEngine:
-    """An engine on a server that answers the probe as it should."""
     dialect = await _find_dialect(client, address)
-    capabilities = await dialect.inspect(client, address.model)
-    settings = RequestSettings(capabilities.model, probe.end_token_id, num_alternatives)
+    try:
+        capabilities = await dialect.inspect(client, address.model)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise EngineError(f"Expected {address.url} to describe itself as {dialect.kind} does, found otherwise.").hint(
+            f"Is it of that kind? ({type(error).__name__})"
+        ) from error
+    settings = RequestSettings(
+        capabilities.model, probe.end_token_id, num_alternatives, probe.codec, capabilities.grammar
+    )
     capabilities = await check_server(client, dialect, capabilities, settings, probe)
-    end_token_id = probe.end_token_id
-    return RemoteEngine(client, dialect, capabilities, end_token_id=end_token_id, num_alternatives=num_alternatives)
+    return RemoteEngine(client, dialect, capabilities, settings)
 
 
 async def _find_dialect(client: ServerClient, address: ServerAddress) -> ServerDialect:
-    for dialect in DIALECTS:
-        if address.kind == dialect.kind or (address.kind is None and await dialect.recognise(client)):
-            return dialect
-    kinds = ", ".join(dialect.kind for dialect in DIALECTS)
-    raise EngineError(f"Expected one of {kinds} at {address.url}, found a server of another kind.").hint(
-        f"If it is one of them behind a gateway, say so: {DIALECTS[0].kind}+{address.url}"
-    )
+    """The kind that was named, or the one that the owners of the models tell."""
+    if address.kind is not None:
+        return next(dialect for dialect in DIALECTS if dialect.kind == address.kind)
+    owners = await model_owners(client)
+    return next(dialect for dialect in DIALECTS if dialect.recognises(owners))
+
+
+def _host(parts: SplitResult) -> str | None:
+    """The host of an address; `None` if there is none, or its port is no number."""
+    try:
+        return parts.hostname if parts.port is None or parts.port else None
+    except ValueError:
+        return None

@@ -7,8 +7,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
+from typing import Any
 
 from extractft.completion import Completion, GenerationRequest
+from extractft.errors import GrammarError, InvalidAnswerError
 from extractft.remote.capabilities import Capabilities
 from extractft.remote.event_loop import submit
 from extractft.remote.server_client import ServerAnswerError, ServerClient
@@ -26,8 +28,7 @@ class RemoteEngine:
         client: The server.
         dialect: Its kind.
         capabilities: Features that were found on connecting.
-        end_token_id: The token that ends a record.
-        num_alternatives: Most probable allowed tokens to report at each decision.
+        settings: Settings that all requests share.
 
     Attributes:
         capabilities: Features of the server.
@@ -38,14 +39,12 @@ class RemoteEngine:
         client: ServerClient,
         dialect: ServerDialect,
         capabilities: Capabilities,
-        *,
-        end_token_id: int,
-        num_alternatives: int = 5,
+        settings: RequestSettings,
     ) -> None:
         self.capabilities = capabilities
         self._client = client
         self._dialect = dialect
-        self._settings = RequestSettings(capabilities.model, end_token_id, num_alternatives)
+        self._settings = settings
 
     def generate(self, requests: Iterable[GenerationRequest], *, batch_size: int | None = None) -> Iterator[Completion]:
         """Yield one completion for each request, in order.
@@ -87,8 +86,14 @@ class RemoteEngine:
             answer = await self._client.post(asked.path, asked.body)
         except ServerAnswerError as error:
             return Completion((), "error", str(error), cause=error)
+        # off the event loop, which has other answers to receive: reading takes as long as the grammar's masks
+        return await asyncio.to_thread(self._read, request, answer)
+
+    def _read(self, request: GenerationRequest, answer: Any) -> Completion:
         try:
             return self._dialect.completion(request, answer, self._settings)
-        except (ValueError, LookupError, TypeError) as error:  # whose words may quote the answer
+        except InvalidAnswerError as error:
+            return Completion((), "error", str(error), cause=error)
+        except (ValueError, LookupError, TypeError, AttributeError, GrammarError) as error:  # may quote the answer
             found = f"Expected an answer as {self.capabilities.kind} gives it, found another form"
             return Completion((), "error", f"{found} ({type(error).__name__}).")

@@ -1,7 +1,8 @@
 """HTTP to one server: bounded, retried where that can help, with timeouts and a key.
 
 Retried are connections that fail and the answers 429, 502, 503 and 504, since the same request may succeed later.
-Every other answer is final. Knows URLs, statuses and JSON; knows no kind of server.
+Every other answer is final, and so is one that does not come in time: the server may still be at work on it. Knows
+URLs, statuses and JSON; knows no kind of server.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from extractft.errors import EngineError
 __all__ = ["Retries", "ServerAnswerError", "ServerClient", "Timeouts"]
 
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
+FINAL = (httpx.UnsupportedProtocol, httpx.ProxyError, httpx.DecodingError)
+"""Failures of a connection that come back with every try."""
 LONGEST_DETAIL = 300
 """Characters of a server's own message that are shown; it is the operator's, but may quote a request."""
 
@@ -162,9 +165,15 @@ class ServerClient:
             ) from error
 
     def _unreachable_error(self, error: httpx.HTTPError) -> ServerAnswerError:
-        what = "no answer in time" if isinstance(error, httpx.TimeoutException) else type(error).__name__
+        if isinstance(error, httpx.ReadTimeout):
+            seconds = self._http.timeout.read or 0
+            slow = ServerAnswerError(f"Expected an answer from {self.base_url}, found none within {seconds:g} seconds.")
+            slow.hint("Send fewer requests at once, or raise the read timeout.")
+            return slow
+        what = "no connection in time" if isinstance(error, httpx.TimeoutException) else type(error).__name__
         found = ServerAnswerError(
-            f"Expected an answer from {self.base_url}, found {what}.", status=None, retryable=True
+            f"Expected an answer from {self.base_url}, found {what}.",
+            retryable=isinstance(error, httpx.TransportError) and not isinstance(error, FINAL),
         )
         found.hint("Is the server running, and is that its address and port?")
         return found

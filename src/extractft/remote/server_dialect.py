@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from extractft.completion import Completion, GenerationRequest
-from extractft.remote.capabilities import Capabilities
+from extractft.remote.capabilities import Capabilities, Constraint
 from extractft.remote.server_client import ServerClient
 
-__all__ = ["RequestSettings", "ServerDialect", "ServerRequest"]
+__all__ = ["LARK_HEADER", "PromptCodec", "RequestSettings", "ServerDialect", "ServerRequest"]
+
+LARK_HEADER = "%llguidance {}\n"
+"""First line of every grammar that is sent: llguidance reads it, and other parsers refuse it rather than differ."""
+
+
+class PromptCodec(Protocol):
+    """Prompts and answers in characters, for servers that take no token ids; `ChatRenderer` is one."""
+
+    @property
+    def system_prompt(self) -> str:
+        """The system prompt."""
+        ...
+
+    def completion_ids(self, json_text: str) -> list[int]:
+        """Token ids of an answer, the end token included."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Characters of token ids."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +41,15 @@ class RequestSettings:
         model: Name under which the server serves the model.
         end_token_id: The token that ends a record.
         num_alternatives: Most probable allowed tokens to report at each decision.
+        codec: Prompts and answers in characters.
+        constraint: The constraint that the server enforces.
     """
 
     model: str
     end_token_id: int
     num_alternatives: int
+    codec: PromptCodec
+    constraint: Constraint = "llguidance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +71,15 @@ class ServerDialect(Protocol):
     Attributes:
         kind: Its name in addresses, `kind+http://host:port`.
         grammar_advice: The setting that makes such a server obey grammars.
+        window_advice: The setting that gives it a longer window.
     """
 
     kind: str
     grammar_advice: str
+    window_advice: str
 
-    async def recognise(self, client: ServerClient) -> bool:
-        """True if the server is of this kind. Asks it for something that no other kind has."""
+    def recognises(self, owners: Collection[str]) -> bool:
+        """True if a server is of this kind, by those that own its models, as `/v1/models` says."""
         ...
 
     async def inspect(self, client: ServerClient, model: str | None) -> Capabilities:
@@ -81,5 +107,6 @@ class ServerDialect(Protocol):
 
         Raises:
             ValueError, LookupError, TypeError: The answer is not of the form that this kind of server gives.
+            InvalidAnswerError: It is, and what it spells is no record of the grammar.
         """
         ...

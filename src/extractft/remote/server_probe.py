@@ -6,12 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from extractft.completion import Completion, GenerationRequest
-from extractft.errors import EngineError
+from extractft.errors import EngineError, InvalidAnswerError
 from extractft.remote.capabilities import Capabilities
 from extractft.remote.server_client import ServerAnswerError, ServerClient
-from extractft.remote.server_dialect import RequestSettings, ServerDialect
+from extractft.remote.server_dialect import PromptCodec, RequestSettings, ServerDialect
 
 __all__ = ["ServerProbe", "check_server"]
+
+REFUSALS = (400, 422)
+OLDER = (
+    "The server's grammar library may be older than the one here: a negative multiple_of needs llguidance 1.8. Update "
+    "the server, or loosen the constraint in the schema and check it in a validator."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +29,8 @@ class ServerProbe:
         request: A request with a grammar that allows two records which no model would write by itself.
         answers: The token ids of both, as the grammar's own tokenizer may split them: any split counts that spells
             one of these bytes.
+        own_request: A request with the grammar of the extractor's own schema, which the server has to take.
+        codec: Prompts and answers in characters.
         end_token_id: The token that ends a record.
         least_window: Tokens of the shortest useful window: the prompt without a text, and room for a record.
     """
@@ -30,6 +38,8 @@ class ServerProbe:
     token_ids: Mapping[str, tuple[int, ...]]
     request: GenerationRequest
     answers: tuple[bytes, ...]
+    own_request: GenerationRequest
+    codec: PromptCodec
     end_token_id: int
     least_window: int
 
@@ -49,17 +59,19 @@ async def check_server(
     Raises:
         EngineError: Something that records depend on is not as it is here.
     """
-    _check_window(capabilities, probe)
+    _check_window(dialect, capabilities, probe)
     await _check_tokenizer(client, dialect, capabilities, probe)
-    return await _check_grammar(client, dialect, capabilities, settings, probe)
+    found = await _check_grammar(client, dialect, capabilities, settings, probe)
+    await _check_own_grammar(client, dialect, settings, probe)
+    return found
 
 
-def _check_window(capabilities: Capabilities, probe: ServerProbe) -> None:
+def _check_window(dialect: ServerDialect, capabilities: Capabilities, probe: ServerProbe) -> None:
     window = capabilities.max_window
     if window is not None and window < probe.least_window:
         raise EngineError(
             f"Expected a window of at least {probe.least_window} tokens, found {window} for {capabilities.model!r}."
-        ).hint("Start the server with a longer window (vLLM: --max-model-len, llama.cpp: --ctx-size over the slots).")
+        ).hint(dialect.window_advice)
 
 
 async def _check_tokenizer(
@@ -87,32 +99,49 @@ async def _check_grammar(
         answer = await client.post(asked.path, asked.body)
         completion = dialect.completion(probe.request, answer, settings)
     except ServerAnswerError as error:
-        if error.status == 400:
-            raise (
-                EngineError(f"Expected {client.base_url} to take a grammar, found that it refuses one.")
-                .hint(f"It says: {error.detail}")
-                .hint(dialect.grammar_advice)
-            ) from error
+        if error.status in REFUSALS:
+            raise _refused_grammar(client, error, "a grammar", dialect.grammar_advice) from error
         raise
-    except (ValueError, LookupError, TypeError) as error:
+    except InvalidAnswerError as error:
+        raise _ignored_grammar(client, dialect) from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise EngineError(f"Expected an answer of {dialect.kind} from {client.base_url}, found another form.").hint(
             f"{type(error).__name__}: {error}"
         ) from error
     _require_answer(completion, probe, client, dialect)
-    if not any(step.alternatives for step in completion.steps):
-        return replace(
-            capabilities,
-            logprobs="none",
-            notes=(*capabilities.notes, "no log-probabilities came: records have no confidence"),
-        )
-    return capabilities
+    if capabilities.logprobs == "none" or any(step.alternatives for step in completion.steps):
+        return capabilities
+    note = "no log-probabilities came: records have no confidence"
+    return replace(capabilities, logprobs="none", notes=(*capabilities.notes, note))
+
+
+async def _check_own_grammar(
+    client: ServerClient, dialect: ServerDialect, settings: RequestSettings, probe: ServerProbe
+) -> None:
+    """Check that the server takes the grammar of the extractor's schema; one token of a record is enough."""
+    asked = dialect.request(replace(probe.own_request, max_new_tokens=1), settings)
+    try:
+        await client.post(asked.path, asked.body)
+    except ServerAnswerError as error:
+        if error.status in REFUSALS:
+            raise _refused_grammar(client, error, "the grammar of the extractor's schema", OLDER) from error
+        raise
+
+
+def _refused_grammar(client: ServerClient, error: ServerAnswerError, what: str, advice: str) -> EngineError:
+    refused = EngineError(f"Expected {client.base_url} to take {what}, found that it refuses it.")
+    return refused.hint(f"It says: {error.detail}").hint(advice)
+
+
+def _ignored_grammar(client: ServerClient, dialect: ServerDialect) -> EngineError:
+    return EngineError(
+        f"Expected {client.base_url} to write one of two records that a grammar allows, found that it ignores the "
+        "grammar or writes it in another form."
+    ).hint(dialect.grammar_advice)
 
 
 def _require_answer(completion: Completion, probe: ServerProbe, client: ServerClient, dialect: ServerDialect) -> None:
     spelled = b"".join(probe.request.grammar.spelling(i) for i in completion.token_ids)
     if completion.finish_reason == "stop" and spelled in probe.answers:
         return
-    raise EngineError(
-        f"Expected {client.base_url} to write one of two records that a grammar allows, found that it ignores the "
-        "grammar or writes it in another form."
-    ).hint(dialect.grammar_advice)
+    raise _ignored_grammar(client, dialect)

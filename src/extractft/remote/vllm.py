@@ -8,19 +8,19 @@ those among the allowed tokens. Read in vLLM 0.32.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from extractft.completion import Completion, GenerationRequest
-from extractft.errors import EngineError
 from extractft.remote.capabilities import Capabilities
-from extractft.remote.server_client import ServerAnswerError, ServerClient
-from extractft.remote.server_dialect import RequestSettings, ServerRequest
+from extractft.remote.matcher_replay import require_allowed
+from extractft.remote.served_models import find_model
+from extractft.remote.server_client import ServerClient
+from extractft.remote.server_dialect import LARK_HEADER, RequestSettings, ServerRequest
 from extractft.remote.token_steps import drop_end_token, to_token_step
 
 __all__ = ["VLLM"]
 
-HEADER = "%llguidance {}\n"
 LEAST_TOP = 2
 """Log-probabilities asked for at least: one finite number beside a masked one tells a forced token."""
 
@@ -30,30 +30,18 @@ class VLLM:
 
     kind = "vllm"
     grammar_advice = "Start vLLM with --structured-outputs-config.backend guidance (or auto, the default)."
+    window_advice = "Start vLLM with a larger --max-model-len."
 
-    async def recognise(self, client: ServerClient) -> bool:
-        """True if `/version` answers and the models are vLLM's."""
-        try:
-            version = await client.get("/version")
-            models = await client.get("/v1/models")
-        except ServerAnswerError as error:
-            if error.status is None or error.status in (401, 403):
-                raise
-            return False
-        return "version" in version and any(entry.get("owned_by") == "vllm" for entry in models.get("data", ()))
+    def recognises(self, owners: Collection[str]) -> bool:
+        """True if the models are vLLM's."""
+        return "vllm" in owners
 
     async def inspect(self, client: ServerClient, model: str | None) -> Capabilities:
         """The model that it serves and its window."""
         version = await client.get("/version")
-        served = {entry["id"]: entry for entry in (await client.get("/v1/models"))["data"]}
-        entry = served[choose_model(served, model, client.base_url)]
-        while entry.get("max_model_len") is None and entry.get("parent") in served:
-            entry = served[entry["parent"]] | {"id": entry["id"]}  # an adapter has the window of its base
+        entry = await find_model(client, model)
         return Capabilities(
-            kind=self.kind,
-            model=entry["id"],
-            version=str(version.get("version")),
-            max_window=entry.get("max_model_len"),
+            kind=self.kind, model=entry.name, version=str(version.get("version")), max_window=entry.window
         )
 
     async def tokenize(self, client: ServerClient, model: str, text: str) -> list[int] | None:
@@ -73,7 +61,7 @@ class VLLM:
                 "logprobs": max(settings.num_alternatives, LEAST_TOP),
                 "return_token_ids": True,
                 "return_tokens_as_token_ids": True,
-                "structured_outputs": {"grammar": HEADER + request.grammar.lark},
+                "structured_outputs": {"grammar": LARK_HEADER + request.grammar.lark},
                 "stop_token_ids": [settings.end_token_id],
             },
         )
@@ -93,25 +81,9 @@ class VLLM:
             return Completion(tuple(steps), "length")
         if reason != "stop":
             return Completion(tuple(steps), "error", f"The server ended the record for another reason: {reason}.")
-        return Completion(drop_end_token(steps, settings.end_token_id), "stop")
-
-
-def choose_model(served: Mapping[str, Any], model: str | None, url: str) -> str:
-    """The model to use: the one that was named, or the only one.
-
-    Raises:
-        EngineError: It is not served, or there are several.
-    """
-    names = ", ".join(sorted(served)) or "none"
-    if model is not None and model not in served:
-        raise EngineError(f"Expected the model {model!r} at {url}, found {names}.").hint(
-            "Start the server with that model, or name one of these: http://host:8000?model=NAME"
-        )
-    if model is None and len(served) != 1:
-        raise EngineError(f"Expected one model at {url}, found {names}.").hint(
-            "Name the one to use: http://host:8000?model=NAME"
-        )
-    return model if model is not None else next(iter(served))
+        record = drop_end_token(steps, settings.end_token_id)
+        require_allowed(request.grammar, [step.token_id for step in record])
+        return Completion(record, "stop")
 
 
 def _by_token_id(top: Mapping[str, float]) -> dict[int, float]:
