@@ -14,11 +14,10 @@ from extractft.cli.error_messages import FLAGS, error_text, with_flags
 from extractft.errors import DatasetError, ExtractFTError, RowIssue
 
 SOURCE = Path(extractft.__file__).parent
-KEYWORD = re.compile(r"(?<!--set )(?<!--column )(?<![\w.=-])[a-z_][\w.]*=(?=[^\s=])")
+KEYWORD = re.compile(r"(?<!--set )(?<!--column )(?<![\w.=?-])[a-z_][\w.]*=(?=[^\s=])")
 PYTHON = {
     "schema": "speaks of the user's own Python file",
     "prompt": "speaks of a tokenizer, in code",
-    "remote": "has no flag: commands run models on this machine",
     "testing.py": "is used in code alone",
     "text": "speaks of strings that were made in code",
 }

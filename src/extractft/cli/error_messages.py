@@ -28,7 +28,7 @@ FLAGS = {
     "text_column": "--text-column",
 }
 """Arguments of the library and their flags."""
-ARGUMENTS = {**FLAGS, "encoding": "--encoding"}
+ARGUMENTS = {**FLAGS, "encoding": "--encoding", "engine": "--engine"}
 """Arguments that are recognised only with a value, because they are ordinary words as well, and all others."""
 
 PHRASES = (

@@ -17,6 +17,7 @@ from extractft.cli.options import (
     ColumnOption,
     DataArgument,
     EncodingOption,
+    EngineOption,
     ExtractorArgument,
     ForceOption,
     MovedOption,
@@ -46,6 +47,7 @@ def evaluate(
     data: DataArgument,
     schema: ClassOption = None,
     base_model: MovedOption = None,
+    engine: EngineOption = None,
     column: ColumnOption = None,
     encoding: EncodingOption = None,
     show_values: ShowValuesOption = False,
@@ -68,7 +70,7 @@ def evaluate(
         force=force,
     ).check()
     points, columns = load_curve(curve), pairs(column, "--column") or None
-    model = load_extractor(extractor, schema, base_model)
+    model = load_extractor(extractor, schema, base_model, engine)
     private, aside = html is not None, is_stdout(output)
     report = model.evaluate(rows, columns=columns, keep_records=private, keep_texts=private)
     print_report(report, aside=aside)
@@ -91,6 +93,7 @@ def calibrate(
     data: DataArgument,
     schema: ClassOption = None,
     base_model: MovedOption = None,
+    engine: EngineOption = None,
     column: ColumnOption = None,
     encoding: EncodingOption = None,
     show_values: ShowValuesOption = False,
@@ -101,7 +104,7 @@ def calibrate(
         inputs={"DATA": paths_of(rows)},
         sources={"DATA": data, "EXTRACTOR": extractor, "--schema": schema_file(schema), "--base-model": base_model},
     ).check()
-    model = load_extractor(extractor, schema, base_model)
+    model = load_extractor(extractor, schema, base_model, engine)
     for what, report in model.calibrate(rows, columns=pairs(column, "--column") or None).items():
         write_out(
             f"{what}: {report.count}, {report.accuracy:.3f} right ({report.accuracy_at(0.9):.3f} of the surest 90 %). "

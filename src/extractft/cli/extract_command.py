@@ -16,7 +16,7 @@ from extractft.cli.app import ROWS_FAILED, app
 from extractft.cli.command_paths import CommandPaths, file_path
 from extractft.cli.data_options import STDIN, known_encoding, text_files
 from extractft.cli.inputs import load_extractor, probability, schema_file
-from extractft.cli.options import ClassOption, EncodingOption, ExtractorArgument, ForceOption, MovedOption
+from extractft.cli.options import ClassOption, EncodingOption, EngineOption, ExtractorArgument, ForceOption, MovedOption
 from extractft.cli.streams import LineWriter, lines_to, say, stdin_bytes
 from extractft.data.raw_row import NumberedText
 from extractft.errors import ExtractionError
@@ -52,6 +52,7 @@ def extract(
     encoding: EncodingOption = None,
     schema: ClassOption = None,
     base_model: MovedOption = None,
+    engine: EngineOption = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Texts decoded side by side.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Add confidence and spans to each record.")] = False,
     review: ReviewOption = None,
@@ -74,7 +75,7 @@ def extract(
     with ExitStack() as stack:
         out = stack.enter_context(lines_to(output, "--output", force=force))
         for_review = None if review is None else stack.enter_context(lines_to(review, "--review", force=force))
-        model = load_extractor(extractor, schema, base_model)
+        model = load_extractor(extractor, schema, base_model, engine)
         least = DEFAULT_MIN_CONFIDENCE if min_confidence is None else min_confidence
         lines = _extract_lines(model, rows, batch_size, explain=explain or for_review is not None)
         counts = _write_lines(lines, out, for_review, explain=explain, min_confidence=least)

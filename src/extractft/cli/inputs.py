@@ -292,7 +292,7 @@ def load_curve(path: Path | None) -> list[LearningPoint]:
 # ------------------------------------------------------------------------------------------------------- extractors
 
 
-def load_extractor(directory: Path, schema: str | None, base_model: str | None) -> Any:
-    """Load a saved extractor, with the class if one is given."""
+def load_extractor(directory: Path, schema: str | None, base_model: str | None, engine: str | None) -> Any:
+    """Load a saved extractor, with the class and on the engine that are given."""
     record_type = load_schema(schema, "--schema") if schema else None
-    return extractft.Extractor.from_pretrained(directory, schema=record_type, base_model=base_model)
+    return extractft.Extractor.from_pretrained(directory, schema=record_type, base_model=base_model, engine=engine)

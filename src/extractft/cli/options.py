@@ -18,6 +18,7 @@ __all__ = [
     "ConfigOption",
     "DataArgument",
     "EncodingOption",
+    "EngineOption",
     "EvalDataOption",
     "ExtractorArgument",
     "ForceOption",
@@ -52,6 +53,12 @@ ClassOption = Annotated[
     str | None, typer.Option("--schema", help="The class, to run its validators: module:Class or file.py:Class.")
 ]
 MovedOption = Annotated[str | None, typer.Option("--base-model", help="Where the base model is now, if it has moved.")]
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--engine", help="Server that has the model, such as http://localhost:8000; this machine if not given."
+    ),
+]
 ColumnOption = Annotated[
     list[str] | None, typer.Option("--column", help="Column mapping, `text=complaint`; may be given again.")
 ]
