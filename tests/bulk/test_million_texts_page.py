@@ -6,6 +6,8 @@ import gzip
 import json
 import re
 import shlex
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Path:
         (folder / f"calls/{number}.csv.gz").write_bytes(gzip.compress(table.encode("gb18030")))
     rows = [{"message": {"body": text}, "shop": number, "seen": ["a"]} for number, text in enumerate(texts)]
     pq.write_table(pa.Table.from_pylist(rows), folder / "calls.parquet")
+    with closing(sqlite3.connect(folder / "calls.db")) as database, database:
+        database.execute("CREATE TABLE calls (code TEXT, body TEXT)")
+        database.executemany("INSERT INTO calls VALUES (?, ?)", [(f"c{n}", text) for n, text in enumerate(texts)])
     requests = [
         {"custom_id": f"r{number}", "body": {"messages": [{"role": "user", "content": text}]}}
         for number, text in enumerate(texts)

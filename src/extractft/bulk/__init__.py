@@ -5,7 +5,9 @@ Knows extractors by `inspect_many`; loads none before there is something to do.
 
 from extractft.bulk.bulk_config import BulkConfig
 from extractft.bulk.bulk_run import run
+from extractft.bulk.database_query import DatabaseQuery
+from extractft.bulk.database_table import DatabaseTable
 from extractft.bulk.run_progress import RunProgress
 from extractft.bulk.run_summary import FieldSummaryLine, RunSummary
 
-__all__ = ["BulkConfig", "FieldSummaryLine", "RunProgress", "RunSummary", "run"]
+__all__ = ["BulkConfig", "DatabaseQuery", "DatabaseTable", "FieldSummaryLine", "RunProgress", "RunSummary", "run"]

@@ -6,32 +6,31 @@ what the shards before it have of equal texts, so that it does not matter where 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from extractft.bulk.bulk_config import BulkConfig
+from extractft.bulk.database import connected
+from extractft.bulk.database_query import DatabaseQuery, save_rows
+from extractft.bulk.database_table import DatabaseTable, TableSink, require_new_table
 from extractft.bulk.extractor_source import ExtractorSource
-from extractft.bulk.field_counts import RunCounts, field_places
-from extractft.bulk.input_files import InputFiles
-from extractft.bulk.input_row import InputRow, rows_digest, shards_of
+from extractft.bulk.field_counts import field_places
+from extractft.bulk.input_files import InputFile, InputFiles
 from extractft.bulk.input_scan import scan_input
-from extractft.bulk.row_result import RowResult
 from extractft.bulk.run_folder import RunFolder
 from extractft.bulk.run_manifest import Identity, manifest_of, require_same
-from extractft.bulk.run_progress import ProgressListener, RunProgress
-from extractft.bulk.run_summary import RunSummary, summarize
-from extractft.bulk.shard_decoder import DecodedShard, ShardDecoder
-from extractft.bulk.shard_files import UNWRITABLE, ShardContent, ShardFiles
-from extractft.bulk.stopped_runs import GOES_ON, release_memory, told_how_to_go_on
+from extractft.bulk.run_progress import ProgressListener
+from extractft.bulk.run_summary import RunSummary
+from extractft.bulk.shard_files import ShardFiles
+from extractft.bulk.shard_loop import ShardLoop
+from extractft.bulk.shard_publisher import ShardPublisher
+from extractft.bulk.stopped_runs import told_how_to_go_on
 from extractft.bulk.table_layout import TableLayout
-from extractft.bulk.text_index import TextIndex
-from extractft.errors import BulkRunError, ConfigError
+from extractft.errors import ConfigError
 
 __all__ = ["run"]
-
-INDEX = "texts.sqlite"
-TRIM_EVERY = 8
-"""Shards after which memory that nobody uses goes back to the system."""
 
 
 def run(
@@ -39,9 +38,11 @@ def run(
     inputs: Any,
     output: Any,
     *,
+    table: DatabaseTable | None = None,
     schema: Any = None,
     base_model: Any = None,
     engine: Any = None,
+    retry_failed: bool = False,
     max_failures: int | None = None,
     force: bool = False,
     progress: ProgressListener | None = None,
@@ -52,11 +53,13 @@ def run(
     Args:
         extractor: The directory of a saved extractor, or an `Extractor`. Of one in memory, whose weights have no hash,
             nobody knows if it is the same another time.
-        inputs: Files, folders and patterns.
+        inputs: Files, folders and patterns, or a `DatabaseQuery`.
         output: The directory of the run.
+        table: A table of a database that records go to, in place of shards in the directory.
         schema: The class of the records, for a saved extractor; rebuilt if `None`.
         base_model: Where the base model is now, if it has moved.
-        engine: What decodes, for a saved extractor; this machine if `None`.
+        engine: What decodes, as for `Extractor.from_pretrained`; this machine if `None`.
+        retry_failed: Decode rows that have failed once more.
         max_failures: Stop when more rows than these have failed.
         force: Begin anew if the directory holds another run.
         progress: Told after each row.
@@ -65,145 +68,83 @@ def run(
     Raises:
         ConfigError: A setting is unknown or out of range.
         DatasetError: The input cannot be read, or two rows have one name.
-        BulkRunError: The directory holds another run or is in use, something cannot be written, or too many rows have
-            failed.
+        BulkRunError: The directory is in use or of another run, something cannot be written, or too many rows failed.
+        EngineError: A server is gone.
     """
     config = BulkConfig.checked(**settings)
     if max_failures is not None and max_failures < 0:
         raise ConfigError(f"expected max_failures of at least 0, found {max_failures}")
-    folder = RunFolder(output)
     options = {} if base_model is None else {"base_model": base_model}
     source = ExtractorSource.of(extractor, schema=schema, engine=engine, **options)
-    files = InputFiles.find(inputs, config)
-    with told_how_to_go_on(), folder.held():
-        manifest = _opened(folder, Identity(files.identity(), source.identity, source.engine, config), files, force)
-        bulk = _BulkRun(folder, source, config, files, manifest)
-        return bulk.finish(max_failures, progress)
-
-
-def _opened(folder: RunFolder, identity: Identity, files: InputFiles, force: bool) -> Mapping[str, Any]:
-    """The manifest of the run that the directory holds from now on."""
-    folder.require_own()
-    if force:
-        folder.clear()
-    folder.prepare()
-    if folder.manifest_path.exists():
-        manifest = folder.read_json(folder.manifest_path)
-        require_same(manifest, identity)
-        return manifest
-    scan = scan_input(files.rows(), identity.config, folder.state)
-    manifest = manifest_of(identity, scan.to_dict())
-    folder.write_json(folder.manifest_path, manifest)
-    return manifest
+    bulk = _BulkRun(RunFolder(output), source, config, inputs, table)
+    with told_how_to_go_on(), bulk.opened(force=force) as loop:
+        return loop.finish(progress, max_failures=max_failures, retry_failed=retry_failed)
 
 
 class _BulkRun:
-    """The run of one call."""
+    """Opens the directory of a run, a new one or one that goes on."""
 
     def __init__(
         self,
         folder: RunFolder,
         source: ExtractorSource,
         config: BulkConfig,
-        files: InputFiles,
-        manifest: Mapping[str, Any],
+        inputs: Any,
+        table: DatabaseTable | None,
     ) -> None:
-        self.folder, self.source, self.config, self.files = folder, source, config, files
-        scanned = manifest["scanned"]
-        self.progress = RunProgress(scanned["rows"])
-        self._places = field_places(source.schema)
-        self.counts = RunCounts.of((), self._places, None)
-        layout = TableLayout(
-            source.schema,
-            config,
-            scanned["kinds"],
-            arrow=files.arrow_types() if config.format == "parquet" else {},
-            several=len(files.files) > 1,
-        )
-        self._writer = ShardFiles(config, source.schema, layout, source.name)
-        self._max_failures: int | None = None
-        self._listener: ProgressListener | None = None
+        self._folder, self._source, self._config, self._table = folder, source, config, table
+        self._query = inputs if isinstance(inputs, DatabaseQuery) else None
+        if self._query is not None:
+            self._files = InputFiles([InputFile(folder.rows_path, "")], config)
+        else:
+            self._files = InputFiles.find(inputs, config)
 
-    def finish(self, max_failures: int | None, listener: ProgressListener | None) -> RunSummary:
-        """Do what is left, and sum up."""
-        self._max_failures, self._listener = max_failures, listener
-        for number in self.folder.pending():
-            self.folder.move(number)
-        if self._count_done() < self.progress.total:
-            self._decode_missing()
-        summary = summarize(self.folder.path, self.counts, self.source.trained)
-        self.folder.write_json(self.folder.summary_path, summary.to_dict())
-        self.folder.clean_state()
-        return summary
-
-    def _count_done(self) -> int:
-        """Take the counts of the shards that are done over."""
-        for path in sorted(self.folder.state.glob("part-*.json")):
-            mark = self.folder.mark(int(path.stem.rpartition("-")[2]))
-            if mark is not None:
-                self.counts += RunCounts.from_dict(mark["counts"])
-        progress, counts = self.progress, self.counts
-        progress.done = progress.before = counts.rows
-        progress.failed, progress.review = counts.failed, counts.review
-        return counts.rows
-
-    def _decode_missing(self) -> None:
-        index = TextIndex(self.folder.state / INDEX) if self.config.reuse_equal else None
-        decoder = ShardDecoder(self.source.load(), self.config, index, self._notice)
-        try:
-            for number, rows in self._missing():
-                self._publish(number, rows, decoder.decode(number, rows))
-                if number % TRIM_EVERY == 0:
-                    release_memory()
-        finally:
-            if index is not None:
-                index.close()
-
-    def _missing(self) -> Iterator[tuple[int, Sequence[InputRow]]]:
-        """The shards that are not done.
+    @contextmanager
+    def opened(self, *, force: bool) -> Iterator[ShardLoop]:
+        """Hold the directory, and yield the loop over its shards.
 
         Raises:
-            BulkRunError: A row of one that is done is not what it was.
+            BulkRunError: Another run holds it, or it holds another run or other files.
+            DatasetError: The input cannot be read.
         """
-        for number, rows in enumerate(shards_of(self.files.rows(), self.config)):
-            mark = self.folder.mark(number)
-            if mark is None:
-                yield number, rows
-            elif mark["input"] != rows_digest(rows):
-                raise BulkRunError(f"Expected the rows that shard {number} was made of, found others in the input.")
+        folder, source, config = self._folder, self._source, self._config
+        with folder.held(), ExitStack() as stack:
+            folder.require_own()
+            if force:
+                folder.clear()
+            folder.prepare()
+            manifest = self._manifest()
+            layout = self._layout(manifest)
+            sink = None
+            if self._table is not None:
+                database = stack.enter_context(connected(self._table.url))
+                sink = TableSink(database, self._table.name, manifest["run"], layout)
+            files = ShardFiles(config, source.schema, layout, source.name)
+            publisher = ShardPublisher(folder, config, files, field_places(source.schema), sink)
+            yield ShardLoop(folder, source, config, self._files, publisher, manifest["scanned"]["rows"])
 
-    def _notice(self, result: RowResult, reused: bool) -> None:
-        """Count a result.
+    def _manifest(self) -> Mapping[str, Any]:
+        """The manifest of the run that the directory holds, or of a new one."""
+        found = self._files.identity() if self._query is None else self._query.identity()
+        sink = None if self._table is None else self._table.identity()
+        identity = Identity(found, self._source.identity, self._source.engine, self._config, sink)
+        if self._folder.manifest_path.exists():
+            manifest = self._folder.read_json(self._folder.manifest_path)
+            require_same(manifest, identity)
+            return manifest
+        if self._table is not None:
+            require_new_table(self._table)
+        if self._query is not None:
+            save_rows(self._query, self._folder.rows_path)
+        scan = scan_input(self._files.rows(), self._config, self._folder.state)
+        manifest = manifest_of(identity, scan.to_dict())
+        if self._table is not None:
+            manifest["run"] = uuid.uuid4().hex
+        self._folder.write_json(self._folder.manifest_path, manifest)
+        return manifest
 
-        Raises:
-            BulkRunError: Too many rows have failed.
-        """
-        below = result.is_below(self.config.min_confidence)
-        self.progress.add(result, reused=reused, below=below)
-        if self._listener is not None:
-            self._listener(self.progress)
-        if result.error and self._max_failures is not None and self.progress.failed > self._max_failures:
-            raise BulkRunError(
-                f"Expected at most max_failures={self._max_failures}, found one more; the last is a {result.error}."
-            ).hint(GOES_ON)
-
-    def _publish(self, number: int, rows: Sequence[InputRow], decoded: DecodedShard) -> None:
-        pairs = list(zip(rows, decoded.results, strict=True))
-        try:
-            self._publish_pairs(number, pairs, decoded)
-        except UNWRITABLE:
-            self._publish_pairs(number, self._writer.without_unwritable(pairs), decoded)
-
-    def _publish_pairs(self, number: int, pairs: Sequence[tuple[InputRow, RowResult]], decoded: DecodedShard) -> None:
-        least = self.config.min_confidence
-        counts = RunCounts.of((result for _, result in pairs), self._places, least)
-        counts.reused, counts.tokens = decoded.reused, decoded.tokens
-        content = ShardContent.of(number, pairs, least)
-        names = self._writer.names(content)
-        mark: dict[str, Any] = {
-            "input": rows_digest(row for row, _ in pairs),
-            "counts": counts.to_dict(),
-            "files": names,
-        }
-        self.folder.publish(number, mark, self._writer.writers(content, names))
-        self.counts += RunCounts.from_dict(mark["counts"])  # rounded as it is for whoever reads it from the disk
+    def _layout(self, manifest: Mapping[str, Any]) -> TableLayout:
+        arrow = self._files.arrow_types() if self._config.format == "parquet" else {}
+        kinds = manifest["scanned"]["kinds"]
+        several = len(self._files.files) > 1
+        return TableLayout(self._source.schema, self._config, kinds, arrow=arrow, several=several)

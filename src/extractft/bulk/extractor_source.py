@@ -6,7 +6,6 @@ Knows extractors from outside; imports the room of extractors when one is loaded
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import os
 from collections.abc import Mapping
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import extractft
+from extractft.artifact import load_manifest
+from extractft.extractor.engine_registry import engine_kind
 from extractft.schema import Schema
 
 __all__ = ["ExtractorSource"]
@@ -59,7 +60,7 @@ class ExtractorSource:
         if not isinstance(extractor, str | os.PathLike):
             return cls._in_memory(extractor)
         path = Path(extractor).expanduser()
-        manifest = importlib.import_module("extractft.artifact").load_manifest(path)
+        manifest = load_manifest(path, needed=engine_kind(engine).needed)
         if schema is None:
             spec = manifest.rebuild_schema()
         else:
@@ -75,7 +76,7 @@ class ExtractorSource:
             identity,
             spec,
             path.name,
-            "local" if engine is None else str(engine),
+            "local" if engine is None else engine if isinstance(engine, str) else type(engine).__name__,
             getattr(manifest, "field_rates", None),
             _path=path,
             _options={name: value for name, value in given.items() if value is not None},

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from extractft.bulk.row_result import RowResult
@@ -125,6 +125,10 @@ class RunCounts:
             if place.path in sure:
                 counts.confidence += sure[place.path]
                 counts.measured += 1
+
+    def without_failures(self) -> RunCounts:
+        """The same, as if no row had failed."""
+        return replace(self, rows=self.rows - self.failed, failed=0, errors=Counter())
 
     def __iadd__(self, other: RunCounts) -> RunCounts:
         for name in ("rows", "records", "review", "failed", "reused", "truncated", "tokens", "confidence", "measured"):

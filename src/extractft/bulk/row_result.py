@@ -30,6 +30,7 @@ class RowResult(NamedTuple):
         truncated: True if it was closed early.
         error: The kind of error, empty if there is a record.
         message: The error in words; quotes no text.
+        retryable: True if a server gave no answer, and may later.
     """
 
     record: Any = None
@@ -41,6 +42,7 @@ class RowResult(NamedTuple):
     truncated: bool = False
     error: str = ""
     message: str = ""
+    retryable: bool = False
 
     def to_bytes(self) -> bytes:
         """The result as JSON."""
@@ -65,7 +67,8 @@ def result_of(outcome: Any, schema: Schema[Any], parts: tuple[str, ...]) -> RowR
         parts: Explanations that were asked for.
     """
     if isinstance(outcome, ExtractionError):
-        return RowResult(error=type(outcome).__name__, message=str(outcome))
+        retryable = bool(getattr(outcome, "retryable", False))
+        return RowResult(error=type(outcome).__name__, message=str(outcome), retryable=retryable)
     try:
         record = schema.full_value(outcome.output)
     except Exception as error:  # the schema's own validators and serialisers may make anything of a record

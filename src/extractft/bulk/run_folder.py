@@ -22,7 +22,7 @@ from extractft.errors import BulkRunError
 from extractft.storage import DirectoryInUse, lock_directory, publish_text, published_directory
 from extractft.storage.atomic import sync_directory
 
-__all__ = ["FAILED", "REVIEW", "SHARDS", "RunFolder"]
+__all__ = ["FAILED", "REVIEW", "SHARDS", "FileWriter", "RunFolder"]
 
 SHARDS, FAILED, REVIEW, STATE = "shards", "failed", "review", "state"
 MANIFEST, SUMMARY = "run.json", "summary.json"
@@ -122,8 +122,8 @@ class RunFolder:
         mark = self.read_json(path)
         return mark if all((self.path / name).exists() for name in mark["files"].values()) else None
 
-    def publish(self, number: int, mark: Mapping[str, Any], writers: Mapping[str, FileWriter]) -> None:
-        """Publish the files of a shard and its mark, all or none.
+    def stage(self, number: int, mark: Mapping[str, Any], writers: Mapping[str, FileWriter]) -> None:
+        """Publish the files of a shard and its mark beside their places, all or none; `move` brings them there.
 
         Args:
             number: The number of the shard.
@@ -133,11 +133,6 @@ class RunFolder:
         Raises:
             OSError: Something cannot be written.
         """
-        self.stage(number, mark, writers)
-        self.move(number)
-
-    def stage(self, number: int, mark: Mapping[str, Any], writers: Mapping[str, FileWriter]) -> None:
-        """Publish the files of a shard beside their places; see `publish`."""
         with published_directory(self._pending(number)) as directory:
             for name, write in writers.items():
                 write(directory / name)
@@ -146,6 +141,13 @@ class RunFolder:
     def pending(self) -> list[int]:
         """The numbers of shards that are published beside their places."""
         return sorted(int(path.name.rpartition("-")[2]) for path in self.state.glob("pending-*"))
+
+    def pending_mark(self, number: int) -> dict[str, Any]:
+        """The mark of a shard that is published beside its place, or of one that is in its place already."""
+        for path in (self._pending(number) / MARK, self.mark_path(number)):
+            if path.exists():
+                return self.read_json(path)
+        return {"attempt": -1}  # a kill while it was discarded
 
     def discard(self, number: int) -> None:
         """Remove what is published beside its place."""
@@ -176,7 +178,14 @@ class RunFolder:
     def _pending(self, number: int) -> Path:
         return self.state / f"pending-{number:05d}"
 
-    def clean_state(self) -> None:
-        """Remove what only an unfinished run needs."""
+    def clean_state(self, *, keep_rows: bool) -> None:
+        """Remove what only an unfinished run needs, and rows of a database unless some may be decoded again."""
         for path in self.state.glob("texts.sqlite*"):
             path.unlink()
+        if not keep_rows:
+            self.rows_path.unlink(missing_ok=True)
+
+    @property
+    def rows_path(self) -> Path:
+        """The rows of a database that the run is of, as JSONL."""
+        return self.state / "query.jsonl"

@@ -18,7 +18,7 @@ __all__ = ["FORMAT_VERSION", "Identity", "manifest_of", "require_same"]
 FORMAT_VERSION = 1
 SHOWN = 5
 """Differences that a message lists."""
-PINNED = ("format_version", "input", "extractor", "engine", "settings")
+PINNED = ("format_version", "input", "extractor", "engine", "sink", "settings")
 """Parts of the manifest that another run has to have as well."""
 
 
@@ -31,12 +31,14 @@ class Identity:
         extractor: The extractor, by content.
         engine: What decodes.
         config: The settings.
+        sink: The table of a database that records go to, if they go to one.
     """
 
     input: Any
     extractor: Mapping[str, Any]
     engine: str
     config: BulkConfig
+    sink: Mapping[str, str] | None = None
 
 
 def manifest_of(identity: Identity, scanned: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,6 +54,7 @@ def manifest_of(identity: Identity, scanned: Mapping[str, Any]) -> dict[str, Any
         "input": identity.input,
         "extractor": dict(identity.extractor),
         "engine": identity.engine,
+        "sink": None if identity.sink is None else dict(identity.sink),
         "settings": identity.config.model_dump(mode="json"),
         "scanned": dict(scanned),
     }

@@ -10,11 +10,15 @@ from extractft.bulk.bulk_config import BulkConfig
 from extractft.bulk.input_row import InputRow
 from extractft.bulk.row_result import RowResult, result_of
 from extractft.bulk.text_index import TextIndex
+from extractft.errors import EngineError
 
 __all__ = ["DecodedShard", "InspectsTexts", "RowNotice", "ShardDecoder", "decode_texts"]
 
 NO_TEXT = "DatasetError"
 """The kind of error of a row that could not be read."""
+
+MOST_UNANSWERED = 128
+"""Texts in a row without an answer, after which nobody asks a server any more."""
 
 RowNotice = Callable[[RowResult, bool], None]
 """Told of each result as it comes, and whether it was known before."""
@@ -85,7 +89,7 @@ class ShardDecoder:
         """
         readable = [row for row in rows if row.text is not None]
         if self._index is None:
-            made = list(self._decoded([row.text or "" for row in readable]))
+            made = self._decoded([row.text or "" for row in readable])
             found = iter(made)
             results = [self._unread(row) if row.text is None else next(found) for row in rows]
             return DecodedShard(results, 0, sum(result.tokens for result in made))
@@ -100,10 +104,42 @@ class ShardDecoder:
         reused = self._tell_of_equal(digests, fresh, known)
         return DecodedShard(results, reused, sum(result.tokens for result in fresh.values()))
 
-    def _decoded(self, texts: Sequence[str]) -> Iterator[RowResult]:
+    def _decoded(self, texts: Sequence[str]) -> list[RowResult]:
+        """The result of each text; texts that a server did not answer are asked for once more.
+
+        Raises:
+            EngineError: The server is gone.
+        """
+        results: list[RowResult] = []
+        unanswered = 0
         for result in decode_texts(self._extractor, texts, self._config):
+            results.append(result)
+            unanswered = unanswered + 1 if result.retryable else 0
+            if unanswered == MOST_UNANSWERED:
+                raise _gone(result)
+            if not result.retryable:
+                self._notice(result, False)
+        self._ask_again(texts, results)
+        return results
+
+    def _ask_again(self, texts: Sequence[str], results: list[RowResult]) -> None:
+        """Put new results in the places of texts that a server did not answer.
+
+        One text that it did answer is asked for as well: if that has no answer either, it is not the texts.
+
+        Raises:
+            EngineError: The server is gone.
+        """
+        places = [place for place, result in enumerate(results) if result.retryable]
+        if not places:
+            return
+        answered = [place for place, result in enumerate(results) if not result.retryable][:1]
+        again = list(decode_texts(self._extractor, [texts[place] for place in places + answered], self._config))
+        if again[-1].retryable and (answered or all(result.retryable for result in again)):
+            raise _gone(again[-1])
+        for place, result in zip(places, again, strict=False):
+            results[place] = result
             self._notice(result, False)
-            yield result
 
     def _unread(self, row: InputRow) -> RowResult:
         result = RowResult(error=NO_TEXT, message=row.problem)
@@ -123,3 +159,7 @@ class ShardDecoder:
                 self._notice(known.get(digest) or fresh[digest], True)
                 reused += 1
         return reused
+
+
+def _gone(result: RowResult) -> EngineError:
+    return EngineError(f"The server does not answer any more: {result.message}").hint("Start it again first.")

@@ -5,10 +5,10 @@ Knows results and rows; knows no extractor and no place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import to_json, to_jsonable_python
 
@@ -21,10 +21,21 @@ from extractft.bulk.run_folder import FAILED, REVIEW, SHARDS
 from extractft.bulk.table_layout import TableLayout
 from extractft.schema import Schema
 
-__all__ = ["UNWRITABLE", "ShardContent", "ShardFiles"]
+__all__ = ["PlacedRow", "ShardContent", "ShardFiles"]
 
-UNWRITABLE = (OverflowError, TypeError, ValueError, AttributeError)
-"""Errors of Arrow for values that a column cannot hold."""
+
+class PlacedRow(NamedTuple):
+    """A row of a shard with its result.
+
+    Attributes:
+        place: Its place in the shard.
+        row: The row.
+        result: Its result.
+    """
+
+    place: int
+    row: InputRow
+    result: RowResult
 
 
 @dataclass
@@ -39,18 +50,27 @@ class ShardContent:
     """
 
     number: int
-    records: list[tuple[InputRow, RowResult]] = field(default_factory=list)
-    failed: list[tuple[InputRow, RowResult]] = field(default_factory=list)
-    review: list[tuple[InputRow, RowResult]] = field(default_factory=list)
+    records: list[PlacedRow] = field(default_factory=list)
+    failed: list[PlacedRow] = field(default_factory=list)
+    review: list[PlacedRow] = field(default_factory=list)
 
     @classmethod
-    def of(cls, number: int, rows: Iterable[tuple[InputRow, RowResult]], least: float | None) -> ShardContent:
+    def of(cls, number: int, rows: Iterable[PlacedRow], least: float | None) -> ShardContent:
         """Sort the rows of a shard by what became of them."""
         content = cls(number)
-        for row, result in rows:
-            place = content.failed if result.error else content.review if result.is_below(least) else content.records
-            place.append((row, result))
+        for placed in rows:
+            result = placed.result
+            kind = content.failed if result.error else content.review if result.is_below(least) else content.records
+            kind.append(placed)
         return content
+
+    def in_order(self) -> list[PlacedRow]:
+        """All rows, in the order of the input."""
+        return sorted([*self.records, *self.failed, *self.review], key=lambda found: found.place)
+
+    def places(self) -> dict[str, list[int]]:
+        """The places of rows that are not among the records."""
+        return {FAILED: [found.place for found in self.failed], REVIEW: [found.place for found in self.review]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,27 +101,18 @@ class ShardFiles:
         """Functions that write the files, by their kind."""
         return {kind: lambda path, kind=kind: self._write(path, kind, content) for kind in kinds}  # type: ignore[misc]
 
-    def without_unwritable(self, rows: Iterable[tuple[InputRow, RowResult]]) -> list[tuple[InputRow, RowResult]]:
-        """Rows whose results the table can hold; a record that it cannot is an error."""
-        found = []
-        for row, result in rows:
-            problem = "" if result.error else self.layout.problem_of(row, result)
-            message = f"The record cannot be written: {problem}; format='jsonl' can."
-            found.append((row, RowResult(error="OutputInvalidError", message=message) if problem else result))
-        return found
-
     def _write(self, path: Path, kind: str, content: ShardContent) -> None:
         if kind == SHARDS and self.config.format == "parquet":
-            self.layout.write_parquet(path, content.records)
+            self.layout.write_parquet(path, self.layout.table(content.records))
             return
-        rows: Mapping[str, Sequence[tuple[InputRow, RowResult]]] = {
-            SHARDS: content.records,
-            FAILED: content.failed,
-            REVIEW: content.review,
-        }
-        line = {SHARDS: self._record_line, FAILED: self._failed_line, REVIEW: self._review_line}[kind]
         with path.open("wb") as file:
-            file.writelines(to_json(line(row, result)) + b"\n" for row, result in rows[kind])
+            file.writelines(self.lines(kind, content))
+
+    def lines(self, kind: str, content: ShardContent) -> Iterator[bytes]:
+        """The lines of a file of JSONL."""
+        rows = {SHARDS: content.records, FAILED: content.failed, REVIEW: content.review}
+        line = {SHARDS: self._record_line, FAILED: self._failed_line, REVIEW: self._review_line}[kind]
+        return (to_json(line(row, result)) + b"\n" for _, row, result in rows[kind])
 
     def _record_line(self, row: InputRow, result: RowResult) -> dict[str, Any]:
         if self.config.format == "batch":

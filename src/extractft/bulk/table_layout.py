@@ -19,8 +19,6 @@ __all__ = ["TableColumn", "TableLayout"]
 PREFIX = "input_"
 """Before the name of a column of ours, or of the input, that a field of the record has as well."""
 
-Row = tuple[InputRow, RowResult]
-
 
 @dataclass(frozen=True, slots=True)
 class TableColumn:
@@ -35,6 +33,11 @@ class TableColumn:
     name: str
     kind: ColumnKind
     value: Callable[[InputRow, RowResult], Any]
+
+    def values(self, rows: Sequence[Any]) -> list[Any]:
+        """Its values for rows `(place, row, result)`, as Arrow takes them."""
+        value, written = self.value, self.kind.written
+        return [written(value(row, result)) for _, row, result in rows]
 
 
 class TableLayout:
@@ -70,16 +73,33 @@ class TableLayout:
                 "Leave the column out of keep_columns, or write JSONL: there the record stands apart."
             )
 
-    def write_parquet(self, path: Path, rows: Sequence[Row]) -> None:
-        """Write rows as a Parquet file."""
-        import pyarrow.parquet
+    def table(self, rows: Sequence[Any]) -> Any:
+        """Rows as an Arrow table.
+
+        Args:
+            rows: `(place, row, result)`, in order.
+        """
+        import pyarrow
 
         arrays = [
-            pyarrow.array([column.kind.written(column.value(row, result)) for row, result in rows], column.kind.arrow)
+            pyarrow.array(
+                [column.kind.written(column.value(row, result)) for _, row, result in rows], column.kind.arrow
+            )
             for column in self.columns
         ]
-        schema = pyarrow.schema([(column.name, column.kind.arrow) for column in self.columns])
-        pyarrow.parquet.write_table(pyarrow.Table.from_arrays(arrays, schema=schema), path, compression="zstd")
+        return pyarrow.Table.from_arrays(arrays, schema=self.arrow_schema())
+
+    def arrow_schema(self) -> Any:
+        """The Arrow schema of the table."""
+        import pyarrow
+
+        return pyarrow.schema([(column.name, column.kind.arrow) for column in self.columns])
+
+    def write_parquet(self, path: Path, table: Any) -> None:
+        """Write a table as a Parquet file."""
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(table, path, compression="zstd")
 
     def problem_of(self, row: InputRow, result: RowResult) -> str:
         """The reason why a record has no place in the table, such as a number of more than 64 bits; empty if it has."""

@@ -14,7 +14,7 @@ from extractft.cli.app import ROWS_FAILED, app
 from extractft.cli.command_paths import CommandPaths, NamedPath, user_path
 from extractft.cli.data_options import known_encoding
 from extractft.cli.inputs import load_schema, probability, schema_file
-from extractft.cli.options import ClassOption, EncodingOption, ExtractorArgument, MovedOption
+from extractft.cli.options import ClassOption, EncodingOption, EngineOption, ExtractorArgument, MovedOption
 from extractft.cli.progress_report import ProgressReport, reporting
 from extractft.cli.streams import print_report, say
 
@@ -48,6 +48,14 @@ KeepOption = Annotated[
     list[str] | None, typer.Option("--keep", help="Column that goes to the output as well; may be given again.")
 ]
 FormOption = Annotated[ShardForm, typer.Option("--format", help="Of the shards; batch: requests in, responses out.")]
+QueryOption = Annotated[
+    str | None, typer.Option("--query", metavar="SQL", help="Rows of the database whose address INPUT is.")
+]
+IntoOption = Annotated[
+    str | None, typer.Option("--into", metavar="URL", help="Database for the records, in place of shards; see --table.")
+]
+TableOption = Annotated[str | None, typer.Option("--table", help="Its table, which the run makes.")]
+RetryOption = Annotated[bool, typer.Option("--retry-failed", help="Decode the rows in failed/ once more.")]
 ConfidenceOption = Annotated[bool, typer.Option("--confidence", help="Add confidences to each record.")]
 SpansOption = Annotated[bool, typer.Option("--spans", help="Add the places of values to each record.")]
 LeastOption = Annotated[
@@ -78,28 +86,61 @@ def run(
     max_failures: FailuresOption = None,
     schema: ClassOption = None,
     base_model: MovedOption = None,
+    engine: EngineOption = None,
     shard_rows: ShardRowsOption = 2000,
     batch_size: BatchSizeOption = None,
+    query: QueryOption = None,
+    into: IntoOption = None,
+    table: TableOption = None,
     show_texts: TextsOption = False,
+    retry_failed: RetryOption = False,
     force: AnewOption = False,
 ) -> None:
     """Extract from files of any size into shards of records; the same command goes on with a run that was stopped."""
-    CommandPaths(
-        sources={"INPUT": inputs, "EXTRACTOR": extractor, "--schema": schema_file(schema), "--base-model": base_model},
-        work_dir=NamedPath("--output", output),
-    ).check()
+    source, target = _database_query(inputs, query), _database_table(into, table)
+    read: dict[str, Any] = {"INPUT": () if query else inputs, "EXTRACTOR": extractor, "--base-model": base_model}
+    read |= {"--schema": schema_file(schema)}
+    CommandPaths(sources=read, work_dir=NamedPath("--output", output)).check()
     settings: dict[str, Any] = {"id_column": id_column, "text_column": text_column, "keep_columns": tuple(keep or ())}
     settings |= {"encoding": known_encoding(encoding), "format": form.value, "min_confidence": min_confidence}
     settings |= {"explain": _parts(confidence=confidence, spans=spans), "show_texts": show_texts}
     settings |= {"shard_rows": shard_rows, "batch_size": batch_size, "max_failures": max_failures, "force": force}
-    record_type = load_schema(schema, "--schema") if schema else None
+    settings |= {"base_model": base_model, "engine": engine, "table": target, "retry_failed": retry_failed}
+    settings |= {"schema": load_schema(schema, "--schema") if schema else None}
     with reporting() as report:
-        summary = extractft.bulk.run(
-            extractor, inputs, output, schema=record_type, base_model=base_model, progress=_shown_in(report), **settings
-        )
+        summary = extractft.bulk.run(extractor, source or inputs, output, progress=_shown_in(report), **settings)
     _print_summary(summary)
     if summary.failed:
         raise typer.Exit(ROWS_FAILED)
+
+
+def _database_query(inputs: list[str], query: str | None) -> Any:
+    """The query of `--query`; `None` if files are read.
+
+    Raises:
+        typer.BadParameter: There is an address without a query, or a query without one address.
+    """
+    addresses = [value for value in inputs if "://" in value]
+    if query is None:
+        if addresses:
+            raise typer.BadParameter("INPUT is a database; say which of its rows", param_hint="--query")
+        return None
+    if len(addresses) != 1 or len(inputs) != 1:
+        raise typer.BadParameter("needs one INPUT, the address of a database", param_hint="--query")
+    return extractft.bulk.DatabaseQuery(inputs[0], query)
+
+
+def _database_table(url: str | None, name: str | None) -> Any:
+    """The table of `--into` and `--table`; `None` if there is none.
+
+    Raises:
+        typer.BadParameter: There is one without the other.
+    """
+    if url is None and name is None:
+        return None
+    if url is None or name is None:
+        raise typer.BadParameter("are given both or not at all", param_hint="--into and --table")
+    return extractft.bulk.DatabaseTable(url, name)
 
 
 def _parts(**asked: bool) -> tuple[str, ...]:
