@@ -74,8 +74,7 @@ def run(
     config = BulkConfig.checked(**settings)
     if max_failures is not None and max_failures < 0:
         raise ConfigError(f"expected max_failures of at least 0, found {max_failures}")
-    options = {} if base_model is None else {"base_model": base_model}
-    source = ExtractorSource.of(extractor, schema=schema, engine=engine, **options)
+    source = ExtractorSource.of(extractor, schema=schema, engine=engine, base_model=base_model)
     bulk = _BulkRun(RunFolder(output), source, config, inputs, table)
     with told_how_to_go_on(), bulk.opened(force=force) as loop:
         return loop.finish(progress, max_failures=max_failures, retry_failed=retry_failed)
