@@ -44,7 +44,7 @@ from extractft.errors import (
     OutputTruncatedError,
 )
 from extractft.inference.scheduler import _DRAFTED_TOKENS
-from extractft.speculation.drafter import MAX_DRAFT
+from extractft.speculation import MAX_DRAFT
 from extractft.testing import byte_tokenizer, tiny_model
 from lib.command_line import add_threads_argument, make_parser
 from lib.process_memory import reset_peak, resident_memory
@@ -164,7 +164,7 @@ def comparable(outcome: Any) -> Any:
 
 def memory_bound(extractor: Extractor[Any], rows: int) -> int:
     """The bound of resident memory, counted from what is resident now, in bytes."""
-    model, batch = extractor._own_base().model, extractor._pipeline.engine._batch  # type: ignore[attr-defined]
+    model, batch = extractor._own_base().model, extractor._pipeline.engine._scheduler  # type: ignore[attr-defined]
     config = model.config.get_text_config()
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     width = next(model.parameters()).element_size()
@@ -180,14 +180,15 @@ def memory_bound(extractor: Extractor[Any], rows: int) -> int:
 
 def held(extractor: Extractor[Any]) -> dict[str, int]:
     """Sizes of what the engine keeps from text to text."""
-    batch = extractor._pipeline.engine._batch  # type: ignore[attr-defined]
-    prefix, masks, memory = batch.model._prefix, batch._masks, batch._memory
+    batch = extractor._pipeline.engine._scheduler  # type: ignore[attr-defined]
+    prefix, masks = batch.model._prefix, batch._masks
+    learned = getattr(batch._proposer, "statistics", None)
     return {
         "rows": len(batch),
-        "slot_bytes": batch.model.store.nbytes,
+        "slot_bytes": batch.model.cache.nbytes,
         "prefix_bytes": 0 if prefix is None else prefix.nbytes,
         "mask_bytes": 0 if masks is None else len(masks.masks.memory),
-        "draft_entries": len(memory._next_tokens) + len(memory._starts) + len(memory._stops) + len(memory._rates),
+        "draft_entries": 0 if learned is None else learned.num_entries,
     }
 
 

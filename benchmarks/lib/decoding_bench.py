@@ -13,6 +13,7 @@ from torch import Tensor
 from extractft import Extractor
 from extractft.completion import Completion, GenerationRequest
 from extractft.inference import TransformersEngine
+from extractft.speculation import Proposer
 from lib.dictated_model import Targets, overrule
 from lib.token_differences import Answer, compare, describe, summary
 
@@ -48,21 +49,21 @@ class Bench:
 
     def __init__(self, extractor: Extractor[Any], *, max_new_tokens: int, lookup: int) -> None:
         runner, base = extractor._pipeline, extractor._own_base()
-        self.runner, self.model = runner, base.model.eval()
+        self.runner, self.model, self.tokenizer = runner, base.model.eval(), base.tokenizer
         self.end = runner.chat.end_token_id
         self.pad = self.end if base.tokenizer.pad_token_id is None else base.tokenizer.pad_token_id
         self.max_new_tokens, self.lookup = max_new_tokens, lookup
         self.targets: Targets | None = None
 
-    def engine(self, *, drafts: bool = True) -> TransformersEngine:
-        """An engine that has seen nothing yet."""
+    def engine(self, proposer: Proposer | None = None) -> TransformersEngine:
+        """An engine that has seen nothing yet; the proposer is the extractor's own if `None`."""
         engine = TransformersEngine(
             self.model,
             end_token_id=self.end,
             pad_token_id=self.pad,
             config=self.runner.generation,
             prefix_ids=self.runner.chat.prefix_ids,
-            drafts=drafts,
+            proposer=proposer,
         )
         if self.targets is not None:
             self.targets.dictate(engine)

@@ -23,6 +23,7 @@ from typing import Any
 
 from extractft import Extractor
 from extractft.inference import ReferenceEngine
+from extractft.speculation import make_proposer
 from lib.command_line import add_threads_argument
 from lib.decoding_bench import Bench, answers_of
 from lib.results import environment, write_json
@@ -72,7 +73,7 @@ def engines(bench: Bench, batch_size: int) -> dict[str, tuple[Any, int]]:
     )
     return {
         "reference": (reference, batch_size),
-        "undrafted": (bench.engine(drafts=False), batch_size),
+        "undrafted": (bench.engine(make_proposer("none")), batch_size),
         "drafted": (bench.engine(), batch_size),
         "single": (bench.engine(), 1),
     }

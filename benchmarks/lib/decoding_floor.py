@@ -47,7 +47,7 @@ class Counted(ModelRunner):
 
     def forward(self, segments: Sequence[Segment]) -> torch.Tensor:
         self.passes.append(
-            (sum(len(segment.token_ids) for segment in segments), sum(segment.wanted for segment in segments))
+            (sum(len(segment.token_ids) for segment in segments), sum(segment.num_logits for segment in segments))
         )
         return super().forward(segments)
 
@@ -101,7 +101,7 @@ def report(bench: Bench, requests: Sequence[GenerationRequest], warm_up: Sequenc
     bandwidth, rate = rates(layers)
     engine = bench.engine()
     counted = Counted(bench.model, bench.runner.chat.prefix_ids)
-    engine._batch.model = counted
+    engine._scheduler.model = counted
     list(engine.generate(warm_up, batch_size=16))
     counted.passes.clear()
     drafting = engine.statistics.draft_seconds

@@ -92,7 +92,7 @@ class Targets:
         """Overrule the logits of an engine that has done nothing yet."""
         if not engine.packed:
             raise SystemExit("expected a model whose layers can be packed")
-        batch = engine._batch
+        batch = engine._scheduler
         batch.model = _OverruledModel(batch.model.model, batch.model.prefix_ids, self)
 
 
@@ -128,10 +128,10 @@ class _OverruledModel(ModelRunner):
         end = segment.start + len(segment.token_ids)
         if segment.slot not in self._prompts:
             self._rows[segment.slot] += segment.token_ids
-            if segment.wanted:  # the first logits that are wanted of a row are those behind its prompt
-                self._prompts[segment.slot] = tuple(self._rows.pop(segment.slot)[: end - segment.wanted + 1])
+            if segment.num_logits:  # the first logits that are wanted of a row are those behind its prompt
+                self._prompts[segment.slot] = tuple(self._rows.pop(segment.slot)[: end - segment.num_logits + 1])
         prompt = self._prompts.get(segment.slot, ())
-        depths = segment.depths()[len(segment.token_ids) - segment.wanted :]
+        depths = segment.depths()[len(segment.token_ids) - segment.num_logits :]
         return [self._targets.token(prompt, segment.start + depth + 1 - len(prompt)) for depth in depths]
 
 

@@ -6,11 +6,12 @@ text, records) is unknown to it, so another engine can take its place. Knows tok
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 __all__ = [
+    "Choices",
     "Completion",
     "Engine",
     "EngineCapabilities",
@@ -18,6 +19,9 @@ __all__ = [
     "GenerationRequest",
     "Grammar",
     "Matcher",
+    "Proposal",
+    "Proposer",
+    "RecordProposer",
     "TokenStep",
     "capabilities_of",
 ]
@@ -226,3 +230,62 @@ def capabilities_of(engine: Engine) -> EngineCapabilities:
     """The features that an engine declares, or else those of the protocol."""
     declared = getattr(engine, "capabilities", None)
     return declared if isinstance(declared, EngineCapabilities) else EngineCapabilities(type(engine).__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A guess of the next token.
+
+    Attributes:
+        token_id: The token. One that the grammar does not allow, or that ends the record, is dropped.
+        probability: Estimate that it is right, if all before it is; guesses too unlikely for a place in a pass are
+            dropped. If those of one place come to more than 1, they are scaled down.
+    """
+
+    token_id: int
+    probability: float
+
+
+class Choices(Protocol):
+    """The tokens that the grammar allows next."""
+
+    @property
+    def forced(self) -> int | None:
+        """The token that spells what has to come next, as the tokenizer would; `None` if there is a choice."""
+        ...
+
+    def allows(self, token_id: int) -> bool:
+        """True if the token may come next and does not end the record."""
+        ...
+
+
+class RecordProposer(Protocol):
+    """The guesses for one record. Called by one thread at a time."""
+
+    def propose(self, record: tuple[int, ...], choices: Choices) -> Iterable[Proposal]:
+        """Guess the token behind `record`.
+
+        Args:
+            record: The record's tokens so far; the last ones may be guesses themselves.
+            choices: What the grammar allows behind them.
+        """
+        ...
+
+    def observe(self, record: tuple[int, ...], decided: Sequence[int]) -> None:
+        """Learn the tokens that the model decided on behind `record`; called after each pass."""
+        ...
+
+    def finish(self, record: tuple[int, ...]) -> None:
+        """Learn a whole record; called once, and not for records that failed or were cut short."""
+        ...
+
+
+class Proposer(Protocol):
+    """A source of guesses: one for an engine, whatever records it makes. Called by one thread at a time.
+
+    `speculation/registry.py` says how one is written and registered.
+    """
+
+    def start(self, request: GenerationRequest) -> RecordProposer:
+        """Begin a record; a record that is begun anew after a failure is started anew."""
+        ...

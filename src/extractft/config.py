@@ -155,6 +155,10 @@ class GenerationConfig(Config):
     prepack_weights: bool = True
     """On a processor in float32, keep a copy of the weights in the layout that it multiplies fastest, if that takes no
     more than half of the free memory: products of 6 to 32 rows in half to three quarters of the time."""
+    proposer: str = "learned"
+    """Source of guesses, of which several are checked in one pass of the model: `none`, `forced` (what the grammar
+    leaves no choice about), `prompt_lookup` (and what the text goes on with) or `learned` (and what followed in earlier
+    records). It changes the time that a record takes, not the record."""
     keep_truncated: bool = False
     """Return a record that had to be closed early (marked in `Extraction.truncated`) instead of raising."""
     num_alternatives: int = Field(5, ge=0)

@@ -178,8 +178,25 @@ def test_eight_bits(load_benchmark: Load, small_set: Path, extractor: str, tmp_p
 
 def test_drafting(load_benchmark: Load, small_set: Path, small_base: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sizes = ["--rows", "6", "--misses"]
-    load_benchmark("drafting").main(["bookings", "--data", str(small_set), "--tokenizer", str(small_base), *sizes])
-    assert "| bookings | 1 to 6 |" in capsys.readouterr().out
+    load_benchmark("drafting").main(
+        ["passes", "bookings", "--data", str(small_set), "--tokenizer", str(small_base), *sizes]
+    )
+    shown = capsys.readouterr().out
+    for proposer in ("none", "forced", "prompt_lookup", "learned"):
+        assert f"| bookings | {proposer} | 1 to 6 |" in shown
+
+
+def test_drafting_takes_time(load_benchmark: Load, small_set: Path, small_base: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "seconds.json"
+    sizes = ["--limit", "3", "--warm-up", "4", "--batch-size", "2", "--output", str(kept)]
+    load_benchmark("drafting").main(
+        ["seconds", "bookings", "--data", str(small_set), "--base-model", str(small_base), *sizes]
+    )
+    found = json.loads(kept.read_text("utf-8"))
+    assert found["lines"]["none"] < found["lines"]["prompt_lookup"] < found["lines"]["learned"]
+    for kind in ("single", "batched"):
+        rows = found["sets"]["bookings"][kind]
+        assert rows["learned"]["passes"] < rows["none"]["passes"]
 
 
 def test_trust_in_records(load_benchmark: Load, small_set: Path, extractor: str, tmp_path: Path) -> None:
@@ -257,4 +274,4 @@ def test_documented_commands_are_understood(name: str, arguments: list[str], loa
 
 def test_sets_that_are_not_there_say_where_to_get_them(load_benchmark: Load, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="get_data"):
-        load_benchmark("drafting").main(["citations", "--data", str(tmp_path), "--tokenizer", "qwen3"])
+        load_benchmark("drafting").main(["passes", "citations", "--data", str(tmp_path), "--tokenizer", "qwen3"])

@@ -32,6 +32,7 @@ from extractft.errors import GrammarError
 from extractft.inference import TransformersEngine
 from extractft.inference import model_runner as packed
 from extractft.schema import Schema
+from extractft.speculation.simple_proposers import NoProposer
 from extractft.testing import tiny_model
 
 VOCAB = 264
@@ -251,7 +252,7 @@ class Counting:
 def test_every_token_goes_through_the_model_once(tokenizer: Any, grammar: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packed, "_rounded", lambda count: count)  # no tokens to spare
     model = build("qwen3")
-    engine = make_engine(model, tokenizer, batch_size=4, drafts=False)
+    engine = make_engine(model, tokenizer, batch_size=4, proposer=NoProposer())
     assert engine.packed
     counting = Counting(model)
     requests = make_requests(tokenizer, grammar, 8)

@@ -75,7 +75,7 @@ def test_a_request_that_uses_up_the_memory_is_answered_so_and_others_are_not_hur
     assert "memory" in (mixed[2].error or "")
     assert_same([*mixed[:2], *mixed[3:]], expected)
     assert_same([first, *other], expected)
-    assert len(engine._batch) == 0
+    assert len(engine._scheduler) == 0
 
 
 def test_another_error_of_one_row_is_its_own_callers(tokenizer: Any, grammar: Any) -> None:
@@ -231,7 +231,7 @@ def test_slots_grow_one_layer_at_a_time_and_not_beyond_what_was_promised() -> No
     for layer in range(4):
         store.write(layer, tokens, tokens, place, place)
     store.reserve(8, 641, 700)
-    assert store.places == 704  # not 800
+    assert store.positions == 704  # not 800
     assert all(bool((store.read(layer, 0, 1, 1)[0] == 1).all()) for layer in range(4))
     store.reserve(8, 705)
-    assert store.places == 880
+    assert store.positions == 880

@@ -167,16 +167,16 @@ def test_drafted_and_batched_answers_are_those_of_one_at_a_time(tokenizer: Any) 
         for source in (tuple(tokenizer.encode(text, add_special_tokens=False)) for text in texts)
     ]
 
-    def answers(*, drafts: bool, batch_size: int) -> list[tuple[int, ...]]:
+    def answers(proposer: str, *, batch_size: int) -> list[tuple[int, ...]]:
         engine = TransformersEngine(
             model, end_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.eos_token_id,
-            config=GenerationConfig(), prefix_ids=prefix, drafts=drafts, eight_bit=True,
+            config=GenerationConfig(proposer=proposer), prefix_ids=prefix, eight_bit=True,
         )  # fmt: skip
         return [c.token_ids for c in engine.generate(requests, batch_size=batch_size)]
 
-    plain = answers(drafts=False, batch_size=1)
-    assert answers(drafts=True, batch_size=1) == plain
-    assert answers(drafts=True, batch_size=7) == plain
+    plain = answers("none", batch_size=1)
+    assert answers("learned", batch_size=1) == plain
+    assert answers("learned", batch_size=7) == plain
 
 
 def test_a_model_that_cannot_be_packed_is_refused(tokenizer: Any) -> None:

@@ -86,8 +86,8 @@ def assert_in_order(engine: TransformersEngine) -> None:
     assert not torch.is_inference_mode_enabled()
     assert not engine._turn.locked()
     assert not engine._trial.locked()
-    assert not engine._tickets
-    assert len(engine._batch) == 0
+    assert not engine._sequences
+    assert len(engine._scheduler) == 0
     assert not any(linears._OWN in vars(module) or "forward" in vars(module) for module in model.modules())
     assert model.config._attn_implementation != "extractft_slots"
 
@@ -311,7 +311,7 @@ def test_no_lock_of_the_package_is_held_in_a_forked_process(tokenizer: Any) -> N
         engine._turn,
         engine._trial,
         engine._reference._lock,
-        engine._few_rows._lock,
+        engine._transposed._lock,
     ]
     for lock in locks:
         assert lock.acquire(timeout=1)
@@ -324,12 +324,12 @@ def test_no_lock_of_the_package_is_held_in_a_forked_process(tokenizer: Any) -> N
 
 
 def test_every_lock_of_the_package_survives_a_fork() -> None:
-    """A module with threads or locks of its own sees to forks itself; tickets are their callers' own."""
+    """A module with threads or locks of its own sees to forks itself; sequences are their callers' own."""
     source = PACKAGE
     words = ("threading.Lock(", "threading.RLock(", "threading.Condition(", "threading.Event(", "threading.Thread(")
     found = []
     for path in source.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
-        if any(word in text for word in words) and "register_at_fork" not in text and path.name != "scheduler.py":
+        if any(word in text for word in words) and "register_at_fork" not in text and path.name != "sequence.py":
             found.append(path.name)
     assert found == []

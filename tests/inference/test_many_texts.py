@@ -15,8 +15,8 @@ from extractft import Extractor, GenerationConfig
 from extractft.completion import Completion, GenerationRequest
 from extractft.constraints import GuidanceMatcher
 from extractft.errors import EmptyTextError, ExtractionError, InputTooLongError
-from extractft.inference.decoding_row import Row
-from extractft.inference.scheduler import _DRAFTED_TOKENS, Ticket
+from extractft.inference.scheduler import _DRAFTED_TOKENS
+from extractft.inference.sequence import Sequence
 from extractft.speculation.drafter import Drafter
 
 ROWS = 6
@@ -25,7 +25,7 @@ REFUSED: dict[str, type[ExtractionError]] = {
     "huge": InputTooLongError,
     "surrogate": ExtractionError,
 }
-PASSING = (Ticket, Row, Drafter, GenerationRequest, GuidanceMatcher, Completion)
+PASSING = (Sequence, Drafter, GenerationRequest, GuidanceMatcher, Completion)
 """What belongs to a text on its way."""
 
 
@@ -73,11 +73,11 @@ def test_a_bad_text_costs_its_own_error_and_nothing_else(extractor: Extractor[No
 
 def held(extractor: Any) -> dict[str, int]:
     """What the engine and the compiler keep, in bytes or pieces."""
-    batch, compiler = extractor._pipeline.engine._batch, extractor._pipeline.grammar
+    batch, compiler = extractor._pipeline.engine._scheduler, extractor._pipeline.grammar
     return {
         "rows": len(batch),
         "waiting": len(extractor._pipeline.engine._waiting),
-        "slots": batch.model.store.nbytes,
+        "slots": batch.model.cache.nbytes,
         "prefix": batch.model._prefix.nbytes,
         "masks": len(batch._masks.masks.memory),
         "grammars": len(compiler._grammars) + len(compiler._verbatim),
@@ -92,7 +92,7 @@ def alive() -> dict[str, int]:
 
 def test_what_is_kept_does_not_grow_with_the_texts(extractor: Extractor[Note], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("extractft.speculation.proposal_statistics._KEPT", 40)
-    memory = extractor._pipeline.engine._batch._memory  # type: ignore[attr-defined]
+    memory = extractor._pipeline.engine._scheduler._proposer.statistics  # type: ignore[attr-defined]
     tables = (memory._next_tokens, memory._starts, memory._stops)
     taken = 0
 

@@ -23,7 +23,9 @@ from extractft.inference.model_runner import ModelRunner, Segment
 from extractft.inference.model_state import evaluating
 from extractft.inference.scheduler import _DRAFTED_TOKENS, Scheduler
 from extractft.schema import Schema
-from extractft.speculation.drafter import MAX_DRAFT, Draft, Drafter
+from extractft.speculation.draft_acceptance import MAX_DRAFT, Draft
+from extractft.speculation.drafter import Drafter, _Node
+from extractft.speculation.simple_proposers import NoProposer
 
 PACKED = [name for name in MODELS if name != "lfm2"]
 
@@ -72,13 +74,14 @@ def test_drafted_is_undrafted_is_batched_is_the_plain_way(tokenizer: Any, gramma
     requests = make_requests(tokenizer, grammar, 9, seed=5)
     expected = list(reference(model, tokenizer).generate(requests))
     requests = with_sources(requests, expected)
-    for batch_size, drafts in ((1, True), (4, True), (9, True), (4, False)):
-        engine = make_engine(model, tokenizer, batch_size=batch_size, drafts=drafts)
+    for batch_size in (1, 4, 9):
+        engine = make_engine(model, tokenizer, batch_size=batch_size)
         assert_same(list(engine.generate(requests)), expected)
-        if name in PACKED and drafts:
+        if name in PACKED:
             assert 0 < engine.statistics.accepted < engine.statistics.drafted
-        elif name in PACKED:
-            assert engine.statistics.drafted == 0
+    undrafted = make_engine(model, tokenizer, batch_size=4, proposer=NoProposer())
+    assert_same(list(undrafted.generate(requests)), expected)
+    assert undrafted.statistics.drafted == 0
 
 
 @pytest.mark.parametrize("name", PACKED)
@@ -90,7 +93,7 @@ def test_each_branch_of_a_tree_sees_itself_alone(name: str) -> None:
     tree, parents = [5, 9, 6, 5, 8, 7], [4, 4, 5, 6, 5, 7]
     branches = [[0, 2, 5], [0, 4], [1, 3]]
     packed = ModelRunner(model, [11, 12, 13, 14])
-    packed.store.reserve(3, 40)
+    packed.cache.reserve(3, 40)
     with evaluating(model):
         packed.forward([Segment(1, 4, [2, 3], 0, shared=True), Segment(0, 0, [1, 2], 0)])
         spans = [Segment(0, 2, [7], 1), Segment(1, 6, [4, *tree], 7, shared=True, parents=[p - 4 for p in parents])]
@@ -101,7 +104,7 @@ def test_each_branch_of_a_tree_sees_itself_alone(name: str) -> None:
             torch.testing.assert_close(found[[0, *(1 + i for i in branch)]], expected, rtol=1e-4, atol=1e-4)
         # The longest branch turns out right: its keys and values close ranks, and the row goes on behind them.
         slots, sources, targets = torch.tensor([1, 1]), torch.tensor([5, 8]), torch.tensor([4, 5])
-        packed.store.move(slots, sources, targets)
+        packed.cache.move(slots, sources, targets)
         after = packed.forward([Segment(1, 10, [3], 1, shared=True)])
         expected = model(torch.tensor([[11, 12, 13, 14, 2, 3, 4, 5, 6, 7, 3]])).logits[0, -1:]
         torch.testing.assert_close(after, expected, rtol=1e-4, atol=1e-4)
@@ -174,16 +177,16 @@ def test_a_grammar_that_fails_on_a_guess_does_not_fail_for_the_row(
     requests = make_requests(tokenizer, grammar, 6, seed=2)
     expected = list(reference(model, tokenizer).generate(requests))
     disabled: list[Any] = []
-    grown = Drafter._grown
+    child = _Node.child
 
-    def failing(drafter: Drafter, node: Any, *others: Any) -> Any:
-        if len(disabled) < 3 and node.cursor.written:
+    def failing(node: Any, token_id: int, probability: float) -> Any:
+        if len(disabled) < 3 and len(node.record) > 4:
             disabled.append(node.matcher._matcher)
             node.matcher._matcher.consume_token(end)  # never allowed there: the matcher is in error from now on
             raise GrammarError("too complex")
-        return grown(drafter, node, *others)
+        return child(node, token_id, probability)
 
-    monkeypatch.setattr(Drafter, "_grown", failing)
+    monkeypatch.setattr(_Node, "child", failing)
     engine = make_engine(model, tokenizer, batch_size=3)
     assert_same(list(engine.generate(with_sources(requests, expected))), expected)
     assert len(disabled) == 3
@@ -254,13 +257,13 @@ def test_a_prefix_longer_than_a_pass(tokenizer: Any, grammar: Any) -> None:
 def test_memory_stays_bounded_over_a_thousand_requests(tokenizer: Any, compiler: GrammarCompiler) -> None:
     model, flags = build("qwen3"), compiler.compile(Schema.of(Flags))
     engine = make_engine(model, tokenizer, batch_size=8, max_batch_tokens=4000)
-    store, sizes, taken = engine._batch.model.store, [], []
+    store, sizes, taken = engine._scheduler.model.cache, [], []
 
     def requests() -> Iterator[GenerationRequest]:
         rng = random.Random(0)
         for index in range(1000):
             taken.append(index)
-            sizes.append(store.slots * store.places)
+            sizes.append(store.slots * store.positions)
             text = "x" * rng.randrange(1, 1500 if index % 100 == 0 else 40)
             yield GenerationRequest(tuple(tokenizer.encode(PREFIX + text)), flags, 60)
 
@@ -338,9 +341,9 @@ def test_a_dropped_generator_leaves_no_rows_behind(tokenizer: Any, grammar: Any)
     dropped = engine.generate(requests)
     next(dropped)
     dropped.close()
-    assert len(engine._batch) == 0
+    assert len(engine._scheduler) == 0
     assert not engine._waiting
-    assert engine._batch.model.store.nbytes == 0
+    assert engine._scheduler.model.cache.nbytes == 0
     assert_same(list(engine.generate(requests)), expected)
 
 
@@ -384,7 +387,7 @@ def test_an_interrupt_reaches_the_caller_and_passes(tokenizer: Any, grammar: Any
     with pytest.raises(KeyboardInterrupt):
         list(engine.generate(requests))
     interrupting.hook.remove()
-    assert len(engine._batch) == 0
+    assert len(engine._scheduler) == 0
     assert_same(list(engine.generate(requests)), expected)
 
 

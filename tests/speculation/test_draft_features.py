@@ -1,4 +1,4 @@
-"""What tells of a proposal: the same words give the same draft_features, and others give others."""
+"""Features of a proposal: the same words give the same ones, and others give others."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import os
 import subprocess
 import sys
 
-from extractft.speculation.draft_features import draft_features
 from extractft.speculation.json_cursor import INITIAL, JsonCursor
 from extractft.speculation.prompt_lookup import PromptLookup
+from extractft.speculation.proposal_scoring import draft_features
 
 WORDS = [b"Book", b" a", b" table", b" for", b" 7", b" at", b" Lu", b"igi"]
 

@@ -1,19 +1,30 @@
-"""What is learned from record to record, and that it stays bounded."""
+"""Statistics learned from record to record, and that they stay bounded."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 
-from extractft.speculation import proposal_statistics as draft_memory
+from extractft.speculation import proposal_statistics
 from extractft.speculation.json_cursor import INITIAL
 from extractft.speculation.prompt_lookup import PromptLookup
-from extractft.speculation.proposal_statistics import ProposalStatistics, contexts
+from extractft.speculation.proposal_statistics import (
+    AgreedKind,
+    EvidenceKind,
+    Kind,
+    PairContext,
+    ProposalStatistics,
+    Source,
+    close_context,
+    contexts,
+)
 
 
 def ids(text: str) -> list[int]:
     return list(text.encode())
+
+
+def pair(text: str) -> PairContext:
+    return PairContext(*text.encode())
 
 
 def spelling(token_id: int) -> bytes:
@@ -36,39 +47,37 @@ def learned(*records: str) -> ProposalStatistics:
 def test_what_follows_is_known_by_place_and_by_the_last_two_tokens() -> None:
     memory = learned('{"a":"x","b":1}', '{"a":"yy","b":1}', '{"a":"z"}')
     place = INITIAL.advance(b'{"a":"q"')
-    tail = tuple(ids('q"'))
-    known = contexts(place, tail, closing=False)  # type: ignore[arg-type]
+    tail = pair('q"')
+    known = contexts(place, tail)
     assert known[0] == tail
     assert memory.next_token_counts(known[0]) == []  # `q"` was never seen
     assert memory.next_token_counts(known[1]) == [(ord(","), 2, 1), (ord("}"), 1, 2)]
-    assert memory.next_token_counts(tuple(ids('{"'))) == [(ord("a"), 3, 0)]
+    assert memory.next_token_counts(pair('{"')) == [(ord("a"), 3, 0)]
 
 
 def test_how_strings_of_a_field_end_is_known_whatever_they_say() -> None:
     memory = learned('{"a":"x"}', '{"a":"yyyy"}')
     inside = INITIAL.advance(b'{"a":"something else')
-    closing = contexts(inside, (0, 0), closing=True)[-1]
+    closing = close_context(inside)
+    assert closing is not None
     assert memory.next_token_counts(closing) == [(ord('"'), 2, 0)]
-    assert contexts(inside, (0, 0), closing=False)[-1] != closing
-    key = INITIAL.advance(b'{"a')
-    assert all(context[0] != "close" for context in contexts(key, (0, 0), closing=True))
+    assert contexts(inside, PairContext(0, 0))[-1] != closing
+    assert close_context(INITIAL.advance(b'{"a')) is None
 
 
 def test_long_values_are_no_places_of_their_own() -> None:
     place = INITIAL.advance(b'{"a":"' + b"x" * 33)
-    assert contexts(place, (1, 2), closing=False) == [(1, 2)]
+    assert contexts(place, PairContext(1, 2)) == [PairContext(1, 2)]
 
 
 def test_rare_followers_make_way_and_counts_fade(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(draft_memory, "_MOST_NEXT_TOKENS", 4)
+    monkeypatch.setattr(proposal_statistics, "_MOST_NEXT_TOKENS", 4)
     memory = learned(*(f'{{"a":"{char}"}}' for char in "vwxyzzz"))
-    next_token_counts = memory.next_token_counts(
-        contexts(INITIAL.advance(b'{"a":"'), tuple(ids(':"')), closing=False)[1]
-    )  # type: ignore[arg-type]
+    next_token_counts = memory.next_token_counts(contexts(INITIAL.advance(b'{"a":"'), pair(':"'))[1])
     assert len(next_token_counts) == 4
     assert max(next_token_counts, key=lambda follower: follower[1])[0] == ord("z")
     memory = learned(*['{"a":1}'] * 40)
-    assert memory.next_token_counts(tuple(ids('{"')))[0][1] <= 16
+    assert memory.next_token_counts(pair('{"'))[0][1] <= 16
 
 
 def test_words_around_values_are_learned() -> None:
@@ -95,22 +104,30 @@ def test_values_that_are_not_in_the_text_tell_nothing() -> None:
 
 
 def test_tables_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(draft_memory, "_KEPT", 10)
+    monkeypatch.setattr(proposal_statistics, "_KEPT", 10)
     memory = learned(*(f'{{"key{n}":"value{n}"}}' for n in range(20)))
     assert len(memory._next_tokens) == 10
-    assert memory.next_token_counts(tuple(ids('9"'))) != []
+    assert memory.next_token_counts(pair('9"')) != []
 
 
 @pytest.mark.parametrize(
     "kind",
-    [("forced",), ("pair", 2, 1), ("place", 4, 0), ("start", 1, 2, 3), ("copy", 1, 3, 0, 4), ("agreed", "copy", 9),
-     ("close", 1, 4, 0, 2, 2), ("close", 0, 0, 0, 1, 0)],
-)  # fmt: skip
-def test_rates_follow_what_is_observed(kind: Sequence[object]) -> None:
+    [
+        EvidenceKind(Source.FORCED),
+        EvidenceKind(Source.PAIR, (2, 1)),
+        EvidenceKind(Source.PLACE, (4, 0)),
+        EvidenceKind(Source.START, (1, 2, 3)),
+        EvidenceKind(Source.COPY, (1, 3, 0, 4)),
+        EvidenceKind(Source.CLOSE, (1, 4, 0, 2, 2)),
+        EvidenceKind(Source.CLOSE, (0, 0, 0, 1, 0)),
+        AgreedKind((Source.COPY,), 9),
+    ],
+)
+def test_rates_follow_what_is_observed(kind: Kind) -> None:
     memory = ProposalStatistics()
-    before = memory.rate(tuple(kind))
+    before = memory.rate(kind)
     assert 0 < before <= 1
-    memory.observe((tuple(kind), False) for _ in range(40))
-    assert memory.rate(tuple(kind)) < before / 3
-    memory.observe((tuple(kind), True) for _ in range(200))
-    assert memory.rate(tuple(kind)) > 0.9
+    memory.observe((kind, False) for _ in range(40))
+    assert memory.rate(kind) < before / 3
+    memory.observe((kind, True) for _ in range(200))
+    assert memory.rate(kind) > 0.9

@@ -5,7 +5,14 @@ Knows the field tree, grammars and token ids; knows texts only as the source of 
 
 from __future__ import annotations
 
-from extractft.constraints.grammar import CompiledGrammar, FastTokenizer, GrammarCompiler, GuidanceMatcher, accepts
+from extractft.constraints.grammar import (
+    CompiledGrammar,
+    FastTokenizer,
+    GrammarCompiler,
+    GuidanceMatcher,
+    TokenMasks,
+    accepts,
+)
 from extractft.constraints.token_budget import RecordSize, token_budget
 
 __all__ = [
@@ -14,6 +21,7 @@ __all__ = [
     "GrammarCompiler",
     "GuidanceMatcher",
     "RecordSize",
+    "TokenMasks",
     "accepts",
     "token_budget",
 ]

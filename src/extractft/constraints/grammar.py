@@ -1,4 +1,4 @@
-"""Compiles a schema into what the tokens of a record may spell, with llguidance.
+"""Compiles a schema into what the tokens of a record may spell, with llguidance, and fills masks of allowed tokens.
 
 Knows JSON schemas and token ids. Knows no model and loads no torch.
 """
@@ -15,14 +15,14 @@ from typing import Any, Protocol, TypeVar
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 from tokenizers import Tokenizer
 
-from extractft.completion import Grammar
+from extractft.completion import Grammar, Matcher
 from extractft.constraints.forced_closing import ClosingTokens, find_closing
 from extractft.constraints.verbatim_grammar import VerbatimGrammar
 from extractft.errors import GrammarError, SchemaError
 from extractft.processes import BoundToProcess, fork_safe_lock, reset_after_fork
 from extractft.schema import Schema
 
-__all__ = ["CompiledGrammar", "FastTokenizer", "GrammarCompiler", "GuidanceMatcher", "accepts"]
+__all__ = ["CompiledGrammar", "FastTokenizer", "GrammarCompiler", "GuidanceMatcher", "TokenMasks", "accepts"]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -311,3 +311,38 @@ def accepts(grammar: Grammar, ids: Sequence[int]) -> bool:
             return False
         matcher.consume(token_id)
     return matcher.is_complete()
+
+
+class TokenMasks:
+    """Bit masks of allowed tokens, one a row.
+
+    Args:
+        rows: Most rows of a batch.
+        vocab_size: Width of the logits.
+
+    Attributes:
+        rows: Most rows of a batch.
+        vocab_size: Width of the logits.
+        row_bytes: Length of one mask: whole 32-bit words.
+        memory: All masks, one behind the other; bit `i % 8` of byte `i // 8` of a row stands for id `i`.
+    """
+
+    def __init__(self, rows: int, vocab_size: int) -> None:
+        self.rows = rows
+        self.vocab_size = vocab_size
+        self.row_bytes = 4 * -(-vocab_size // 32)
+        self.memory = bytearray(rows * self.row_bytes)
+
+    def fill(self, row: int, matcher: Matcher) -> None:
+        """Let the matcher write its allowed tokens into a row.
+
+        Raises:
+            GrammarError: The matcher cannot go on.
+        """
+        start = row * self.row_bytes
+        with memoryview(self.memory)[start : start + self.row_bytes] as mask:
+            matcher.fill_mask(mask)
+
+    def allows(self, row: int, token_id: int) -> bool:
+        """True if a row's mask allows a token."""
+        return bool(self.memory[row * self.row_bytes + (token_id >> 3)] >> (token_id & 7) & 1)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections import abc, deque
+from collections.abc import Iterable, Iterator
 
 import torch
 from transformers import PreTrainedModel
 
-from extractft.completion import Completion, EngineCapabilities, GenerationRequest
+from extractft.completion import Completion, EngineCapabilities, GenerationRequest, Proposer
 from extractft.config import GenerationConfig
 from extractft.errors import ConfigError, PerformanceWarning
 from extractft.inference.cpu.int8_linears import Int8Linears
@@ -22,10 +22,11 @@ from extractft.inference.cpu.transposed_linears import TransposedLinears, put_ba
 from extractft.inference.model_runner import ModelRunner
 from extractft.inference.model_state import WeightVersion, evaluating
 from extractft.inference.reference_engine import ReferenceEngine
-from extractft.inference.scheduler import Scheduler, Statistics, Ticket
+from extractft.inference.scheduler import Scheduler, Statistics
+from extractft.inference.sequence import Sequence
 from extractft.modeling import is_out_of_memory
 from extractft.processes import BoundToProcess, fork_safe_lock, raised_by_signal, reset_after_fork
-from extractft.speculation.proposal_statistics import ProposalStatistics
+from extractft.speculation.registry import make_proposer
 
 __all__ = ["TransformersEngine"]
 
@@ -53,12 +54,13 @@ class TransformersEngine(BoundToProcess):
         prefix_ids: Token ids that most prompts begin with; their keys and values are computed once, and shared.
         max_batch_tokens: Bounds the memory of a batch: rows times the tokens, beyond the prefix, that the longest of
             them may come to. A row that does not fit waits; one that fits nowhere runs alone.
-        drafts: Whether to check guesses of several tokens in one pass. It changes the time that a record takes, not
-            the record.
-        eight_bit: Whether to multiply in 8 bits: in a part of the time, and nearly the same answers.
+        proposer: Guesses tokens, of which several are checked in one pass; the config's if `None`. It changes the time
+            that a record takes, not the record.
+        eight_bit: Multiply in 8 bits: in a part of the time, with nearly the same answers.
 
     Raises:
-        ConfigError: `eight_bit` for a model that is not in float32 on a processor that can do it.
+        ConfigError: `eight_bit` for a model that is not in float32 on a processor that can do it, or a proposer that
+            there is not.
 
     Attributes:
         capabilities: All that the protocol names.
@@ -73,9 +75,9 @@ class TransformersEngine(BoundToProcess):
         end_token_id: int,
         pad_token_id: int,
         config: GenerationConfig,
-        prefix_ids: Sequence[int] = (),
+        prefix_ids: abc.Sequence[int] = (),
         max_batch_tokens: int = 16_384,
-        drafts: bool = True,
+        proposer: Proposer | None = None,
         eight_bit: bool = False,
     ) -> None:
         self._model = model
@@ -88,20 +90,20 @@ class TransformersEngine(BoundToProcess):
             prefix_ids=prefix_ids,
             max_batch_tokens=max_batch_tokens,
         )
-        self._memory = ProposalStatistics() if drafts else None
-        self._batch = Scheduler(
+        self._scheduler = Scheduler(
             ModelRunner(model, prefix_ids),
             end_token_id=end_token_id,
             config=config,
             max_tokens=max_batch_tokens,
-            memory=self._memory,
+            proposer=make_proposer(config.proposer) if proposer is None else proposer,
         )
         self._eight_bit = Int8Linears(model, prefix_ids) if eight_bit else None
-        self._prepacked, self._few_rows = PrepackedLinears(model), TransposedLinears(model)
+        self._prepacked, self._transposed = PrepackedLinears(model), TransposedLinears(model)
+        self._fastest: PrepackedLinears | TransposedLinears | None = None
         self._turn, self._trial = fork_safe_lock(), fork_safe_lock()
         self._runner: int | None = None
         self._whole = True
-        self._tickets: dict[Ticket, None] = {}
+        self._sequences: dict[Sequence, None] = {}
         self._packed: bool | None = None
         self._fallback_reason: str | None = None
         self._weights = WeightVersion(model)
@@ -125,7 +127,7 @@ class TransformersEngine(BoundToProcess):
         with self._turn:
             self._begin()
             with evaluating(self._model):
-                reason = self._batch.model.unsupported()
+                reason = self._scheduler.model.unsupported()
             self._packed, self._fallback_reason, self._whole = reason is None, reason, True
         return reason is None
 
@@ -146,7 +148,7 @@ class TransformersEngine(BoundToProcess):
     @property
     def statistics(self) -> Statistics:
         """Counts of what the packed batch has done so far."""
-        return self._batch.statistics
+        return self._scheduler.statistics
 
     def generate(self, requests: Iterable[GenerationRequest], *, batch_size: int | None = None) -> Iterator[Completion]:
         """Yield one completion for each request, in order; requests are taken lazily, two batches ahead at most.
@@ -185,32 +187,33 @@ class TransformersEngine(BoundToProcess):
 
     def after_fork(self) -> None:
         """Forget the callers of the other process; one of them may have been in the midst of a turn."""
-        self._tickets = {}
+        self._sequences = {}
         self._runner, self._whole = None, False
         put_back(self._model.modules())
-        self._batch.abandon()
+        self._scheduler.abandon()
 
     def _release(self) -> None:
+        self._fastest = None
         self._prepacked.release()
         if self._eight_bit is not None:
             self._eight_bit.release()
-        self._batch.model.reset()
+        self._scheduler.model.reset()
 
     def _stream(self, requests: Iterator[GenerationRequest], rows: int) -> Iterator[Completion]:
         """Keep `rows` requests on their way, and up to as many finished ones behind a slow one that comes first."""
-        line: deque[Ticket] = deque()
+        line: deque[Sequence] = deque()
         exhausted = False
         try:
             while True:
-                while line and line[0].done:
-                    yield _outcome(line.popleft())
-                while not exhausted and len(line) < 2 * rows and sum(not ticket.done for ticket in line) < rows:
+                while line and line[0].finished:
+                    yield line.popleft().outcome()
+                while not exhausted and len(line) < 2 * rows and sum(not sequence.finished for sequence in line) < rows:
                     request = next(requests, None)
                     if request is None:
                         exhausted = True
                         break
-                    line.append(Ticket(request, rows))
-                    self._tickets[line[-1]] = None
+                    line.append(Sequence(request, rows))
+                    self._sequences[line[-1]] = None
                 if not line:
                     return
                 self._advance(line[0])
@@ -218,38 +221,38 @@ class TransformersEngine(BoundToProcess):
             self._cancel(line)
 
     @property
-    def _waiting(self) -> list[Ticket]:
-        """Tickets that are wanted and not in the batch, the first to come first."""
-        inside = set(self._batch.tickets)
-        return [t for t in list(self._tickets) if not (t.done or t.cancelled or t in inside)]
+    def _waiting(self) -> list[Sequence]:
+        """Sequences that are wanted and not in the batch, the first to come first."""
+        inside = set(self._scheduler.running)
+        return [s for s in list(self._sequences) if not (s.finished or s.cancelled or s in inside)]
 
-    def _cancel(self, tickets: Iterable[Ticket]) -> None:
+    def _cancel(self, sequences: Iterable[Sequence]) -> None:
         """Nobody waits for these any more. If nobody runs the batch either, their rows leave it now."""
-        for ticket in tickets:
-            ticket.cancelled = True
-            self._tickets.pop(ticket, None)
-        if len(self._batch) and not self._turn.locked():
+        for sequence in sequences:
+            sequence.cancelled = True
+            self._sequences.pop(sequence, None)
+        if len(self._scheduler) and not self._turn.locked():
             with self._turn:
                 self._begin()
-                self._batch.drop_cancelled()
+                self._scheduler.drop_cancelled()
                 self._whole = True
 
-    def _advance(self, ticket: Ticket) -> None:
+    def _advance(self, sequence: Sequence) -> None:
         """Run the batch until some row ends, or wait until another thread has."""
-        self._tickets.setdefault(ticket)  # a fork has come between
+        self._sequences.setdefault(sequence)  # a fork has come between
         if self._turn.locked():
             if self._runner == threading.get_ident():
                 raise RuntimeError("expected a call from outside of a pass through the model, found one from within")
-            ticket.wait(self._turn.locked, _PATIENCE)
+            sequence.wait(self._turn.locked, _PATIENCE)
             return
         try:
             with self._turn:
-                if not ticket.done:
-                    self._take_turn(ticket)
+                if not sequence.finished:
+                    self._take_turn(sequence)
         finally:
             self._wake_next()
 
-    def _take_turn(self, ticket: Ticket) -> None:
+    def _take_turn(self, sequence: Sequence) -> None:
         """One turn at the batch, which is held by this thread."""
         gradients = torch.is_grad_enabled()
         try:
@@ -260,77 +263,72 @@ class TransformersEngine(BoundToProcess):
             except Exception as error:
                 if raised_by_signal(error):  # its own thread's affair, as an interrupt is
                     raise
-                self._failed(error, ticket)
+                self._failed(error, sequence)
             self._whole = True
         except BaseException:
-            self._batch.abandon()  # the memory is not to wait for the next turn; if that is interrupted too, it does
+            self._scheduler.abandon()  # memory must not wait for the next turn; if this is interrupted too, it does
             raise
         finally:
             torch._C._set_grad_enabled(gradients)  # in C, and so done whatever interrupts
             self._runner = None
-        for other in list(self._tickets):
-            if other.done or other.cancelled:
-                self._tickets.pop(other, None)
+        for other in list(self._sequences):
+            if other.finished or other.cancelled:
+                self._sequences.pop(other, None)
                 other.wake()
 
     def _begin(self) -> None:
         """Mark the batch as being worked on; begin again if the last one who did so has not come to the end."""
         if not self._whole:
-            self._batch.abandon()
+            self._scheduler.abandon()
         self._whole = False
 
     def _wake_next(self) -> None:
         """Let one of those who wait have the next turn."""
-        for ticket in list(self._tickets):
-            if ticket.waiting and not ticket.done:
-                ticket.wake()
+        for sequence in list(self._sequences):
+            if sequence.waiting and not sequence.finished:
+                sequence.wake()
                 return
 
-    def _failed(self, error: Exception, ticket: Ticket) -> None:
+    def _failed(self, error: Exception, sequence: Sequence) -> None:
         """A pass failed, or what comes before it.
 
         Of several rows one may be to blame, so each begins again on its own. One that fails alone has used up the
         memory, and is answered with that, or gives its caller the error.
         """
-        rows = self._batch.abandon()
-        if len(rows) > 1:
-            for row in rows:
-                row.alone = True
-            return
-        for row in rows or [ticket]:  # without rows, it did not get as far as the batch
-            if rows and is_out_of_memory(error):
-                row.completion = Completion((), "error", "There was not enough memory for this request alone.")
-            else:
-                row.error = error
+        running = self._scheduler.abandon()
+        if len(running) > 1:
+            for other in running:
+                other.alone = True
+        elif running and is_out_of_memory(error):
+            running[0].completion = Completion((), "error", "There was not enough memory for this request alone.")
+        elif running:
+            running[0].error = error
+        elif not sequence.finished:  # it did not get as far as the batch
+            sequence.error = error
 
     def _run(self) -> None:
         with evaluating(self._model):
             self._renew()
             with self._linears().installed():
                 while True:
-                    self._batch.drop_cancelled()
-                    self._batch.admit(deque(self._waiting))
-                    if self._batch.step() or not len(self._batch):
+                    self._scheduler.drop_cancelled()
+                    self._scheduler.admit(deque(self._waiting))
+                    if self._scheduler.step() or not len(self._scheduler):
                         return
 
     def _linears(self) -> Int8Linears | PrepackedLinears | TransposedLinears:
-        """Choose the fastest way to multiply that the config, the processor and its memory allow."""
+        """Choose, once for the weights, the fastest way to multiply that config, processor and memory allow."""
         if self._eight_bit is not None:
             return self._eight_bit
-        prepack = self._config.prepack_weights and self._prepacked.worthwhile()
-        return self._prepacked if prepack else self._few_rows
+        if self._fastest is None:
+            prepack = self._config.prepack_weights and self._prepacked.worthwhile()
+            self._fastest = self._prepacked if prepack else self._transposed
+        return self._fastest
 
     def _renew(self) -> None:
         """After a change of the weights, begin again with all that was computed with the old ones."""
         version = self._weights.version()
         if version != self._version:
-            self._batch.abandon()
+            self._scheduler.abandon()
             self._release()
             self._version = version
-
-
-def _outcome(ticket: Ticket) -> Completion:
-    if ticket.error is not None:
-        raise ticket.error
-    assert ticket.completion is not None
-    return ticket.completion

@@ -38,17 +38,17 @@ class Segment:
         slot: Where the row's keys and values are kept.
         start: Position of the first token in the row.
         token_ids: The tokens, at least one.
-        wanted: For how many of the last tokens logits are wanted.
+        num_logits: Number of the last tokens whose logits are wanted.
         shared: Whether the row begins with the shared prefix, which is then not part of any segment.
         parents: For the last tokens, where they are the branches of a tree: index in the segment of the token that each
             follows, an earlier one. A token sees those that it follows, and not the other branches; its keys and
-            values are kept in the place of its index all the same.
+            values are kept at the position of its index all the same.
     """
 
     slot: int
     start: int
     token_ids: Sequence[int]
-    wanted: int = 0
+    num_logits: int = 0
     shared: bool = False
     parents: Sequence[int] = ()
 
@@ -80,7 +80,7 @@ class ModelRunner:
     def __init__(self, model: PreTrainedModel, prefix_ids: Sequence[int] = ()) -> None:
         self.model = model
         self.prefix_ids = tuple(prefix_ids)
-        self.store = KVCache()
+        self.cache = KVCache()
         self._prefix: KVCache | None = None
         self._attention = model.config.get_text_config()._attn_implementation
 
@@ -95,7 +95,7 @@ class ModelRunner:
 
     def abandon_pass(self) -> None:
         """Forget what a pass has left that did not come to its end: keys and values, and its way to attend."""
-        self.store.clear()
+        self.cache.clear()
         config = self.model.config.get_text_config()
         if config._attn_implementation == _ATTENTION:
             config._attn_implementation = self._attention
@@ -106,14 +106,14 @@ class ModelRunner:
         return 0 < length < len(prompt) and tuple(prompt[:length]) == self.prefix_ids
 
     def forward(self, segments: Sequence[Segment]) -> Tensor:
-        """Run the segments and keep their keys and values, over those that stood in the same places before.
+        """Run the segments and keep their keys and values, over those that stood at the same positions before.
 
         Returns:
-            Logits, shape `[sum of wanted, vocab_size]`, segment after segment.
+            Logits, shape `[sum of num_logits, vocab_size]`, segment after segment.
         """
         if self._prefix is None and any(segment.shared for segment in segments):
             self._prefix = self._computed_prefix()
-        return self._run(segments, self.store, self._prefix)
+        return self._run(segments, self.cache, self._prefix)
 
     def unsupported(self) -> str | None:
         """Reason that the model's layers cannot be run this way, tried on a few tokens; `None` if they can."""
@@ -142,7 +142,7 @@ class ModelRunner:
         with _attention(self.model, "sdpa" if self._implementation() == "sdpa" else "eager"):
             plain = self.model(input_ids=rows, use_cache=False).logits
         packed = ModelRunner(self.model, prefix)
-        packed.store.reserve(3, rows.shape[1])
+        packed.cache.reserve(3, rows.shape[1])
         begun = [
             Segment(0, 3, one[:2], shared=True),
             Segment(1, 3, other[:4], shared=True),
@@ -161,21 +161,21 @@ class ModelRunner:
         return name
 
     def _computed_prefix(self) -> KVCache:
-        store = KVCache()
-        store.reserve(1, len(self.prefix_ids))
+        cache = KVCache()
+        cache.reserve(1, len(self.prefix_ids))
         for start in range(0, len(self.prefix_ids), _CHUNK):
-            self._run([Segment(0, start, self.prefix_ids[start : start + _CHUNK])], store, None)
-        return store
+            self._run([Segment(0, start, self.prefix_ids[start : start + _CHUNK])], cache, None)
+        return cache
 
-    def _run(self, segments: Sequence[Segment], store: KVCache, prefix: KVCache | None) -> Tensor:
-        step = _Pass(segments, store, prefix, len(self.prefix_ids), self.device)
+    def _run(self, segments: Sequence[Segment], cache: KVCache, prefix: KVCache | None) -> Tensor:
+        step = _Pass(segments, cache, prefix, len(self.prefix_ids), self.device)
         AttentionInterface.register(_ATTENTION, _attend)
         with _attention(self.model, _ATTENTION):
             outputs = self.model(
                 input_ids=step.token_ids,
                 position_ids=step.positions,
                 use_cache=False,
-                logits_to_keep=step.wanted,
+                logits_to_keep=step.logit_indices,
                 packed_pass=step,
             )
         if step.calls == 0:
@@ -238,8 +238,8 @@ class _Group:
             base[row] = prefix_length if segment.shared else 0
             if segment.parents:
                 position[row, :count] = segment.start + torch.tensor(segment.depths())
-                place = segment.start - int(base[row])
-                self._trees.append((row, place, position[row, :count].to(device), ~segment.seen().to(device)))
+                first = segment.start - int(base[row])
+                self._trees.append((row, first, position[row, :count].to(device), ~segment.seen().to(device)))
             position[row, count:] = segment.start
             inside.extend(range(row * self.width, row * self.width + count))
             target.extend(range(offset, offset + count))
@@ -257,15 +257,15 @@ class _Group:
             device = self._position.device
             shared = torch.arange(self.prefix_length, device=device).expand(self.rows, -1)
             own = torch.arange(self.length, device=device) + self._base
-            for row, place, positions, _ in self._trees:
-                own[row, place : place + len(positions)] = positions
+            for row, first, positions, _ in self._trees:
+                own[row, first : first + len(positions)] = positions
             absent = (self._base == 0).expand(-1, self.prefix_length)
             keys = torch.cat([shared.masked_fill(absent, torch.iinfo(torch.long).max), own], dim=1)[:, None]
             hidden = keys > self._position[..., None]
             if window is not None:
                 hidden |= keys <= self._position[..., None] - window
-            for row, place, _, others in self._trees:
-                inside = slice(self.prefix_length + place, self.prefix_length + place + len(others))
+            for row, first, _, others in self._trees:
+                inside = slice(self.prefix_length + first, self.prefix_length + first + len(others))
                 hidden[row, : len(others), inside] |= others
             self._hidden[window] = hidden[:, None, None]
         return self._hidden[window]
@@ -285,13 +285,13 @@ class _Pass:
     """One pass through the model: the inputs, and what attention needs to know of them.
 
     Attributes:
-        logits: How many are wanted; the inputs may ask for some more, and hold some more tokens, that nobody needs.
+        logits: Number of logits that are wanted; the inputs ask for some more, and hold more tokens, that nobody needs.
     """
 
     def __init__(
         self,
         segments: Sequence[Segment],
-        store: KVCache,
+        cache: KVCache,
         prefix: KVCache | None,
         prefix_length: int,
         device: torch.device,
@@ -300,23 +300,24 @@ class _Pass:
         offsets = [0, *itertools.accumulate(counts)]
         flat = [token_id for segment in segments for token_id in segment.token_ids]
         positions = [segment.start + depth for segment in segments for depth in segment.depths()]
-        wanted = [
-            i for end, segment in zip(offsets[1:], segments, strict=True) for i in range(end - segment.wanted, end)
+        kept = [
+            i for end, segment in zip(offsets[1:], segments, strict=True) for i in range(end - segment.num_logits, end)
         ]
-        places = [segment.start - (prefix_length if segment.shared else 0) for segment in segments]
-        self._count, self.logits = len(flat), len(wanted)
+        starts = [segment.start - (prefix_length if segment.shared else 0) for segment in segments]
+        self._count, self.logits = len(flat), len(kept)
         if device.type == "cpu":
             spare = _rounded(len(flat)) - len(flat)
             flat, positions = flat + spare * flat[:1], positions + spare * [0]
-            wanted += (_rounded(len(wanted)) - len(wanted)) * wanted[-1:]
+            kept += (_rounded(len(kept)) - len(kept)) * kept[-1:]
         self.token_ids = torch.tensor([flat], device=device)
         self.positions = torch.tensor([positions], device=device)
-        self.wanted = torch.tensor(wanted, dtype=torch.long, device=device)
+        self.logit_indices = torch.tensor(kept, dtype=torch.long, device=device)
         self.calls = 0
-        self._store, self._prefix = store, prefix
+        self._cache, self._prefix = cache, prefix
         slots = [segment.slot for segment in segments for _ in segment.token_ids]
-        inner = [place + i for place, count in zip(places, counts, strict=True) for i in range(count)]
-        self._slots, self._places = torch.tensor(slots, device=device), torch.tensor(inner, device=device)
+        inner = [start + i for start, count in zip(starts, counts, strict=True) for i in range(count)]
+        self._slots = torch.tensor(slots, device=device)
+        self._cache_positions = torch.tensor(inner, device=device)
         numbered = list(zip(offsets, segments, strict=False))
         short = [pair for pair in numbered if len(pair[1].token_ids) <= _SHORT]
         groups = [short] if short else []
@@ -330,7 +331,7 @@ class _Pass:
         self.calls += 1
         count = self._count
         new = key.transpose(0, 1)[:count], value.transpose(0, 1)[:count]
-        self._store.write(layer, *new, self._slots, self._places)
+        self._cache.write(layer, *new, self._slots, self._cache_positions)
         output = value.new_empty(query.shape[1], query.shape[0], value.shape[-1])
         output[count:] = 0
         for group in self._groups:
@@ -347,12 +348,13 @@ class _Pass:
         self, group: _Group, layer: int, query: Tensor, window: int | None, softcap: float | None, output: Tensor
     ) -> None:
         """Attend for one row, in few operations: of a few tokens most of the time goes into calling them."""
-        keys, values = (t[0] for t in self._store.read(layer, group.low, group.high, group.length))
+        keys, values = (t[0] for t in self._cache.read(layer, group.low, group.high, group.length))
         if group.prefix_length and self._prefix is not None:
             prefix = self._prefix.read(layer, 0, 1, group.prefix_length)
             keys, values = (torch.cat([t[0], own], dim=1) for t, own in zip(prefix, (keys, values), strict=True))
         heads, offset, width = keys.shape[0], group.offset, group.width
         queries = query[:, offset : offset + width].reshape(heads, -1, query.shape[-1])
+        # (kv heads, queries of a kv head, width, keys)
         scores = (queries @ keys.mT).view(heads, -1, width, keys.shape[1])
         if softcap is not None:
             scores = torch.tanh(scores / softcap) * softcap
@@ -364,16 +366,19 @@ class _Pass:
     def _attend_group(
         self, group: _Group, layer: int, query: Tensor, window: int | None, softcap: float | None
     ) -> Tensor:
-        keys, values = self._store.read(layer, group.low, group.high, group.length)
+        keys, values = self._cache.read(layer, group.low, group.high, group.length)
         rows, heads, width = group.rows, keys.shape[1], group.width
         shares = query.shape[0] // heads
+        # (kv heads, queries of a kv head, rows, width, size)
         queries = query.index_select(1, group.source).view(heads, shares, rows, width, -1)
+        # (rows, kv heads, queries of a kv head * width, size)
         own = queries.permute(2, 0, 1, 3, 4).reshape(rows, heads, shares * width, -1)
+        # (rows, kv heads, queries of a kv head, width, keys)
         scores = (own @ keys.mT).view(rows, heads, shares, width, -1)
         if group.prefix_length and self._prefix is not None:
             shared_keys, shared_values = (t[0] for t in self._prefix.read(layer, 0, 1, group.prefix_length))
             shared = queries.reshape(heads, shares * rows * width, -1) @ shared_keys.mT
-            shared = shared.view(heads, shares, rows, width, -1).permute(2, 0, 1, 3, 4)
+            shared = shared.view(heads, shares, rows, width, -1).permute(2, 0, 1, 3, 4)  # as scores, of the prefix
             scores = torch.cat([shared, scores], dim=-1)
         if softcap is not None:
             scores = torch.tanh(scores / softcap) * softcap

@@ -30,7 +30,7 @@ class WeightVersion:
     def __init__(self, model: PreTrainedModel) -> None:
         self._model = model
         self._adapters: tuple[str, ...] | None = None
-        self._places: list[tuple[dict[str, Any], str]] = []
+        self._owners: list[tuple[dict[str, Any], str]] = []
         self._layers: list[Any] = []
 
     def forget(self) -> None:
@@ -43,10 +43,10 @@ class WeightVersion:
         if adapters != self._adapters:
             self._adapters = adapters
             modules = list(self._model.modules())
-            self._places = [(m._parameters, name) for m in modules for name, p in m._parameters.items() if _counts(p)]
+            self._owners = [(m._parameters, name) for m in modules for name, p in m._parameters.items() if _counts(p)]
             self._layers = [m for m in modules if hasattr(type(m), "merged_adapters")]
         merged = tuple(tuple(layer.merged_adapters) for layer in self._layers)
-        present = tuple(_state(place.get(name)) for place, name in self._places)
+        present = tuple(_state(owner.get(name)) for owner, name in self._owners)
         return hash((adapters, merged, present))
 
 

@@ -6,19 +6,19 @@ no schema.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import abc
+from collections.abc import Iterable, Iterator
 
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from extractft.completion import Completion, GenerationRequest
 from extractft.config import GenerationConfig
-from extractft.constraints.token_masks import TokenMasks
-from extractft.errors import GrammarError
-from extractft.inference.decoding_row import Row
+from extractft.constraints import TokenMasks
+from extractft.inference.masked_sampler import UnpackedMasks, decide
 from extractft.inference.model_state import evaluating
 from extractft.inference.padded_runner import PaddedModelRunner
-from extractft.inference.sampler import UnpackedMasks, decide
+from extractft.inference.sequence import Sequence
 from extractft.processes import BoundToProcess, fork_safe_lock
 
 __all__ = ["ReferenceEngine"]
@@ -47,7 +47,7 @@ class ReferenceEngine(BoundToProcess):
         end_token_id: int,
         pad_token_id: int,
         config: GenerationConfig,
-        prefix_ids: Sequence[int] = (),
+        prefix_ids: abc.Sequence[int] = (),
         max_batch_tokens: int = 16_384,
     ) -> None:
         self._model = PaddedModelRunner(model, pad_token_id=pad_token_id, prefix_ids=prefix_ids)
@@ -74,31 +74,30 @@ class ReferenceEngine(BoundToProcess):
         with self._lock:
             self._model.reset()
 
-    def _complete(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        rows = [Row(request, self._end_token_id) for request in requests]
-        masks = UnpackedMasks(TokenMasks(len(rows), self._model.vocab_size), self._model.device)
+    def _complete(self, requests: abc.Sequence[GenerationRequest]) -> list[Completion]:
+        sequences = [Sequence(request) for request in requests]
+        for sequence in sequences:
+            sequence.begin(self._end_token_id)
+        masks = UnpackedMasks(TokenMasks(len(sequences), self._model.vocab_size), self._model.device)
         batch = self._model.start([request.prompt_ids for request in requests])
-        live, logits = rows, batch.prefill()
+        running, logits = sequences, batch.prefill()
         while True:
-            self._advance(live, masks, logits)
-            going = [index for index, row in enumerate(live) if row.completion is None]
+            self._advance(running, masks, logits)
+            going = [index for index, sequence in enumerate(running) if not sequence.finished]
             if not going:
-                return [row.finished() for row in rows]
-            if len(going) < len(live):
-                live = [live[index] for index in going]
+                return [sequence.outcome() for sequence in sequences]
+            if len(going) < len(running):
+                running = [running[index] for index in going]
                 batch.keep(going)
-            logits = batch.step([row.steps[-1].token_id for row in live])
+            logits = batch.step([sequence.record[-1] for sequence in running])
 
-    def _advance(self, rows: Sequence[Row], masks: UnpackedMasks, logits: Tensor) -> None:
-        """Decide and take one token in each row. On a GPU the masks are made while the logits still are."""
-        for index, row in enumerate(rows):
-            try:
-                masks.masks.fill(index, row.matcher)
-            except GrammarError as error:
-                row.fail(str(error))
-        steps = decide(logits, masks.allowed(len(rows)), num_alternatives=self._config.num_alternatives)
-        for row, step in zip(rows, steps, strict=True):
-            row.take(step)
+    def _advance(self, running: abc.Sequence[Sequence], masks: UnpackedMasks, logits: Tensor) -> None:
+        """Decide and append one token of each sequence. On a GPU the masks are made while the logits still are."""
+        for index, sequence in enumerate(running):
+            sequence.fill_mask(masks.masks, index)
+        steps = decide(logits, masks.allowed(len(running)), num_alternatives=self._config.num_alternatives)
+        for sequence, step in zip(running, steps, strict=True):
+            sequence.append(step)
 
 
 def _batches(

@@ -5,7 +5,20 @@ Knows token ids and how they are spelled; knows no model and no tensor.
 
 from __future__ import annotations
 
-from extractft.speculation.drafter import MAX_DRAFT, Draft, Drafter, min_acceptance
-from extractft.speculation.proposal_statistics import ProposalStatistics
+from extractft.completion import Choices, Proposal, Proposer, RecordProposer
+from extractft.speculation.draft_acceptance import MAX_DRAFT, Draft, min_acceptance
+from extractft.speculation.drafter import Drafter
+from extractft.speculation.registry import PROPOSERS, make_proposer
 
-__all__ = ["MAX_DRAFT", "Draft", "Drafter", "ProposalStatistics", "min_acceptance"]
+__all__ = [
+    "MAX_DRAFT",
+    "PROPOSERS",
+    "Choices",
+    "Draft",
+    "Drafter",
+    "Proposal",
+    "Proposer",
+    "RecordProposer",
+    "make_proposer",
+    "min_acceptance",
+]

@@ -8,12 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["INITIAL", "JsonCursor", "Part"]
+__all__ = ["INITIAL", "LONGEST_WRITTEN", "JsonCursor", "Part"]
 
 Part = Literal["key", "colon", "value", "after"]
 """`key` and `value` from where they are expected on; `colon` behind a key, `after` behind a value."""
 _ESCAPES = {ord("n"): b"\n", ord("t"): b"\t", ord("r"): b"\r", ord("b"): b"\b", ord("f"): b"\f"}
 _SPECIAL = (b'"', b"\\")
+LONGEST_WRITTEN = 32
+"""A value of more bytes is no place of its own to learn about: it will hardly come again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,13 +101,13 @@ class PromptLookup:
         """The token that goes on behind the first `length` bytes from `start` on; `None` at the end."""
         if start + length >= len(self.text):
             return None
-        covered, ids, places = self._pieces.get(start, (0, [], {}))
+        covered, ids, indices = self._pieces.get(start, (0, [], {}))
         if covered < length + _AHEAD // 2 and start + covered < len(self.text):
-            covered, ids, places = self._pieces[start] = self._split(start, 2 * length + _AHEAD)
-        place = places.get(length)
-        if place is None or place == len(ids):
-            ids, place = self._tokenize(self.text[start + length : start + length + _AHEAD]), 0
-        return ids[place] if place < len(ids) else None
+            covered, ids, indices = self._pieces[start] = self._split(start, 2 * length + _AHEAD)
+        index = indices.get(length)
+        if index is None or index == len(ids):
+            ids, index = self._tokenize(self.text[start + length : start + length + _AHEAD]), 0
+        return ids[index] if index < len(ids) else None
 
     def _split(self, start: int, size: int) -> tuple[int, list[int], dict[int, int]]:
         piece = self.text[start : start + size]
@@ -115,7 +115,7 @@ class PromptLookup:
         if start + size < len(self.text):
             del ids[-_UNSURE:]
         ends = accumulate((len(self._spelling(token_id)) for token_id in ids), initial=0)
-        return len(piece), ids, {end: place for place, end in enumerate(ends)}
+        return len(piece), ids, {end: index for index, end in enumerate(ends)}
 
     def _found(self, written: bytes, low: int, high: int) -> Iterator[int]:
         for _ in range(_LOOKED_AT):

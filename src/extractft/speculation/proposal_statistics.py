@@ -7,20 +7,116 @@ tokens and bytes; knows no model.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from enum import StrEnum
+from typing import NamedTuple, TypeAlias
 
 from extractft.processes import fork_safe_lock
-from extractft.speculation.acceptance import AcceptanceModel, Feature
-from extractft.speculation.json_cursor import INITIAL, JsonCursor
+from extractft.speculation.json_cursor import INITIAL, LONGEST_WRITTEN, JsonCursor, Part
 from extractft.speculation.prompt_lookup import PromptLookup
+from extractft.speculation.proposal_scoring import AcceptanceModel, Feature
 
-__all__ = ["LONGEST_WRITTEN", "Context", "Kind", "ProposalStatistics", "contexts"]
+__all__ = [
+    "NO_TOKENS",
+    "AgreedKind",
+    "CloseContext",
+    "Context",
+    "EvidenceKind",
+    "Kind",
+    "PairContext",
+    "PlaceContext",
+    "ProposalStatistics",
+    "ScoredProposal",
+    "Source",
+    "close_context",
+    "contexts",
+]
 
-Context = tuple[Any, ...]
+# Contexts and kinds are looked up thousands of times in a record: named tuples are hashed five times as fast as frozen
+# dataclasses.
+
+
+class PairContext(NamedTuple):
+    """The last two tokens; -1 before the first."""
+
+    first: int
+    second: int
+
+
+class PlaceContext(NamedTuple):
+    """A place in a record, and all that is written of its key or value."""
+
+    part: Part
+    quoted: bool
+    escaped: bool
+    field: bytes
+    depth: int
+    written: bytes
+
+
+class CloseContext(NamedTuple):
+    """Strings of a field: how they go on behind their end."""
+
+    field: bytes
+    depth: int
+
+
+NO_TOKENS = PairContext(-1, -1)
+Context: TypeAlias = PairContext | PlaceContext | CloseContext
 """Context that a next token is counted in."""
-Kind = tuple[Any, ...]
-"""A sort of proposal, fine enough that its rate says how likely the next proposal of the sort is right."""
+
+
+class Source(StrEnum):
+    """A source of evidence for a next token."""
+
+    FORCED = "forced"
+    """The grammar leaves no choice."""
+    PAIR = "pair"
+    """It followed the last two tokens before."""
+    PLACE = "place"
+    """It followed at this place of a record before."""
+    CLOSE = "close"
+    """It ended strings of this field before."""
+    START = "start"
+    """Values of this field began behind such words of a text before."""
+    NEAR = "near"
+    """A word behind the value that was copied last."""
+    WORD = "word"
+    """Any word of the text."""
+    COPY = "copy"
+    """The text goes on with it behind what is written."""
+
+
+class EvidenceKind(NamedTuple):
+    """A kind of evidence, fine enough that its rate says how likely the next such proposal is right.
+
+    The counts are those that the source has: how often it was so and how often not, and for `COPY` and `CLOSE` before
+    them how many places there are, how many bytes are copied, and how often values ended there and went on.
+    """
+
+    source: Source
+    counts: tuple[int, ...] = ()
+
+
+class AgreedKind(NamedTuple):
+    """Proposals that evidence of these sources agrees on; `step` tells the highest of its rates."""
+
+    sources: tuple[Source, ...]
+    step: int
+
+
+Kind: TypeAlias = EvidenceKind | AgreedKind
+
+
+class ScoredProposal(NamedTuple):
+    """A token with the kind of all evidence that agrees on it, its probability, and the features behind that."""
+
+    token_id: int
+    agreed: AgreedKind
+    probability: float
+    features: list[Feature]
+
+
 _KEPT = 16_384
 """Entries of each table."""
 _MOST_NEXT_TOKENS = 16
@@ -28,8 +124,7 @@ _MOST_NEXT_TOKENS = 16
 _FADE = 0.98
 _WEIGHT = 4.0
 """Observations that the first estimate of a rate counts as."""
-LONGEST_WRITTEN = 32
-"""A value of more bytes is no context of its own: it will hardly come again."""
+_FIRST_ESTIMATES = {Source.FORCED: 0.97, Source.NEAR: 0.1, Source.WORD: 0.02}
 _SOURCE_WORDS, _LEARNED_VALUES = 512, 64
 """Words of a text, and values of a record, that are learned from."""
 
@@ -53,15 +148,15 @@ class _Table:
     """Counts by key, the most recently changed ones."""
 
     def __init__(self) -> None:
-        self._entries: OrderedDict[Context, list[int]] = OrderedDict()
+        self._entries: OrderedDict[Hashable, list[int]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, key: Context) -> list[int] | None:
+    def get(self, key: Hashable) -> list[int] | None:
         return self._entries.get(key)
 
-    def get_or_create(self, key: Context) -> list[int]:
+    def get_or_create(self, key: Hashable) -> list[int]:
         """The entry, to be changed: a list that belongs to the key, empty at first."""
         entry = self._entries.setdefault(key, [])
         self._entries.move_to_end(key)
@@ -81,6 +176,11 @@ class ProposalStatistics:
         self._rates: dict[Kind, _Rate] = {}
         self.acceptance = AcceptanceModel()
 
+    @property
+    def num_entries(self) -> int:
+        """Number of entries in all tables."""
+        return len(self._next_tokens) + len(self._starts) + len(self._stops) + len(self._rates)
+
     def rate(self, kind: Kind) -> float:
         """The share of a kind's proposals that were right, lately."""
         known = self._rates.get(kind)
@@ -92,12 +192,13 @@ class ProposalStatistics:
             for kind, right in proposals:
                 self._observe(kind, right)
 
-    def update(self, scored: Iterable[tuple[int, Kind, float, list[Feature]]], token_id: int) -> None:
-        """Learn from proposals for one token (token, kind, probability, draft_features): which token it was."""
+    def update(self, scored: Iterable[ScoredProposal], token_id: int) -> None:
+        """Learn from the proposals for one token: which token it was."""
         with self._lock:
-            for proposal, kind, probability, draft_features in scored:
-                self._observe(kind, proposal == token_id)
-                self.acceptance.observe(probability, draft_features, proposal == token_id)
+            for proposal in scored:
+                right = proposal.token_id == token_id
+                self._observe(proposal.agreed, right)
+                self.acceptance.observe(proposal.probability, proposal.features, right)
 
     def _observe(self, kind: Kind, right: bool) -> None:
         if kind not in self._rates:
@@ -140,16 +241,19 @@ class ProposalStatistics:
 
     def learn(self, record: Sequence[int], spelling: Callable[[int], bytes], source: PromptLookup | None) -> None:
         """Take note of a record."""
-        cursor, tail = INITIAL, (-1, -1)
+        cursor, tail = INITIAL, NO_TOKENS
         with self._lock:
             for token_id in record:
                 spelled = spelling(token_id)
-                for context in contexts(cursor, tail, closing=spelled.startswith(b'"')):
+                for context in contexts(cursor, tail):
                     _count(self._next_tokens.get_or_create(context), token_id)
+                closing = close_context(cursor)
+                if closing is not None and spelled.startswith(b'"'):
+                    _count(self._next_tokens.get_or_create(closing), token_id)
                 behind = cursor.advance(spelled)
                 if source is not None and cursor.values < min(behind.values, _LEARNED_VALUES):
                     self._learn_place(cursor.field, behind.last, source)
-                cursor, tail = behind, (tail[1], token_id)
+                cursor, tail = behind, PairContext(tail.second, token_id)
 
     def _learn_place(self, field: bytes, value: bytes, source: PromptLookup) -> None:
         """Count the words around the first place of a value at the beginning of a word, and in it."""
@@ -171,19 +275,20 @@ class ProposalStatistics:
         _tell(self._stops.get_or_create((field, source.word_at(end))), True)
 
 
-def contexts(cursor: JsonCursor, tail: tuple[int, int], *, closing: bool) -> list[Context]:
-    """Contexts of the next token: the place in the record, the last two tokens, and a string's field.
-
-    The last says how strings of the field go on behind their end; it is for tokens that begin with a quote.
-    """
+def contexts(cursor: JsonCursor, tail: PairContext) -> list[Context]:
+    """Contexts of the next token: the last two tokens, and the place in the record unless too much is written there."""
     known: list[Context] = [tail]
     if len(cursor.written) <= LONGEST_WRITTEN:
-        inside = (cursor.quoted, cursor.escaped)
-        place = (cursor.part, inside, cursor.field, len(cursor.nesting), cursor.written)
-        known.append(place)
-    if closing and cursor.quoted and not cursor.escaped and cursor.part == "value":
-        known.append(("close", cursor.field, len(cursor.nesting)))
+        depth = len(cursor.nesting)
+        known.append(PlaceContext(cursor.part, cursor.quoted, cursor.escaped, cursor.field, depth, cursor.written))
     return known
+
+
+def close_context(cursor: JsonCursor) -> CloseContext | None:
+    """Context of a token that begins with the quote that ends a value; `None` where none can."""
+    if cursor.quoted and not cursor.escaped and cursor.part == "value":
+        return CloseContext(cursor.field, len(cursor.nesting))
+    return None
 
 
 def _count(entry: list[int], token_id: int) -> None:
@@ -210,19 +315,16 @@ def _tell(entry: list[int], yes: bool) -> None:
 
 def _estimate(kind: Kind) -> float:
     """First estimate of a kind that has not been seen yet, by the counts in it."""
-    name, *details = kind
-    if name == "forced":
-        return 0.97
-    if name == "agreed":
-        return float(min(1.0, (details[-1] + 0.5) / 10))
-    if name in ("near", "word"):
-        return 0.1 if name == "near" else 0.02
-    if name == "copy":
-        rank, _, stopped, inside = details
-        return float((2 + inside) / (3 + inside + stopped) / (1 + rank))
-    count, others = details[-2:]
-    share = float((count + 0.5) / (count + others + 1.5))
-    if name == "close":
-        found, stopped, inside = details[:3]
+    if isinstance(kind, AgreedKind):
+        return min(1.0, (kind.step + 0.5) / 10)
+    if kind.source in _FIRST_ESTIMATES:
+        return _FIRST_ESTIMATES[kind.source]
+    if kind.source is Source.COPY:
+        rank, _, stopped, inside = kind.counts
+        return (2 + inside) / (3 + inside + stopped) / (1 + rank)
+    count, others = kind.counts[-2:]
+    share = (count + 0.5) / (count + others + 1.5)
+    if kind.source is Source.CLOSE:
+        found, stopped, inside = kind.counts[:3]
         return share * (stopped + 0.5) / (stopped + inside + 1.5) if found else 0.3 * share
-    return share if name == "place" else 0.6 * share
+    return share if kind.source is Source.PLACE else 0.6 * share

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from extractft.constraints.token_masks import TokenMasks
-from extractft.inference.sampler import UnpackedMasks, decide
+from extractft.constraints import TokenMasks
+from extractft.inference.masked_sampler import UnpackedMasks, decide
 
 
 class FixedMatcher:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from extractft.completion import TokenStep
-from extractft.constraints.token_masks import TokenMasks
+from extractft.constraints import TokenMasks
 
 __all__ = ["Sampler", "UnpackedMasks", "decide"]
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from extractft.speculation.acceptance import AcceptanceModel
+from extractft.speculation.proposal_scoring import AcceptanceModel
 
 
 def test_without_experience_a_chance_is_the_estimate() -> None:
