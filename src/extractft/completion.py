@@ -161,7 +161,7 @@ class TokenStep:
     unseen: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, repr=False, slots=True)
 class Completion:
     """An engine's answer to a request.
 
@@ -176,6 +176,10 @@ class Completion:
     finish_reason: FinishReason
     error: str | None = None
     cause: Exception | None = None
+
+    def __repr__(self) -> str:
+        failed = f", error={self.error!r}" if self.error is not None else ""
+        return f"Completion({len(self.steps)} tokens, finish_reason={self.finish_reason!r}{failed})"
 
     @property
     def token_ids(self) -> tuple[int, ...]:

@@ -77,6 +77,26 @@ def test_extract_reads_standard_input_and_writes_a_file(workplace: Path) -> None
     assert [record["output"]["item"] for record in records] == ["tea", "salt"]
 
 
+@pytest.mark.parametrize("column", ["words", "text=words"])
+def test_the_column_of_the_text_is_said_the_same_way_everywhere(workplace: Path, column: str) -> None:
+    rows = [json.dumps({"words": row["text"], "output": row["output"]}, ensure_ascii=False) for row in ROWS]
+    (workplace / "words.jsonl").write_text("\n".join(rows) + "\n")
+    assert run(workplace, "check", "schema.py:Order", "words.jsonl", "--column", column).exit_code == 0
+    assert run(workplace, "evaluate", "out", "words.jsonl", "--column", column).exit_code == 0
+    assert run(workplace, "calibrate", "out", "words.jsonl", "--column", column).exit_code == 0
+    found = run(workplace, "extract", "out", "words.jsonl", "--column", column)
+    assert found.exit_code == 0, found.output
+    assert [json.loads(line)["row"] for line in found.stdout.splitlines()] == [1, 2, 3, 4]
+    assert "[text=]COLUMN" in run(workplace, "extract", "--help").stdout
+    assert "[NAME=]COLUMN" in run(workplace, "evaluate", "--help").stdout
+
+
+def test_a_column_with_an_equals_sign(workplace: Path) -> None:
+    (workplace / "odd.csv").write_text("a=b,item\ntea,tea\nrice,rice\n")
+    assert run(workplace, "check", "schema.py:Order", "odd.csv", "--column", "text=a=b").exit_code == 0
+    assert run(workplace, "extract", "out", "odd.csv", "--column", "text=a=b").exit_code == 0
+
+
 def test_extract_explains_its_records(workplace: Path) -> None:
     done = run(workplace, "extract", "out", "-", "--explain", stdin="tea\n")
     assert done.exit_code == 0, done.output

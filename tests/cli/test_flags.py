@@ -73,6 +73,15 @@ def test_no_hint_names_an_argument_that_has_a_flag() -> None:
         assert set(re.findall(r"\b\w+\b", with_flags(text))).isdisjoint(FLAGS), text
 
 
+def test_articles_fit_the_flags() -> None:
+    for _, text in hints():
+        assert not re.search(r"\b[Aa]n --[^aeiou]|\b[Aa] --[aeiou]", with_flags(text)), text
+
+
+def test_no_hint_names_an_option_of_another_library_as_a_setting() -> None:
+    assert not [text for _, text in hints() if "dtype=str" in with_flags(text)]
+
+
 def test_every_flag_in_a_hint_is_a_flag() -> None:
     known = set()
     for path in (SOURCE / "cli").glob("*.py"):
@@ -108,6 +117,20 @@ def test_every_flag_in_a_hint_is_a_flag() -> None:
         ),
         ("Say where it is (base_model=..., --base-model on the command line).", "Say where it is (--base-model)."),
         ("Save it as .xlsx, or pass pandas.read_excel(path, dtype=str).", "Save it as .xlsx."),
+        (
+            "Numbers where text is expected: read the file with dtype=str, or pass its path.",
+            "Numbers where text is expected: write that column as text.",
+        ),
+        (
+            "Other ways to read it: pandas.read_excel(path, dtype=str), then pass the DataFrame.",
+            "Save it anew as .xlsx, or as CSV UTF-8.",
+        ),
+        (
+            "Columns are mapped as in the extractor to go on from; columns={} maps none.",
+            "Columns are mapped as in the extractor to go on from.",
+        ),
+        ("Free some, set TMPDIR, or give an output_dir.", "Free some, set TMPDIR, or give a --work-dir."),
+        ("Pass overwrite=True.", "Pass --force."),
         ("The encoding of the columns is unknown.", "The encoding of the columns is unknown."),
     ],
 )

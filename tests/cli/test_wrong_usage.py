@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,10 @@ def broken(shop: Path) -> Path:
         ((*FIT, "--config", "ext"), "found the directory"),
         ((*FIT, "--config", "nope.json"), "no such file"),
         ((*FIT, "--config", ""), "empty"),
-        ((*FIT, "--column", "text"), "NAME=VALUE"),
+        ((*FIT, "--column", "text="), "expected the name of a column for text"),
+        ((*FIT, "--column", "a", "--column", "text=b"), "text is given twice"),
+        (("extract", "ext", "rows.jsonl", "--column", "output=x"), "expected COLUMN or text=COLUMN"),
+        (("extract", "ext", "rows.jsonl", "--column", "a", "--column", "text=b"), "text is given twice"),
         ((*FIT, "--column", "text=a", "--column", "text=b"), "text is given twice"),
         ((*FIT, "--eval-data", "nope.jsonl"), "--eval-data"),
         ((*FIT, "--output", ""), "empty"),
@@ -171,14 +175,50 @@ def test_errors_of_the_library_are_messages(
     assert "Traceback" not in shown
 
 
+@pytest.mark.parametrize(("resume", "saved"), [(False, False), (False, True), (True, True)])
 def test_a_finished_run_is_not_replaced_without_force(
-    shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], resume: bool, saved: bool
 ) -> None:
     (shop / "x.training/extractor").mkdir(parents=True)
-    code, shown = outcome(monkeypatch, capsys, *FIT)
+    if saved:
+        shutil.copytree(shop / "ext", shop / "x")
+    code, shown = outcome(monkeypatch, capsys, *FIT, *(["--resume"] if resume else []))
     assert code == 2
-    assert "--work-dir" in shown
-    assert "--force" in shown
+    assert "is finished, and its extractor is in " in shown
+    assert ("--resume" if resume else "--work-dir") in shown
+    assert "--force trains anew and replaces it" in shown
+    assert ("--init-adapter" in shown) == saved
+    assert ("--resume saves it" in shown) == (not saved)
+
+
+def test_a_finished_run_on_the_command_line(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit = [*FIT, "--set", "num_train_epochs=1", "--set", "eval_fraction=0"]
+
+    def code_of(*more: str) -> int:
+        monkeypatch.setattr("sys.argv", ["extractft", *fit, *more])
+        try:
+            main()
+        except SystemExit as stop:
+            return int(stop.code or 0)
+        return 0
+
+    assert code_of() == 0
+    weights = (shop / "x/adapter_model.safetensors").read_bytes()
+    assert code_of("--resume") == 2
+    (shop / "x").rename(shop / "elsewhere")
+    assert code_of() == 2
+    assert code_of("--resume") == 0
+    assert (shop / "x/adapter_model.safetensors").read_bytes() == weights
+    (shop / "x.training/extractor").rename(shop / "also-elsewhere")  # killed before it was saved
+    (shop / "x").rename(shop / "elsewhere-again")
+    capsys.readouterr()
+    assert code_of() == 1
+    shown = capsys.readouterr().err
+    assert "Pass --resume to get its extractor at once, --force to train anew in its place" in shown
+    assert code_of("--force", "--set", "seed=9") == 0
+    assert (shop / "x/adapter_model.safetensors").read_bytes() != weights
 
 
 def test_names_that_are_no_utf_8(

@@ -118,7 +118,53 @@ def test_a_wrong_encoding_is_refused(tmp_path: Path) -> None:
         error = _refused(path, encoding=name)
         assert "expected the name of an encoding" in str(error)
         assert "customer" not in str(error)
-    assert "after line" in str(_refused(_file(tmp_path, "b.csv", b"text,name\nx"), encoding="utf-16-le"))
+    assert "in the first line" in str(_refused(_file(tmp_path, "b.csv", b"text,name\nx"), encoding="utf-16-le"))
+
+
+@pytest.mark.parametrize("form", [*FORMS, "rows.txt"])
+def test_bytes_in_another_encoding_than_the_one_that_was_given(form: str, tmp_path: Path) -> None:
+    write = FORMS.get(form, lambda text, _: f"{text}\n")
+    path = _file(tmp_path, form, write(SAMPLES["gb18030"], "x").encode("gb18030"))
+    for encoding in ("ascii", "utf-8", "utf-16", "utf-16-be", "shift_jis"):
+        reads = [lambda encoding=encoding: list(iter_texts(path, encoding=encoding))]
+        if form in FORMS:
+            reads.append(lambda encoding=encoding: load_examples(path, SCHEMA, encoding=encoding))
+        for read in reads:
+            with pytest.raises(DatasetError) as caught:
+                read()
+            assert "encoding" in _said(caught.value)
+            assert "load_examples(path, schema, encoding=" in _said(caught.value) or "garbled" in _said(caught.value)
+
+
+GARBLED = {
+    "rows.csv": lambda text: f"文本,name\r\n{text},x\r\n",
+    "rows.tsv": lambda text: f"文本\tname\n{text}\tx\n",
+    "rows.jsonl": lambda text: json.dumps({"文本": text, "name": "x"}, ensure_ascii=False) + "\n",
+    "rows.json": lambda text: json.dumps([{"文本": text, "name": "x"}], ensure_ascii=False),
+}
+
+
+@pytest.mark.parametrize("form", GARBLED)
+@pytest.mark.parametrize(("real", "given"), [("gb18030", "cp1252"), ("utf-8", "latin-1"), ("big5", "cp437")])
+def test_a_wrong_encoding_that_decodes_is_suspected_where_columns_are_missing(
+    form: str, real: str, given: str, tmp_path: Path
+) -> None:
+    text = SAMPLES.get(real, SAMPLES["gb18030"])
+    path = _file(tmp_path, form, GARBLED[form](text).encode(real))
+    looks = f"it looks like {real.upper()} rather than "
+    error = _refused(path, encoding=given, columns={"text": "文本"})
+    assert looks in _said(error)
+    with pytest.raises(DatasetError) as caught:
+        list(iter_texts(path, "文本", encoding=given))
+    assert looks in _said(caught.value)
+    assert len(list(iter_texts(path, "文本", encoding=real))) == 1
+
+
+@pytest.mark.parametrize(("real", "given"), [("gb18030", "gbk"), ("big5", "cp950"), ("utf-8", None), ("utf-8", "utf8")])
+def test_the_right_encoding_is_not_suspected(real: str, given: str | None, tmp_path: Path) -> None:
+    for form, write in GARBLED.items():
+        path = _file(tmp_path, form, write(SAMPLES.get(real, SAMPLES["gb18030"])).encode(real))
+        assert "garbled" not in _said(_refused(path, encoding=given, columns={"text": "content"}))
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n"), max_size=30), min_size=1, max_size=5))

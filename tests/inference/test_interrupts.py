@@ -295,7 +295,7 @@ def test_a_process_forked_beside_a_running_batch_decodes(tokenizer: Any, grammar
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_no_lock_of_the_package_is_held_in_a_forked_process(tokenizer: Any) -> None:
     from extractft.constraints import grammar as module
-    from extractft.modeling.strict_loading import LOADING_LOCK
+    from extractft.modeling.quiet_libraries import LOADING_LOCK
     from extractft.speculation.proposal_statistics import ProposalStatistics
 
     compiler = GrammarCompiler(tokenizer, vocab_size=VOCAB, end_token_id=tokenizer.eos_token_id)

@@ -12,7 +12,7 @@ import extractft
 from extractft.cli.app import ROWS_FAILED, app
 from extractft.cli.command_paths import CommandPaths, is_stdout
 from extractft.cli.data_options import data_files, paths_of
-from extractft.cli.inputs import load_schema, pairs, schema_file
+from extractft.cli.inputs import column_names, load_schema, schema_file
 from extractft.cli.options import (
     DEFAULT_BASE_MODEL,
     BaseModelOption,
@@ -51,7 +51,7 @@ def check(
         force=force,
     ).check()
     spec: extractft.Schema[object] = extractft.Schema.of(load_schema(schema))
-    columns = pairs(column, "--column") or None
+    columns = column_names(column)
     loaded = extractft.data.load_numbered_examples(rows, spec, columns=columns)
     held_out = extractft.data.LoadedExamples[object]()
     if others:

@@ -33,15 +33,19 @@ ARGUMENTS = {**FLAGS, "encoding": "--encoding", "engine": "--engine"}
 
 PHRASES = (
     (r"\bresume=True\b", "--resume"),
+    (r"\boverwrite=True\b", "--force"),
     (r"\bshow_values=True\b", "--show-values"),
     (r"\bforce=True\b", "--force"),
     (r"\bformat='(\w+)'", r"--format \1"),
     (r"\bfrom_pretrained\(path, schema=[\w.]+\)", "--schema module:Class"),
     (r"written by `save_pretrained`", "written by `extractft fit`"),
     (r"`save_pretrained` wrote", "`extractft fit` wrote"),
-    (r"\S+(\([^)]*\)|=), on the command line (?=--)", ""),
+    (r"(\S+\([^)]*\) for \w+, )?\S+(\([^)]*\)( for \w+)?|=), on the command line (?=--)", ""),
     (r"\w+=\S*, (--[\w-]+) on the command line", r"\1"),
     (r", or pass (pandas|datasets)\.\w+\([^)]*\)", ""),
+    (r"\bread the file with dtype=str, or pass its path", "write that column as text"),
+    (r"Other ways to read it: .*, then pass the DataFrame", "Save it anew as .xlsx, or as CSV UTF-8"),
+    (r"; columns=\{\} maps none", ""),
     (r"^columns maps\b", "--column maps"),
 )
 """Phrases that are rewritten as a whole."""
@@ -89,9 +93,9 @@ def with_flags(text: str, *, as_advice: bool = True) -> str:
         text: Names arguments and settings, and quotes no data.
         as_advice: True if `name=value` is what the user should set, False if it is what was found.
     """
-    text = re.sub(r"\bcolumns=\{([^}]*)\}", lambda match: _columns(match[1]), text)
     for pattern, words in PHRASES:
         text = re.sub(pattern, words, text)
+    text = re.sub(r"\bcolumns=\{([^}]*)\}", lambda match: _columns(match[1]), text)
     sections = "|".join(SECTIONS)
     text = re.sub(rf"\b({sections})\((\w+={VALUE})\)", r"\1.\2", text)
     text = re.sub(rf"\b({sections})\.(\w+)", lambda match: PREFIXES[match[1]] + match[2], text)
@@ -100,7 +104,8 @@ def with_flags(text: str, *, as_advice: bool = True) -> str:
     )
     text = re.sub(r"\b([Ss])et --set\b", lambda match: ("Give" if match[1] == "S" else "give") + " --set", text)
     names = "|".join(FLAGS)
-    return re.sub(rf"(?<![\w.`'\"-])({names})(?![\w`'\"=]|\.\w)", lambda match: FLAGS[match[1]], text)
+    text = re.sub(rf"(?<![\w.`'\"-])({names})(?![\w`'\"=]|\.\w)", lambda match: FLAGS[match[1]], text)
+    return re.sub(r"\b([Aa])n?(?= --(.))", lambda match: match[1] + ("n" if match[2] in "aeiou" else ""), text)
 
 
 def _columns(mapping: str) -> str:

@@ -11,7 +11,7 @@ import extractft
 from extractft.cli.app import app
 from extractft.cli.command_paths import CommandPaths, file_path, is_stdout, user_path
 from extractft.cli.data_options import data_files, paths_of
-from extractft.cli.inputs import load_curve, load_extractor, pairs, schema_file
+from extractft.cli.inputs import column_names, load_curve, load_extractor, schema_file
 from extractft.cli.options import (
     ClassOption,
     ColumnOption,
@@ -69,7 +69,7 @@ def evaluate(
         files={"--output": output, "--html": html},
         force=force,
     ).check()
-    points, columns = load_curve(curve), pairs(column, "--column") or None
+    points, columns = load_curve(curve), column_names(column)
     model = load_extractor(extractor, schema, base_model, engine)
     private, aside = html is not None, is_stdout(output)
     report = model.evaluate(rows, columns=columns, keep_records=private, keep_texts=private)
@@ -105,7 +105,7 @@ def calibrate(
         sources={"DATA": data, "EXTRACTOR": extractor, "--schema": schema_file(schema), "--base-model": base_model},
     ).check()
     model = load_extractor(extractor, schema, base_model, engine)
-    for what, report in model.calibrate(rows, columns=pairs(column, "--column") or None).items():
+    for what, report in model.calibrate(rows, columns=column_names(column)).items():
         write_out(
             f"{what}: {report.count}, {report.accuracy:.3f} right ({report.accuracy_at(0.9):.3f} of the surest 90 %). "
             f"{extractft.evaluation.about_confidence(report, what)}\n"

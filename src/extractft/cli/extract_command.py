@@ -15,8 +15,16 @@ import extractft
 from extractft.cli.app import ROWS_FAILED, app
 from extractft.cli.command_paths import CommandPaths, file_path
 from extractft.cli.data_options import STDIN, known_encoding, text_files
-from extractft.cli.inputs import load_extractor, probability, schema_file
-from extractft.cli.options import ClassOption, EncodingOption, EngineOption, ExtractorArgument, ForceOption, MovedOption
+from extractft.cli.inputs import load_extractor, probability, schema_file, text_column
+from extractft.cli.options import (
+    ClassOption,
+    EncodingOption,
+    EngineOption,
+    ExtractorArgument,
+    ForceOption,
+    MovedOption,
+    TextColumnOption,
+)
 from extractft.cli.streams import LineWriter, lines_to, say, stdin_bytes
 from extractft.data.raw_row import NumberedText
 from extractft.errors import ExtractionError
@@ -48,7 +56,7 @@ def extract(
         ),
     ],
     output: LinesOption = None,
-    column: Annotated[str, typer.Option("--column", help="Name of the text column.")] = "text",
+    column: TextColumnOption = None,
     encoding: EncodingOption = None,
     schema: ClassOption = None,
     base_model: MovedOption = None,
@@ -71,7 +79,7 @@ def extract(
         force=force,
     ).check()
     source = stdin_bytes() if found is None else found
-    rows = extractft.data.iter_text_rows(source, column=column, encoding=known_encoding(encoding))
+    rows = extractft.data.iter_text_rows(source, column=text_column(column), encoding=known_encoding(encoding))
     with ExitStack() as stack:
         out = stack.enter_context(lines_to(output, "--output", force=force))
         for_review = None if review is None else stack.enter_context(lines_to(review, "--review", force=force))
@@ -142,7 +150,8 @@ def _extract_lines(
     for outcome in outcomes:
         number, text = waiting.popleft()
         if not isinstance(text, str):
-            yield _error_line(number, "DatasetError", str(text) if text.file else text.message)
+            said = str(text) if text.file else text.message
+            yield _error_line(number, "DatasetError", f"{said}; see --encoding" if text.kind == "encoding" else said)
         elif isinstance(outcome, ExtractionError):
             yield _error_line(number, type(outcome).__name__, str(outcome))
         else:

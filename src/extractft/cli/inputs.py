@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from extractft.evaluation import LearningPoint
 
 __all__ = [
+    "column_names",
     "load_config",
     "load_curve",
     "load_extractor",
@@ -34,6 +35,7 @@ __all__ = [
     "schema_and_data",
     "schema_file",
     "shares",
+    "text_column",
 ]
 
 FORM = "expected module:Class or file.py:Class"
@@ -54,6 +56,34 @@ def pairs(values: Iterable[str] | None, option: str) -> dict[str, str]:
             raise typer.BadParameter(f"{name.strip()} is given twice", param_hint=option)
         found[name.strip()] = value
     return found
+
+
+def column_names(values: Iterable[str] | None) -> dict[str, str] | None:
+    """Our names to those of the columns, from `--column`: a bare name is the column of the text.
+
+    Raises:
+        typer.BadParameter: A name is empty, or one of ours comes twice.
+    """
+    given = [value if "=" in value else f"text={value}" for value in values or ()]
+    found = pairs(given, "--column")
+    empty = [name for name, column in found.items() if not column.strip()]
+    if empty:
+        raise typer.BadParameter(f"expected the name of a column for {empty[0]}, found none", param_hint="--column")
+    return found or None
+
+
+def text_column(values: Iterable[str] | None) -> str:
+    """The column of the text, from `--column`, where nothing else is read.
+
+    Raises:
+        typer.BadParameter: Another column is named.
+    """
+    found = column_names(values) or {}
+    others = [name for name in found if name != "text"]
+    if others:
+        message = f"only texts are read: expected COLUMN or text=COLUMN, found a column for {others[0]!r}"
+        raise typer.BadParameter(message, param_hint="--column")
+    return found.get("text", "text")
 
 
 def probability(value: float | None) -> float | None:

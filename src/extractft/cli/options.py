@@ -27,6 +27,7 @@ __all__ = [
     "SchemaArgument",
     "SettingOption",
     "ShowValuesOption",
+    "TextColumnOption",
 ]
 
 DEFAULT_BASE_MODEL = "Qwen/Qwen3-0.6B"
@@ -60,7 +61,16 @@ EngineOption = Annotated[
     ),
 ]
 ColumnOption = Annotated[
-    list[str] | None, typer.Option("--column", help="Column mapping, `text=complaint`; may be given again.")
+    list[str] | None,
+    typer.Option(
+        "--column",
+        metavar="[NAME=]COLUMN",
+        help="The column of the text, `complaint`; or of whatever we call NAME, `output=label`; may be given again.",
+    ),
+]
+TextColumnOption = Annotated[
+    list[str] | None,
+    typer.Option("--column", metavar="[text=]COLUMN", help="The column of the text, `complaint` or `text=complaint`."),
 ]
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", parser=user_path, metavar="FILE", help="JSON file of TrainingConfig.")

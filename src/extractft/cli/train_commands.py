@@ -15,7 +15,7 @@ import extractft
 from extractft.cli.app import app
 from extractft.cli.command_paths import CommandPaths, NamedPath, user_path
 from extractft.cli.data_options import data_files, paths_of
-from extractft.cli.inputs import load_config, load_schema, pairs, schema_and_data, schema_file, shares
+from extractft.cli.inputs import column_names, load_config, load_schema, pairs, schema_and_data, schema_file, shares
 from extractft.cli.options import (
     BASE_MODEL_HELP,
     DEFAULT_BASE_MODEL,
@@ -83,6 +83,8 @@ def fit(
     output = Path(os.path.realpath(output))
     work_dir = work_dir or output.parent / f"{output.name}.training"
     rows, others = _rows(data, eval_data, encoding, show_values)
+    if not force:
+        _require_unfinished(output, work_dir, resume=resume)
     CommandPaths(
         inputs={"DATA": paths_of(rows), "--eval-data": paths_of(others), "--config": config},
         sources=_sources(schema, data, eval_data, base_model) | {"--init-adapter": init_adapter},
@@ -90,7 +92,7 @@ def fit(
         work_dir=NamedPath("--work-dir", work_dir),
         force=force,
     ).check()
-    _require_replaceable(output, work_dir, force=force or resume)
+    importlib.import_module("extractft.artifact").require_replaceable(output)
     with advising_on_interrupt("The same command with --resume goes on from the last checkpoint."):
         extractor = extractft.Extractor.fit(
             None if schema is None else load_schema(schema),
@@ -99,9 +101,10 @@ def fit(
             eval_data=others,
             config=load_config(config, pairs(setting, "--set")),
             output_dir=work_dir,
-            columns=pairs(column, "--column") or None,
+            columns=column_names(column),
             init_adapter=init_adapter,
             resume=resume,
+            overwrite=force,
         )
         if extractft.training.is_main_process():
             _save(extractor, output)
@@ -137,12 +140,23 @@ def _sources(
     return {"SCHEMA": schema_file(schema), "DATA": data, "--eval-data": eval_data, "--base-model": base_model}
 
 
-def _require_replaceable(output: Path, work_dir: Path | None = None, *, force: bool = False) -> None:
-    """Refuse to replace other things than extractors, and without `force` the extractor of a finished run."""
-    if work_dir is not None and not force and (work_dir / "extractor").exists():
-        message = f"{work_dir} holds the extractor of a finished run; --force replaces it"
-        raise typer.BadParameter(message, param_hint="--work-dir")
-    importlib.import_module("extractft.artifact").require_replaceable(output)
+def _require_unfinished(output: Path, work_dir: Path, *, resume: bool) -> None:
+    """Refuse to train where a run is finished, and say where its extractor is.
+
+    Args:
+        output: Where the extractor is to be saved.
+        work_dir: Where the run works.
+        resume: On, a finished run is fine as long as its extractor is not saved yet.
+    """
+    kept, saved = work_dir / "extractor", output.is_dir() and any(output.iterdir())
+    if not kept.exists() or (resume and not saved):
+        return
+    found = f"the run in {work_dir} is finished, and its extractor is in {output if saved else kept}; "
+    if saved:
+        advice = f"--init-adapter {output} with another --output goes on from it, --force trains anew and replaces it"
+    else:
+        advice = "--resume saves it as --output, --force trains anew and replaces it"
+    raise typer.BadParameter(found + advice, param_hint="--resume" if resume else "--work-dir")
 
 
 @app.command("learning-curve")
@@ -176,7 +190,7 @@ def learning_curve(
         base_model=base_model,
         eval_data=others,
         config=load_config(config, pairs(setting, "--set")),
-        columns=pairs(column, "--column") or None,
+        columns=column_names(column),
     ):
         points.append(point)
         low, high = point.interval
@@ -202,7 +216,7 @@ def demo(
     directory = None if output is None else NamedPath("--output", Path(os.path.realpath(output)))
     CommandPaths(sources={"--base-model": base_model}, directory=directory, force=force).check()
     if directory is not None:
-        _require_replaceable(directory.path)
+        importlib.import_module("extractft.artifact").require_replaceable(directory.path)
     importlib.import_module("extractft.demo.run").run_demo(
         base_model=base_model, train=train, test=test, output=directory and directory.path, seed=seed
     )

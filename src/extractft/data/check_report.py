@@ -100,7 +100,7 @@ class FieldSummary:
     ungrounded: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, repr=False, slots=True)
 class CheckReport:
     """All findings about a set of examples.
 
@@ -115,6 +115,10 @@ class CheckReport:
     train_rows: int = 0
     eval_rows: int = 0
     fields: tuple[FieldSummary, ...] = ()
+
+    def __repr__(self) -> str:
+        found = ", ".join(f"{name}={len(getattr(self, name))}" for name in ("errors", "warnings", "infos"))
+        return f"CheckReport(train_rows={self.train_rows}, eval_rows={self.eval_rows}, {found})"
 
     @property
     def errors(self) -> tuple[Finding, ...]:

@@ -12,8 +12,9 @@ from extractft.data.instruction_rows import InstructionRows
 from extractft.data.output_parser import OutputParser
 from extractft.data.raw_row import InvalidRow, RawRow, RowFault, RowIssue, with_value_shown
 from extractft.data.row_format import RowFormat
-from extractft.data.row_source import RowSource, open_row_sources
+from extractft.data.row_source import IN_MEMORY, RowSource, open_row_sources
 from extractft.data.table_values import is_missing
+from extractft.data.text_encoding import SAY_THE_ENCODING, SUSPICIOUS_ISSUES
 from extractft.errors import DatasetError, SchemaError
 from extractft.schema import Schema
 from extractft.text import is_blank
@@ -26,8 +27,7 @@ HINTS = {
     "missing_column": 'Map the columns, our name -> yours: columns={"text": "complaint", "output": "label"}.',
     "ambiguous_text": 'Say which it is: columns={"text": "input"} or columns={"text": "text"}.',
     "unknown_key": 'Correct or remove the keys, or say extra="ignore" in the config of the model.',
-    "encoding": 'Say the encoding: load_examples(path, schema, encoding="gb18030"), on the command line --encoding '
-    "gb18030; or save the file as UTF-8.",
+    "encoding": f"{SAY_THE_ENCODING}.",
 }
 MAX_KEPT_VALUES = 1000
 NUMBERS_HINT = "Numbers where text is expected: read the file with dtype=str, or pass its path."
@@ -48,7 +48,7 @@ class DataFiles:
     show_values: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(repr=False, slots=True)
 class LoadedExamples(Generic[T]):
     """Examples with their row numbers.
 
@@ -60,6 +60,9 @@ class LoadedExamples(Generic[T]):
 
     examples: list[Example[T]] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"LoadedExamples({len(self.examples)} examples)"
 
 
 def load_examples(
@@ -174,7 +177,12 @@ class _ExampleCollector(Generic[T]):
     def read(self, source: RowSource) -> None:
         """Take the rows of a source."""
         self.sources.append(source)
-        row_format = RowFormat(self.schema, source, self.columns, self.instructions)
+        try:
+            row_format = RowFormat(self.schema, source, self.columns, self.instructions)
+        except DatasetError as error:
+            if source.doubt:
+                error.hint(source.doubt)
+            raise
         parser = OutputParser(self.schema, padded=source.kind == "table", show_values=self.show_values)
         for row in source.rows:
             if isinstance(row, RowIssue):
@@ -234,11 +242,14 @@ class _ExampleCollector(Generic[T]):
         return self.loaded
 
     def _refusal(self, name: str, issues: Sequence[RowIssue], bad: int, total: int) -> DatasetError:
-        error = DatasetError(f"{name}: {bad} of {total} rows cannot be used", issues=issues)
+        counted = " (the first row is 1)" if name == IN_MEMORY else ""
+        error = DatasetError(f"{name}: {bad} of {total} rows cannot be used{counted}", issues=issues)
         kinds = {issue.kind for issue in issues}
         for kind, hint in HINTS.items():
             if kind in kinds:
                 error.hint(hint)
+        for doubt in {source.doubt for source in self.sources if source.doubt and kinds & SUSPICIOUS_ISSUES}:
+            error.hint(doubt)
         tables = any(source.kind == "table" for source in self.sources)
         if tables and any(isinstance(issue.value, int | float) and "valid string" in issue.message for issue in issues):
             error.hint(NUMBERS_HINT)

@@ -15,7 +15,7 @@ from extractft.data.column_names import describe_columns
 from extractft.data.compression import open_bytes
 from extractft.data.raw_row import NumberedText, RawRow, RowIssue, numbered_rows
 from extractft.data.strict_json import InvalidJson, parse_json
-from extractft.data.text_encoding import decode_bytes, decode_lines, encoding_hint
+from extractft.data.text_encoding import decode_bytes, decode_lines, encoding_doubt, encoding_hint
 from extractft.errors import DatasetError
 
 __all__ = [
@@ -117,12 +117,17 @@ def read_json(path: Path, encoding: str | None = None) -> Iterator[RawRow | RowI
         )
     try:
         text = decode_bytes(content, encoding)
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+    except UnicodeError as error:
+        line = content.count(b"\n", 0, error.start if isinstance(error, UnicodeDecodeError) else 0) + 1
         raise DatasetError(f"{path.name}: expected {encoding or 'UTF-8'}, found something else in line {line}").hint(
             encoding_hint(content)
         ) from error
-    return parse_json_list(text, path.name)
+    try:
+        return parse_json_list(text, path.name)
+    except DatasetError as error:
+        if doubt := encoding_doubt(content, encoding):
+            error.hint(doubt)
+        raise
 
 
 def parse_json_list(text: str, name: str) -> Iterator[RawRow | RowIssue]:

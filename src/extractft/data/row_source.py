@@ -15,12 +15,17 @@ from extractft.data.column_names import describe_columns, duplicate_names
 from extractft.data.csv_reader import read_csv
 from extractft.data.data_files import SAVED_DATASET, file_ending, find_data_files
 from extractft.data.excel_reader import EXCEL_ENDINGS, read_excel
-from extractft.data.json_reader import read_json, read_jsonl
+from extractft.data.json_reader import open_bytes, read_json, read_jsonl
 from extractft.data.raw_row import RawRow, RowIssue, numbered_rows
-from extractft.data.text_encoding import normalize_encoding
+from extractft.data.text_encoding import encoding_doubt, normalize_encoding
 from extractft.errors import DatasetError
 
-__all__ = ["RowSource", "file_row_source", "open_row_sources"]
+__all__ = ["IN_MEMORY", "RowSource", "file_row_source", "open_row_sources"]
+
+IN_MEMORY = "the data"
+"""Name in messages of rows that are in no file."""
+DOUBT_BYTES = 2**16
+"""Bytes of a file that are looked at to guess how it is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +38,14 @@ class RowSource:
             absence as null; `cells` is a table of strings, in which absence is a blank.
         columns: The columns of a table, `None` for objects.
         name: What messages call it.
+        doubt: A hint for when a column is not found: the text may have been decoded to garbage. Empty without reason.
     """
 
     rows: Iterable[RawRow | RowIssue]
     kind: Literal["objects", "table", "cells"] = "objects"
     columns: tuple[str, ...] | None = None
-    name: str = "the data"
+    name: str = IN_MEMORY
+    doubt: str = ""
 
 
 def open_row_sources(data: Any, encoding: str | None = None) -> Iterator[RowSource]:
@@ -66,14 +73,23 @@ def file_row_source(path: Path, encoding: str | None = None) -> RowSource:
     ending = file_ending(path)
     if ending in (".csv", ".tsv"):
         table = read_csv(path, delimiter="\t" if ending == ".tsv" else ",", encoding=encoding)
-        return RowSource(table.rows, "cells", table.columns, path.name)
+        return RowSource(table.rows, "cells", table.columns, path.name, _encoding_doubt(path, encoding))
     if ending in EXCEL_ENDINGS:
         table = read_excel(path)
         return RowSource(table.rows, "cells", table.columns, path.name)
     if ending in (".parquet", SAVED_DATASET):
         table = read_parquet(path) if ending == ".parquet" else read_saved_dataset(path)
         return RowSource(table.rows, "table", _column_names(table.columns), path.name)
-    return RowSource(read_json(path, encoding) if ending == ".json" else read_jsonl(path, encoding), name=path.name)
+    rows = read_json(path, encoding) if ending == ".json" else read_jsonl(path, encoding)
+    return RowSource(rows, name=path.name, doubt=_encoding_doubt(path, encoding))
+
+
+def _encoding_doubt(path: Path, encoding: str | None) -> str:
+    """Reason to doubt the encoding that the user gave, by the beginning of the file."""
+    if encoding is None:
+        return ""
+    with open_bytes(path) as stream:
+        return encoding_doubt(stream.read(DOUBT_BYTES), encoding)
 
 
 def _memory_source(data: Any) -> RowSource:

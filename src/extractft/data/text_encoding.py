@@ -11,7 +11,17 @@ from extractft.data.column_names import display_name
 from extractft.data.raw_row import NumberedText, RowIssue
 from extractft.errors import DatasetError
 
-__all__ = ["LONGEST_LINE", "decode_bytes", "decode_lines", "encoding_hint", "guess_encoding", "normalize_encoding"]
+__all__ = [
+    "LONGEST_LINE",
+    "SAY_THE_ENCODING",
+    "SUSPICIOUS_ISSUES",
+    "decode_bytes",
+    "decode_lines",
+    "encoding_doubt",
+    "encoding_hint",
+    "guess_encoding",
+    "normalize_encoding",
+]
 
 LONGEST_LINE = 2**26
 """Most bytes (or characters) of one line: 64 MiB. A few kilobytes of gzip may hold a line of a gigabyte."""
@@ -33,6 +43,22 @@ USUAL_LEADS = {
 """First bytes of the characters that texts in these encodings mostly consist of."""
 FIRST_SECOND = {"euc_kr": 0xA1, "gb18030": 0xA1, "big5": 0x40, "shift_jis": 0x40}
 """The least second byte of those characters."""
+SAY_THE_ENCODING = (
+    "Say the encoding: load_examples(path, schema, encoding='gb18030') for fit, iter_texts(path, encoding='gb18030') "
+    "for extract_many, on the command line --encoding gb18030; or save the file as UTF-8"
+)
+"""Advice for files in another encoding, for one that is often meant; ends without a full stop."""
+SUSPICIOUS_ISSUES = frozenset({"missing_column", "invalid_json"})
+"""Kinds of issues that rows have which were decoded to garbage."""
+SIMILAR_ENCODINGS = {
+    "utf-8": {"utf-8", "utf-8-sig"},
+    "gb18030": {"gb18030", "gbk", "gb2312"},
+    "big5": {"big5", "big5hkscs", "cp950"},
+    "shift_jis": {"shift_jis", "cp932"},
+    "euc_kr": {"euc_kr", "cp949"},
+    "cp1252": {"cp1252", "iso8859-1", "iso8859-15"},
+}
+"""Encodings by Python's names for them in which texts that look like one of them may well be."""
 FOUND_USUAL = 0.9
 FOUND_LETTERS = 0.75
 
@@ -81,8 +107,9 @@ def decode_lines(stream: IO[bytes], name: str, encoding: str | None = None) -> I
             continue
         try:
             text = line.decode(encoding)
-        except UnicodeDecodeError as error:
-            issue = RowIssue(number, "encoding", _decoding_problem(line, encoding, error.start), value=line)
+        except UnicodeError as error:
+            place = error.start if isinstance(error, UnicodeDecodeError) else 0
+            issue = RowIssue(number, "encoding", _decoding_problem(line, encoding, place), value=line)
             yield NumberedText(number, issue)
         else:
             yield NumberedText(number, text.removeprefix("\ufeff") if number == 1 else text)
@@ -92,7 +119,7 @@ def decode_bytes(content: bytes, encoding: str | None = None) -> str:
     """The text of a whole file, without a byte order mark.
 
     Raises:
-        UnicodeDecodeError: It is in another encoding.
+        UnicodeError: It is in another encoding.
     """
     return content.decode(_encoding_of_mark(content) or normalize_encoding(encoding) or "utf-8").removeprefix("\ufeff")
 
@@ -100,12 +127,25 @@ def decode_bytes(content: bytes, encoding: str | None = None) -> str:
 def encoding_hint(content: bytes) -> str:
     """A hint for bytes that are not in the expected encoding."""
     guess = guess_encoding(content)
-    example = guess or "gb18030"
-    return (
-        f"{f'This looks like {guess.upper()}. ' if guess else ''}Say the encoding: load_examples(path, schema, "
-        f"encoding={example!r}), on the command line --encoding {example}; or save the file as UTF-8 (in spreadsheet "
-        'programs: "CSV UTF-8").'
-    )
+    looks = f"This looks like {guess.upper()}. " if guess else ""
+    return f'{looks}{SAY_THE_ENCODING.replace("gb18030", guess or "gb18030")} (in spreadsheet programs: "CSV UTF-8").'
+
+
+def encoding_doubt(content: bytes, encoding: str | None) -> str:
+    """A hint where names are not found in bytes that decode, though perhaps to garbage; empty without reason to doubt.
+
+    Args:
+        content: The beginning of the file.
+        encoding: The encoding that the user gave.
+    """
+    if encoding is None or content.isascii() or _encoding_of_mark(content):
+        return ""
+    given = codecs.lookup(encoding).name
+    likely = "utf-8" if _is_utf8(content) else guess_encoding(content)
+    if likely and given in SIMILAR_ENCODINGS.get(likely, {likely}):
+        return ""
+    looks = f"it looks like {likely.upper()} rather than {given}" if likely else f"perhaps it is not {given}"
+    return f"If names or texts look garbled, the encoding is another: {looks}."
 
 
 def guess_encoding(content: bytes) -> str | None:
@@ -118,6 +158,15 @@ def guess_encoding(content: bytes) -> str | None:
     if scores[best] >= FOUND_USUAL:
         return best
     return "cp1252" if _share_of_letters(sample) >= FOUND_LETTERS else None
+
+
+def _is_utf8(content: bytes) -> bool:
+    """True if bytes are UTF-8; the last character may be cut."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(content)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_mostly_nul(content: bytes) -> bool:
@@ -156,10 +205,11 @@ def _wide_lines(stream: IO[bytes], first: bytes, name: str, encoding: str) -> It
                 raise DatasetError(f"{name}: line {number} is longer than {LONGEST_LINE >> 20} MiB")
             yield NumberedText(number, line.removeprefix("\ufeff") if number == 1 else line)
             number += 1
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{name}: expected {encoding.upper()}, found something else after line {number - 1}") from (
-            error
-        )
+    except UnicodeError as error:  # not only its kind for decoding: the codec of UTF-16 misses a byte order mark
+        place = f"after line {number - 1}" if number > 1 else "in the first line"
+        raise DatasetError(f"{name}: expected {encoding.upper()}, found something else {place}").hint(
+            encoding_hint(first)
+        ) from error
 
 
 def _split_lines(stream: IO[bytes], first: bytes, encoding: str) -> Iterator[str]:

@@ -19,7 +19,7 @@ from extractft.data.json_reader import LARGEST_JSON, parse_json_lines, parse_jso
 from extractft.data.raw_row import InvalidRow, NumberedText, RawRow, RowIssue
 from extractft.data.row_source import file_row_source
 from extractft.data.strict_json import InvalidJson, parse_json
-from extractft.data.text_encoding import decode_lines, normalize_encoding
+from extractft.data.text_encoding import SAY_THE_ENCODING, SUSPICIOUS_ISSUES, decode_lines, normalize_encoding
 from extractft.errors import DatasetError
 from extractft.schema import Schema
 from extractft.storage import published_file
@@ -68,29 +68,28 @@ def iter_text_rows(source: Texts, column: str = "text", *, encoding: str | None 
         )
     opened = [_file_rows(file, column, encoding) for file in files]
     if len(files) == 1:
-        return _usable_texts(opened[0], column)
-    return (NumberedText(number, text) for number, text in enumerate(_texts_of_files(files, opened, column), 1))
+        return opened[0]
+    return (NumberedText(number, text) for number, text in enumerate(_texts_of_files(files, opened), 1))
 
 
-def _texts_of_files(
-    files: Sequence[Path], opened: Sequence[Iterable[RawRow | RowIssue]], column: str
-) -> Iterator[str | RowIssue]:
+def _texts_of_files(files: Sequence[Path], opened: Sequence[Iterable[NumberedText]]) -> Iterator[str | RowIssue]:
     for file, rows in zip(files, opened, strict=True):
-        for _, text in _usable_texts(rows, column):
+        for _, text in rows:
             yield replace(text, file=file.as_posix()) if isinstance(text, RowIssue) else text
 
 
-def _file_rows(path: Path, column: str, encoding: str | None) -> Iterable[RawRow | RowIssue]:
+def _file_rows(path: Path, column: str, encoding: str | None) -> Iterator[NumberedText]:
     if file_ending(path, TEXT_ENDINGS) == ".txt":
-        return _line_rows(read_lines(path, encoding))
+        return _usable_texts(_line_rows(read_lines(path, encoding)), column)
     opened = file_row_source(path, encoding)
     if opened.columns is not None and column not in opened.columns:
         meant = closest_name(column, opened.columns)
         found = f"expected a column {display_name(column)}, found only {describe_columns(opened.columns, {column})}"
-        raise DatasetError(f"{path.name}: {found}{f'; is {display_name(meant)} it?' if meant else ''}").hint(
+        error = DatasetError(f"{path.name}: {found}{f'; is {display_name(meant)} it?' if meant else ''}").hint(
             "Name the column: column=, on the command line --column."
         )
-    return opened.rows
+        raise error.hint(opened.doubt) if opened.doubt else error
+    return _usable_texts(opened.rows, column, opened.doubt)
 
 
 def _stream_rows(stream: IO[bytes], encoding: str | None) -> Iterator[RawRow | RowIssue]:
@@ -137,15 +136,21 @@ def _line_rows(lines: Iterable[NumberedText]) -> Iterator[RawRow | RowIssue]:
             yield RawRow(number, line.removesuffix("\n").removesuffix("\r"))
 
 
-def _usable_texts(rows: Iterable[RawRow | RowIssue], column: str) -> Iterator[NumberedText]:
+def _usable_texts(rows: Iterable[RawRow | RowIssue], column: str, doubt: str = "") -> Iterator[NumberedText]:
+    """The texts of rows; `doubt` is added where a row is no JSON or has no such column."""
     for row in rows:
         if isinstance(row, RowIssue):
-            yield NumberedText(row.row, row)
+            yield NumberedText(row.row, _with_doubt(row, doubt))
             continue
         try:
             yield NumberedText(row.number, validate_text(_text_of(row.value, column)))
         except InvalidRow as problem:
-            yield NumberedText(row.number, problem.issues(row.number)[0])
+            yield NumberedText(row.number, _with_doubt(problem.issues(row.number)[0], doubt))
+
+
+def _with_doubt(issue: RowIssue, doubt: str) -> RowIssue:
+    suspicious = doubt and issue.kind in SUSPICIOUS_ISSUES
+    return replace(issue, message=f"{issue.message}. {doubt}") if suspicious else issue
 
 
 def _text_of(value: Any, column: str) -> Any:
@@ -159,7 +164,8 @@ def _text_of(value: Any, column: str) -> Any:
 
 def _text_or_raise(number: int, text: str | RowIssue) -> str:
     if isinstance(text, RowIssue):
-        raise DatasetError(f"row {number} has no usable text", issues=[text])
+        error = DatasetError(f"row {number} has no usable text", issues=[text])
+        raise error.hint(f"{SAY_THE_ENCODING}.") if text.kind == "encoding" else error
     return text
 
 

@@ -128,6 +128,10 @@ class CalibrationReport(FrozenModel):
             ],
         )
 
+    def __repr__(self) -> str:
+        scores = ", ".join(f"{name}={number(getattr(self, name))}" for name in ("accuracy", "confidence", "ece"))
+        return f"CalibrationReport(count={self.count}, groups={self.groups}, {scores})"
+
     def __str__(self) -> str:
         return plain(self.__rich__())
 

@@ -49,6 +49,11 @@ class Comparison(FrozenModel):
         line = f"{records(self.rows)}; invented values: {self.invented[0]} -> {self.invented[1]}"
         return Group(metrics, "", fields, "", line)
 
+    def __repr__(self) -> str:
+        pairs = {name: self.metrics[name] for name in ("field_f1", "exact_rate") if name in self.metrics}
+        scores = ", ".join(f"{name} {number(before)} -> {number(after)}" for name, (before, after) in pairs.items())
+        return f"Comparison({self.names[0]} -> {self.names[1]}, {records(self.rows)}: {scores})"
+
     def __str__(self) -> str:
         return plain(self.__rich__())
 
@@ -160,6 +165,10 @@ class EvaluationReport(Results):
         if confused is not None:
             shown += ["", confused]
         return Group(*shown)
+
+    def __repr__(self) -> str:
+        scores = ", ".join(f"{name}={number(getattr(self, name))}" for name in ("field_f1", "exact_rate", "valid_rate"))
+        return f"EvaluationReport({self.schema_name}, {records(self.rows)}, {scores})"
 
     def __str__(self) -> str:
         return plain(self.__rich__())

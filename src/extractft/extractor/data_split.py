@@ -14,7 +14,7 @@ from extractft.config import TrainingConfig
 from extractft.constraints import GrammarCompiler, accepts
 from extractft.data import CheckReport, Example, check_examples, load_numbered_examples, split_examples
 from extractft.errors import DatasetError, RowIssue
-from extractft.extractor.long_rows import in_pieces
+from extractft.extractor.long_rows import ROW_NUMBERS, in_pieces
 from extractft.grounding import Window, absence_examples
 from extractft.schema import Schema
 from extractft.training.features import RowEncoder
@@ -25,7 +25,7 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, repr=False, slots=True)
 class DataSplit(Generic[T]):
     """Training and held-out rows, with the numbers that they have in the user's data.
 
@@ -42,6 +42,9 @@ class DataSplit(Generic[T]):
     train_numbers: Sequence[int]
     held_out_numbers: Sequence[int]
     scored: Sequence[Example[T]]
+
+    def __repr__(self) -> str:
+        return f"DataSplit({len(self.train)} rows to train on, {len(self.held_out)} held out)"
 
     @classmethod
     def load(
@@ -122,6 +125,7 @@ class DataSplit(Generic[T]):
         if not report.ok:
             issues = [*too_long, *(issue for issue in report.issues() if issue.kind != "too_long")]
             error = DatasetError("The training data has rows that cannot be learned.", issues=issues)
+            error.hint(ROW_NUMBERS)
             raise error.hint(_about_lengths(lengths, config)) if too_long else error
         for finding in report.warnings:
             logger.warning("%s", finding)

@@ -17,7 +17,16 @@ __all__ = ["Extraction", "Outcome", "TextJob", "WindowExtraction"]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+MAX_SHOWN_OUTPUT = 300
+"""Most characters of a record in the `repr` of an extraction."""
+
+
+def shorten(text: str, limit: int) -> str:
+    """The beginning of a text, with dots for the rest."""
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+@dataclass(frozen=True, repr=False, slots=True)
 class Extraction(Generic[T]):
     """A record with what is known about how it came about.
 
@@ -44,6 +53,21 @@ class Extraction(Generic[T]):
     confidence: Confidence | None = None
     windows: tuple[WindowExtraction[T], ...] = ()
     explanation_error: str | None = None
+
+    def __repr__(self) -> str:
+        """The record, shortened, and what is known about it; the text and the tokens are left out."""
+        found = [f"output={shorten(repr(self.output), MAX_SHOWN_OUTPUT)}"]
+        if self.confidence is not None:
+            found.append(f"confidence={self.confidence.record:.3f}")
+        if self.spans:
+            found.append(f"{sum(1 for spans in self.spans.values() if spans)} of {len(self.spans)} values with places")
+        if self.windows:
+            found.append(f"{len(self.windows)} windows")
+        if self.truncated:
+            found.append("truncated=True")
+        if self.explanation_error is not None:
+            found.append(f"explanation_error={self.explanation_error!r}")
+        return f"Extraction({', '.join(found)})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,8 +41,7 @@ class Extractor(ExtractorParts[T]):
     """Extracts validated records of one schema from texts.
 
     Made by `fit`, `from_base` or `from_pretrained`; the constructor is the seam for other engines and for tests.
-    Immutable but for `calibrate`. Safe to share between threads, and not between processes: each loads it for itself
-    with `from_pretrained`.
+    Immutable but for `calibrate`. Safe to share between threads; processes load it for themselves.
 
     Args:
         schema: The schema of the records.
@@ -70,6 +69,7 @@ class Extractor(ExtractorParts[T]):
         columns: Mapping[str, str] | None = None,
         init_adapter: str | Path | None = None,
         resume: bool = False,
+        overwrite: bool = False,
     ) -> Extractor[T]:
         """Fine-tune a small model to extract records of `schema`. One run at a time trains in a process; others wait.
 
@@ -79,22 +79,21 @@ class Extractor(ExtractorParts[T]):
             base_model: Hub id, local directory, `.gguf` file or short name; `None` for `init_adapter`'s or Qwen3 0.6B.
             eval_data: Examples to choose the best checkpoint on; a share of `data` is held out if there are none.
             config: Training settings.
-            output_dir: Place of checkpoints and, in `extractor/`, of the finished extractor, for one run at a time; a
-                temporary directory if `None`, and then a run cannot be resumed.
+            output_dir: Place of checkpoints and, in `extractor/`, of the result; `None` for one that is not kept.
             columns: Column mapping, `{"text": "their column", ...}`; `None` for that of `init_adapter`.
             init_adapter: A saved extractor to go on from, with its schema, base model, columns, prompt and LoRA shape.
-            resume: Go on with an interrupted run in `output_dir`.
+            resume: Go on with an interrupted run in `output_dir`; of a finished one, return the extractor at once.
+            overwrite: Train anew where `output_dir` holds a finished run, which is refused otherwise.
 
         Raises:
             SchemaError: The type cannot be turned into a schema, or what is saved of it not into classes again.
             DatasetError: Rows are bad; all of them are in `.issues`.
-            ArtifactError: The base model is not to be had, `init_adapter` does not fit, or `output_dir` has something
-                else in the place of the finished extractor.
+            ArtifactError: No such base model, `init_adapter` does not fit, or something else is in `output_dir/extractor`.
             ConfigError: `config` is no `TrainingConfig`, contradicts a `Schema`, or leaves no room for a text.
             TrainingError: Training failed, or `output_dir` cannot be used or resumed from.
         """
         options = {"base_model": base_model, "eval_data": eval_data, "config": config, "output_dir": output_dir}
-        options |= {"columns": columns, "init_adapter": init_adapter, "resume": resume}
+        options |= {"columns": columns, "init_adapter": init_adapter, "resume": resume, "overwrite": overwrite}
         fitted: Extractor[T] = load_entry(FIT)(cls, schema, data, **options)
         return fitted
 
@@ -165,8 +164,11 @@ class Extractor(ExtractorParts[T]):
 
         Raises:
             ArtifactError: The directory holds something else, or the extractor has no model of its own.
+            SchemaError: The stored schema could not be turned into classes again.
         """
-        self._own_base().save(path, self._manifest())
+        weights = self._own_base()
+        self.schema.require_loadable()
+        weights.save(path, self._manifest())
 
     # ------------------------------------------------------------------------------------------------- using it
 

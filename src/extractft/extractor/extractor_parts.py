@@ -78,6 +78,12 @@ class ExtractorParts(BoundToProcess, Generic[T]):
             calibration=calibration,
         )
 
+    def __repr__(self) -> str:
+        has_model, engine = self._provenance.weights is not None, type(self.engine).__name__
+        model = f"base_model={self.base_model!r}" if has_model else f"engine={engine}"
+        score = f", field_f1={self.metrics['field_f1']:.3f}" if "field_f1" in self.metrics else ""
+        return f"{type(self).__name__}({self.schema.name}, {model}{score})"
+
     @property
     def schema(self) -> Schema[T]:
         """The schema of the records."""

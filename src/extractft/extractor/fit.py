@@ -57,6 +57,7 @@ def fit_extractor(
     columns: Mapping[str, str] | None,
     init_adapter: str | Path | None,
     resume: bool,
+    overwrite: bool,
 ) -> Extractor[T]:
     """Train an extractor; arguments and errors are those of `Extractor.fit`."""
     if resume and output_dir is None:
@@ -64,7 +65,7 @@ def fit_extractor(
     origin: preflight.Origin[T] = preflight.Origin.of(schema, base_model, columns, config, init_adapter)
     directory = None if output_dir is None else user_directory(output_dir, "output_dir")
     with ExitStack() as stack:
-        place = stack.enter_context(preflight.run_place(directory, resume=resume))
+        place = stack.enter_context(preflight.run_place(directory, resume=resume, overwrite=overwrite))
         rows = origin.load_rows(data, eval_data)
         stack.enter_context(exclusive_randomness())
         extractor = _trained(cls, origin, rows, place, resume=resume)
@@ -151,7 +152,7 @@ def _fit_adapter(run: _Run[T], rows: DataSplit[T], *, resume: bool) -> _Fitted:
     rows, generation = split_long_rows(rows, pipeline, config, encoder)
     rows.check(encoder, pipeline.grammar, config)
     rows = rows.with_absences(pipeline.schema, config)
-    features = _features(rows.train, encoder, config)
+    features = _features(rows.train, encoder, config, rows.train_numbers)
     longest = max(len(row.completion_ids) for row in features)
     generation = generation.replace(min_budget=max(generation.min_budget, 2 * longest))
     config = config.replace(generation=generation)
@@ -163,7 +164,7 @@ def _fit_adapter(run: _Run[T], rows: DataSplit[T], *, resume: bool) -> _Fitted:
         config=config,
         output_dir=run.directory,
         scorer=best.scorer(run.outcomes) if rows.scored else None,
-        eval_features=_features(rows.held_out, encoder, config) if rows.held_out else None,
+        eval_features=_features(rows.held_out, encoder, config, rows.held_out_numbers) if rows.held_out else None,
         resume=resume,
         scored_rows=len(rows.scored),
     )
@@ -173,8 +174,10 @@ def _fit_adapter(run: _Run[T], rows: DataSplit[T], *, resume: bool) -> _Fitted:
     return _Fitted(config, result, _calibration(run.pipeline, best, scored, result) if scored else None)
 
 
-def _features(examples: Sequence[Example[T]], encoder: RowEncoder[T], config: TrainingConfig) -> Features:
-    return build_features(examples, encoder.schema, encoder.chat, config, encoder=encoder)
+def _features(
+    examples: Sequence[Example[T]], encoder: RowEncoder[T], config: TrainingConfig, numbers: Sequence[int]
+) -> Features:
+    return build_features(examples, encoder.schema, encoder.chat, config, encoder=encoder, numbers=numbers)
 
 
 def _calibration(

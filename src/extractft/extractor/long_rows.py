@@ -15,9 +15,12 @@ from extractft.errors import DatasetError, InputTooLongError, PromptError, RowIs
 from extractft.grounding import Window, window_targets
 from extractft.schema import MISSING, Schema
 
-__all__ = ["Pieces", "in_pieces"]
+__all__ = ["ROW_NUMBERS", "Pieces", "in_pieces"]
 
 T = TypeVar("T")
+HOW_TO_SPLIT = "Shorten these texts, raise max_length or overlap_tokens, or leave them out by overlong='skip'."
+ROW_NUMBERS = "Rows have the numbers of their file; those of a list, a table or several files are counted from 1."
+"""A hint for whoever looks for a row that an error names."""
 logger = logging.getLogger(__name__)
 SHOWN = 5
 
@@ -72,9 +75,10 @@ def in_pieces(
         pieces += kept
         origins += [number] * len(kept)
     if issues and overlong == "error":
-        raise DatasetError(
+        error = DatasetError(
             f"{len(issues)} of {len(examples)} rows cannot be split into the windows of a long text", issues=issues
-        ).hint("Shorten these texts, raise max_length or overlap_tokens, or leave them out by overlong='skip'.")
+        )
+        raise error.hint(ROW_NUMBERS).hint(HOW_TO_SPLIT)
     _say_what_is_left_out(issues, untrue)
     return Pieces(pieces, origins)
 

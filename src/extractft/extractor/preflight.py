@@ -107,15 +107,16 @@ class Origin(Generic[T]):
 
 
 @contextmanager
-def run_place(directory: Path | None, *, resume: bool) -> Iterator[Path]:
+def run_place(directory: Path | None, *, resume: bool, overwrite: bool = False) -> Iterator[Path]:
     """The directory that a run works in, held by this process, before compute is spent.
 
     Args:
         directory: Where checkpoints and the finished extractor are kept; a temporary directory if `None`.
-        resume: Whether an interrupted run may be there.
+        resume: Whether an interrupted or a finished run may be there, to go on with.
+        overwrite: Whether a finished run may be there, to be replaced.
 
     Raises:
-        TrainingError: It cannot be written, another run is in there, or it holds files of others or an interrupted run.
+        TrainingError: It cannot be written, another run is in there, or it holds files of others or a run.
         ArtifactError: The finished extractor has no place in it.
     """
     with ExitStack() as stack:
@@ -133,6 +134,8 @@ def run_place(directory: Path | None, *, resume: bool) -> Iterator[Path]:
             run = RunDirectory(place)
             stack.enter_context(run.held())
             run.require_own(resume=resume)
+            if not overwrite:
+                run.require_unfinished(resume=resume)
         yield place
 
 

@@ -18,7 +18,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from extractft.errors import ArtifactError, ArtifactMismatchError, ExtractFTError, MissingDependencyError
-from extractft.modeling.strict_loading import LOADING_LOCK, load_complete_model, no_progress_bars
+from extractft.modeling.quiet_libraries import LOADING_LOCK, no_progress_bars
+from extractft.modeling.strict_loading import load_complete_model
 from extractft.modeling.weight_digests import cache_dir, cached_file_digest
 from extractft.storage import published_directory, restore_lost, tree_digests
 

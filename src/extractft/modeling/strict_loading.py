@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from transformers import AutoModelForCausalLM, PreTrainedModel
-from transformers.utils import logging as transformers_logging
 
 from extractft.errors import ArtifactMismatchError
-from extractft.processes import fork_safe_lock
+from extractft.modeling.quiet_libraries import LOADING_LOCK, no_progress_bars
 
-__all__ = ["LOADING_LOCK", "load_complete_model", "no_progress_bars"]
+__all__ = ["load_complete_model"]
 
 MAX_SHOWN_KEYS = 5
-LOADING_LOCK = fork_safe_lock()
-"""transformers changes defaults of the whole process while it loads: in parallel threads, weights get lost."""
 
 
 def load_complete_model(name: str, path: str, **options: Any) -> PreTrainedModel:
@@ -52,15 +47,3 @@ def load_complete_model(name: str, path: str, **options: Any) -> PreTrainedModel
     assert isinstance(model, PreTrainedModel)
     model.eval()  # type: ignore[no-untyped-call]
     return model
-
-
-@contextmanager
-def no_progress_bars() -> Iterator[None]:
-    """Turn off the progress bars of transformers, which it draws even into logs and pipes."""
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        if shown:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]

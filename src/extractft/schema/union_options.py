@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from enum import Enum
 from typing import Any
 
 from extractft.schema.container_writers import UnionWriter
 from extractft.schema.node_plan import NodePlan
-from extractft.schema.nodes import Node, NullNode, StringNode, UnionNode
+from extractft.schema.nodes import (
+    BooleanNode,
+    IntegerNode,
+    LiteralNode,
+    Node,
+    NullNode,
+    NumberNode,
+    StringNode,
+    UnionNode,
+)
 from extractft.schema.scalar_writers import Writer, dumps
 from extractft.schema.string_formats import sample_text
 
@@ -50,6 +60,32 @@ def ambiguity_notes(plan: NodePlan, plans: list[NodePlan], read: Callable[[str],
             alike[option.node].append(option.write)
     if any(len(writers) > 1 for writers in alike.values()):
         yield "options that are spelled alike are always read as one of them"
+    for value in _misread_values(_options(plan.node), read):
+        yield f"{dumps(value)} is always read as a {'number' if isinstance(value, bool) else 'truth value'}"
+
+
+def _misread_values(options: tuple[Node, ...], read: Callable[[str], Any]) -> list[bool | int | float]:
+    """Truth values that Pydantic reads as numbers, and numbers that it reads as truth values, since True equals 1."""
+    values: dict[str, bool | int | float] = {}
+    for node in options:
+        if isinstance(node, LiteralNode):
+            values.update((dumps(value), value) for value in node.values if isinstance(value, bool | int | float))
+        elif isinstance(node, BooleanNode):
+            values.update({"false": False, "true": True})
+        elif isinstance(node, IntegerNode | NumberNode):
+            values.update({"0": 0, "1": 1})
+    if len({isinstance(value, bool) for value in values.values()}) < 2:
+        return []
+    return [value for text, value in values.items() if _is_misread(read, text, value)]
+
+
+def _is_misread(read: Callable[[str], Any], text: str, value: bool | int | float) -> bool:
+    try:
+        found = read(text)
+    except Exception:  # out of bounds, or a user's validator
+        return False
+    plain = found.value if isinstance(found, Enum) else found
+    return isinstance(plain, bool | int | float) and isinstance(plain, bool) != isinstance(value, bool)
 
 
 def _is_text(read: Callable[[str], Any], node: StringNode) -> bool:

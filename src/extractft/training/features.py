@@ -67,7 +67,8 @@ class Features:
     Attributes:
         rows: The rows, in the order of the examples.
         prefix_length: Tokens at the start that all rows have in common (the system prompt).
-        skipped: TrainingRow numbers, the first being 1, left out because they were longer than `max_length`.
+        skipped: Numbers of the rows that were left out because they were longer than `max_length`: those of the
+            user's data where they are known, else the first is 1.
     """
 
     rows: tuple[TrainingRow, ...]
@@ -170,6 +171,7 @@ def build_features(
     config: TrainingConfig,
     *,
     encoder: RowEncoder[T] | None = None,
+    numbers: Sequence[int] | None = None,
 ) -> Features:
     """Turn examples into rows of token ids.
 
@@ -179,6 +181,7 @@ def build_features(
         chat: Renders prompts and answers; the same object as inference uses.
         config: `max_length` and `overlong` decide about long rows.
         encoder: Knows the ids of rows that were asked for before.
+        numbers: The numbers of the examples in the user's data; counted from 1 if not given.
 
     Raises:
         DatasetError: Rows without a label, rows over `max_length` when `overlong` is `"error"`, or no row left.
@@ -188,7 +191,7 @@ def build_features(
     rows = [encoder.row(example) for example in examples]
     too_long = [number for number, row in enumerate(rows, start=1) if len(row) > config.max_length]
     if too_long and config.overlong == "error":
-        raise _overlong(rows, too_long, config.max_length)
+        raise _overlong(rows, too_long, config.max_length, numbers)
     left_out = set(too_long)
     kept = tuple(row for number, row in enumerate(rows, start=1) if number not in left_out)
     if not kept:
@@ -200,7 +203,8 @@ def build_features(
     prefix = tuple(chat.prefix_ids)
     if any(row.prompt_ids[: len(prefix)] != prefix for row in kept):
         raise TrainingError("expected every prompt to start with the chat's prefix ids, found one that does not")
-    return Features(rows=kept, prefix_length=len(prefix), skipped=tuple(too_long))
+    skipped = too_long if numbers is None else [numbers[number - 1] for number in too_long]
+    return Features(rows=kept, prefix_length=len(prefix), skipped=tuple(skipped))
 
 
 def shared_prefix_length(rows: Sequence[TrainingRow]) -> int:
@@ -237,12 +241,15 @@ def partition_by_tokens(
     return bins
 
 
-def _overlong(rows: Sequence[TrainingRow], numbers: Sequence[int], max_length: int) -> DatasetError:
-    """The error that lists every row over the limit with its length."""
+def _overlong(
+    rows: Sequence[TrainingRow], too_long: Sequence[int], max_length: int, numbers: Sequence[int] | None
+) -> DatasetError:
+    """The error that lists every row over the limit with its length and its number in the data."""
+    own = range(1, len(rows) + 1) if numbers is None else numbers
     issues = [
-        RowIssue(number, "overlong", f"expected at most {max_length} tokens, found {len(rows[number - 1])}")
-        for number in numbers
+        RowIssue(own[place - 1], "overlong", f"expected at most {max_length} tokens, found {len(rows[place - 1])}")
+        for place in too_long
     ]
-    longest = max(len(rows[number - 1]) for number in numbers)
-    error = DatasetError(f"{len(numbers)} of {len(rows)} rows are longer than max_length={max_length}", issues=issues)
+    longest = max(len(rows[place - 1]) for place in too_long)
+    error = DatasetError(f"{len(too_long)} of {len(rows)} rows are longer than max_length={max_length}", issues=issues)
     return error.hint(f"Set max_length to {longest} or more, or overlong='skip' to leave these rows out (counted).")

@@ -10,7 +10,7 @@ from typing import Any, Self
 __all__ = ["TrainingResult"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, repr=False, slots=True)
 class TrainingResult:
     """Result and cost of a training run.
 
@@ -24,7 +24,8 @@ class TrainingResult:
         seconds: Seconds of training, scoring not counted.
         scoring_seconds: Seconds of scoring.
         tokens: Tokens trained on, prompts included, each epoch counted.
-        skipped: Numbers of the rows that were left out as too long, the first row being 1.
+        skipped: Numbers of the rows that were left out as too long, in the user's data: a file's own (see `RowIssue`);
+            in memory the first row is 1.
         engine: How steps were computed: `"packed"` or `"padded"`.
         stopped_early: Whether patience ran out before the last epoch.
         best_checkpoint: Directory of the kept adapter, loadable by PEFT.
@@ -41,6 +42,10 @@ class TrainingResult:
     engine: str
     stopped_early: bool
     best_checkpoint: Path | None = None
+
+    def __repr__(self) -> str:
+        scores = "".join(f", {name}={value:.3f}" for name, value in self.metrics.items())
+        return f"TrainingResult(steps={self.steps}, best_step={self.best_step}, seconds={self.seconds:.0f}{scores})"
 
     @property
     def tokens_per_second(self) -> float:

@@ -7,6 +7,7 @@ output_dir/
   checkpoint-120/        adapter, optimizer, schedule, random state, trainer state, progress, best adapter so far
   best/                  the adapter that was kept, once the run is finished; PEFT can load it
   result.json            how the run ended; its presence means finished
+  extractor/             the finished extractor, if whoever trains saves it here
 ```
 
 A directory or file gets its final name only when it is complete, and says itself whose it is and what it must hold
@@ -45,6 +46,8 @@ from extractft.training.seals import Seal, SealError, digest_of, read_sealed, se
 __all__ = ["RunDirectory"]
 
 RUN_FILE, RESULT_FILE, BEST = "run.json", "result.json", "best"
+EXTRACTOR = "extractor"
+"""Name under which whoever trains may save the result beside the run's own files."""
 PREFIX = "checkpoint-"
 KEPT = 2
 """Checkpoints that are kept, so that there is one to fall back to."""
@@ -124,6 +127,25 @@ class RunDirectory:
             raise TrainingError(f"expected no interrupted run in {self.path}, found {checkpoints[-1].name}").hint(
                 "Pass resume=True to go on with it, or another output_dir to start afresh."
             )
+
+    def require_unfinished(self, *, resume: bool) -> None:
+        """Refuse a directory with a finished run, or with the extractor that one left.
+
+        Args:
+            resume: On, only an extractor whose run is not there is refused: there is nothing to go on with.
+
+        Raises:
+            TrainingError: There is one; what can be done with it.
+        """
+        extractor = self.path / EXTRACTOR
+        is_saved, has_run = (extractor / "manifest.json").exists(), (self.path / RUN_FILE).exists()
+        if (resume and has_run) or not (is_saved or self.finished):
+            return
+        found = f", whose extractor is in {extractor}" if is_saved else ""
+        at_once = "resume=True to get its extractor at once, " if has_run else ""
+        raise TrainingError(f"expected no finished run in {self.path}, found one{found}").hint(
+            f"Pass {at_once}overwrite=True to train anew in its place, or another output_dir."
+        )
 
     def begin(self, identity: Mapping[str, Any], *, resume: bool) -> Path | None:
         """Start the run or find where it goes on.
