@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -10,7 +11,8 @@ from pydantic import BaseModel, Field, create_model
 
 from extractft.config import PromptConfig
 from extractft.errors import PromptError
-from extractft.prompt import detect_language, render_system_prompt
+from extractft.prompt import detect_language, render_system_prompt, template_rendering
+from extractft.prompt.system_prompt import _variables
 from extractft.schema import Schema
 
 
@@ -383,6 +385,58 @@ def test_templates_without_end_are_stopped(template: str) -> None:
     with pytest.raises(PromptError) as caught:
         prompt(Restaurant, template="Extract." + template)
     assert "PromptConfig.template" in caught.value.__notes__[0]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="elsewhere time alone is bounded")
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ 'x' * 10**9 }}",
+        "{{ [0] * 10**9 }}",
+        "{{ '%1000000000d' | format(1) }}",
+        "{{ '{:>1000000000}'.format(1) }}",
+        "{{ 'x' | center(10**9) }}",
+        "{{ ('x' * 10**7,) * 100 | list | join('y') }}",
+        "{{ ('a' * 10000).replace('a', 'b' * 100000) | length }}",
+        "{{ (10**10)**(10**8) }}",
+        "{% set n = namespace(x='aaaa') %}{% for i in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}{{ n.x | length }}",
+        "{% set n = namespace(x=[1]) %}{% for i in range(60) %}{% set n.x = [n.x, n.x] %}{% endfor %}{{ n.x }}",
+        "{{ 'x' * 10**6 }}y",
+        "{% for i in description %}{% for j in description %}{% for k in description %}{{ description }}"
+        "{% endfor %}{% endfor %}{% endfor %}",
+    ],
+)
+def test_templates_that_make_something_huge_are_stopped(template: str) -> None:
+    class Described(BaseModel):
+        name: str
+
+    Described.__doc__ = "d" * 100
+    with pytest.raises(PromptError) as caught:
+        prompt(Described, template=template)
+    assert "PromptConfig.template" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% set names = fields | map(attribute='key') | join(', ') %}{{ schema_name }}: {{ names }}",
+        "{% macro line(f) %}- {{ f.key.upper() }}{% endmacro %}{% for f in fields %}{{ line(f) }}\n{% endfor %}",
+        "{{ words.comma.join(['a', 'b']) }} {{ 'x' * 3 }} {{ language }}",
+    ],
+)
+def test_a_template_that_computes_gives_what_it_would_here(template: str) -> None:
+    schema: Schema[Any] = Schema.of(Restaurant)
+    variables = _variables(schema, PromptConfig(language="en"))
+    assert not template_rendering._only_prints(template)
+    assert prompt(Restaurant, template=template, language="en") == template_rendering._render_here(template, variables)
+
+
+def test_a_template_that_prints_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(template_rendering.subprocess, "run", None)
+    own = "{% if description %}{{ description }}{% endif %}{% for field in fields %}\n- {{ field.key }}{% endfor %}"
+    assert "- city" in prompt(Restaurant, template=own)
+    assert prompt(Restaurant, template="{% include 'fields.jinja' %}")
 
 
 def test_a_large_schema_stays_within_the_limit() -> None:

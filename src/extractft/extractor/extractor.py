@@ -88,7 +88,7 @@ class Extractor(ExtractorParts[T]):
         Raises:
             SchemaError: The type cannot be turned into a schema, or what is saved of it not into classes again.
             DatasetError: Rows are bad; all of them are in `.issues`.
-            ArtifactError: No such base model, `init_adapter` does not fit, or something else is in `output_dir/extractor`.
+            ArtifactError: No such base model, `init_adapter` does not fit, or `output_dir/extractor` is something else.
             ConfigError: `config` is no `TrainingConfig`, contradicts a `Schema`, or leaves no room for a text.
             TrainingError: Training failed, or `output_dir` cannot be used or resumed from.
         """

@@ -5,20 +5,14 @@ Templates run in a sandbox: a prompt may come with a configuration file. Knows t
 
 from __future__ import annotations
 
-import traceback
-from functools import cache
 from typing import Any
-
-from jinja2 import PackageLoader, StrictUndefined, TemplateSyntaxError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from extractft.config import PromptConfig
 from extractft.errors import PromptError
 from extractft.prompt.field_outline import FieldEntry, outline
 from extractft.prompt.language_detection import detect_language
 from extractft.prompt.phrasebook import PHRASEBOOKS, Phrasebook
-from extractft.prompt.template_step_limit import TEMPLATE as TEMPLATE_FILE
-from extractft.prompt.template_step_limit import TooManyStepsError, limited_steps
+from extractft.prompt.template_rendering import environment, render_template
 from extractft.schema import Schema
 
 __all__ = ["render_system_prompt"]
@@ -41,7 +35,8 @@ def render_system_prompt(schema: Schema[Any], config: PromptConfig = DEFAULT_CON
     - `any_optional`, `optional_marked`, `any_plain`, `any_formed`, `omit_defaults`: what the sentences around the list
       depend on.
 
-    `{% include "fields.jinja" %}` writes the built-in list of fields.
+    `{% include "fields.jinja" %}` writes the built-in list of fields. A template that computes (calls, filters with
+    arguments, `set`, macros, arithmetic) is rendered in a process of its own, with bounds on time and memory.
 
     Args:
         schema: The schema of the records. Its own `omit_defaults` decides how absent fields are spelled.
@@ -51,11 +46,12 @@ def render_system_prompt(schema: Schema[Any], config: PromptConfig = DEFAULT_CON
         The prompt, without white space around it.
 
     Raises:
-        PromptError: `config.template` has a syntax error, uses an unknown variable, or renders to nothing.
+        PromptError: `config.template` has a syntax error, uses an unknown variable, renders to nothing, or takes too
+            much time or memory.
     """
     variables = _variables(schema, config)
     if config.template is None:
-        return _environment().get_template(f"{variables['language']}.jinja").render(variables).strip()
+        return environment().get_template(f"{variables['language']}.jinja").render(variables).strip()
     return _render_own(config.template, variables)
 
 
@@ -86,39 +82,8 @@ def _spell(answer: FieldEntry, words: Phrasebook) -> str:
     return answer.type + (opening + words.comma.join(answer.details) + closing if answer.details else "")
 
 
-@cache
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
-        loader=PackageLoader("extractft.prompt"),
-        undefined=StrictUndefined,
-        autoescape=False,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=False,
-    )
-    del environment.globals["lipsum"]  # writes as much as it is asked for
-    return environment
-
-
 def _render_own(source: str, variables: dict[str, Any]) -> str:
-    try:
-        template = _environment().from_string(source)
-        with limited_steps():
-            prompt = template.render(variables).strip()
-    except TooManyStepsError as error:
-        raise PromptError(f"expected a template that renders, found that it runs on ({error})").hint(
-            "Correct PromptConfig.template: it loops for too long."
-        ) from error
-    except TemplateSyntaxError as error:
-        message = f"expected a valid Jinja template, found a syntax error in line {error.lineno}: {error.message}"
-        raise PromptError(message).hint("Correct PromptConfig.template.") from error
-    except Exception as error:  # a template can raise whatever the expressions in it can
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if frame.filename == TEMPLATE_FILE]
-        where = f" in line {lines[-1]}" if lines else ""
-        message = f"expected a template that renders, found {type(error).__name__}{where}: {error}"
-        hint = f"Correct PromptConfig.template. Its variables are: {', '.join(sorted(variables))}."
-        raise PromptError(message).hint(hint) from error
+    prompt = render_template(source, variables)
     if not prompt:
         raise PromptError("expected a template that writes a prompt, found that it writes nothing").hint(
             "Correct PromptConfig.template, or leave it out to use the built-in one."
