@@ -83,10 +83,13 @@ def test_the_column_of_the_text_is_said_the_same_way_everywhere(workplace: Path,
     (workplace / "words.jsonl").write_text("\n".join(rows) + "\n")
     assert run(workplace, "check", "schema.py:Order", "words.jsonl", "--column", column).exit_code == 0
     assert run(workplace, "evaluate", "out", "words.jsonl", "--column", column).exit_code == 0
-    assert run(workplace, "calibrate", "out", "words.jsonl", "--column", column).exit_code == 0
+    shutil.copytree(workplace / "out", workplace / "own", dirs_exist_ok=True)
+    assert run(workplace, "calibrate", "own", "words.jsonl", "--column", column).exit_code == 0
     found = run(workplace, "extract", "out", "words.jsonl", "--column", column)
     assert found.exit_code == 0, found.output
     assert [json.loads(line)["row"] for line in found.stdout.splitlines()] == [1, 2, 3, 4]
+    done = run(workplace, "run", "out", "words.jsonl", "--output", f"shards-{len(column)}", "--column", column)
+    assert done.exit_code == 0, done.output
     assert "[text=]COLUMN" in run(workplace, "extract", "--help").stdout
     assert "[NAME=]COLUMN" in run(workplace, "evaluate", "--help").stdout
 

@@ -6,6 +6,7 @@ weights, scores and hashes of all rows together. So no file can be asked whether
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import re
@@ -13,13 +14,14 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 import torch
 from pydantic import BaseModel
 from safetensors import safe_open
 
-from extractft import Example, Extractor, LoRAConfig, TrainingConfig
+from extractft import Example, Extractor, LoRAConfig, Schema, TrainingConfig
 from extractft.extractor import fit as module
 from extractft.storage import LOCK_FILE
 from extractft.training import train
@@ -138,6 +140,38 @@ def allowed(path: str, value: Any) -> bool:
     if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value):
         return True
     return bool(re.search(NUMBERS, path))
+
+
+def test_no_row_has_a_hash_of_its_own(runs: tuple[Path, Path]) -> None:
+    """Hashes are of all rows together: one of a value, or of how it begins, could be tried out from a list of names."""
+    for seed, place in zip((1, 2), runs, strict=True):
+        files = names(place)
+        assert not [file for file in files if "draft" in file]
+        contents = [(place / file).read_bytes() for file in files]
+        numbers = {number for content in contents if content.isascii() for number in re.findall(rb"\d{6,10}", content)}
+        for secret in secrets(seed):
+            assert str(crc32(secret)).encode() not in numbers
+            for name in ("md5", "sha1", "sha256", "blake2b"):
+                digest = hashlib.new(name, secret).digest()
+                assert not any(form in content for content in contents for form in (digest, digest.hex().encode()))
+
+
+def secrets(seed: int) -> Iterator[bytes]:
+    """What a file could hold a hash of: values, how they begin, texts and records."""
+    schema = Schema.of(Transfer)
+    for row in rows(seed):
+        yield from (row.text.encode(), schema.canonical_json(row.output).encode())
+        for value in (row.output.customer, row.output.account):
+            assert value is not None
+            yield from (value[:end].encode() for end in range(3, len(value) + 1))
+
+
+def test_the_attack_finds_what_is_there(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    digest = hashlib.sha256(next(secrets(1))).hexdigest()
+    copy = Path(shutil.copytree(runs[0], tmp_path / "run"))
+    (copy / "end" / "hashes.json").write_text(json.dumps([digest]))
+    with pytest.raises(AssertionError):
+        test_no_row_has_a_hash_of_its_own((copy, runs[1]))
 
 
 def test_no_value_stands_in_a_file(runs: tuple[Path, Path]) -> None:

@@ -36,6 +36,7 @@ __all__ = [
     "schema_file",
     "shares",
     "text_column",
+    "text_column_of",
 ]
 
 FORM = "expected module:Class or file.py:Class"
@@ -84,6 +85,11 @@ def text_column(values: Iterable[str] | None) -> str:
         message = f"only texts are read: expected COLUMN or text=COLUMN, found a column for {others[0]!r}"
         raise typer.BadParameter(message, param_hint="--column")
     return found.get("text", "text")
+
+
+def text_column_of(value: str) -> str:
+    """The column of the text from one option's value, `COLUMN` or `text=COLUMN`."""
+    return text_column([value])
 
 
 def probability(value: float | None) -> float | None:

@@ -13,7 +13,7 @@ import extractft
 from extractft.cli.app import ROWS_FAILED, app
 from extractft.cli.command_paths import CommandPaths, NamedPath, user_path
 from extractft.cli.data_options import known_encoding
-from extractft.cli.inputs import load_schema, probability, schema_file
+from extractft.cli.inputs import load_schema, probability, schema_file, text_column_of
 from extractft.cli.options import ClassOption, EncodingOption, EngineOption, ExtractorArgument, MovedOption
 from extractft.cli.progress_report import ProgressReport, reporting
 from extractft.cli.streams import print_report, say
@@ -43,7 +43,16 @@ RunOption = Annotated[
     Path, typer.Option("--output", "-o", parser=user_path, metavar="DIR", help="Directory of the run.")
 ]
 IdOption = Annotated[str | None, typer.Option(help="Column with a name for each row; row numbers if not given.")]
-TextOption = Annotated[str, typer.Option(help="Column with the texts; `a.b` reaches into a nested one.")]
+TextOption = Annotated[
+    str,
+    typer.Option(
+        "--text-column",
+        "--column",
+        parser=text_column_of,
+        metavar="[text=]COLUMN",
+        help="Column with the texts; `a.b` reaches into a nested one.",
+    ),
+]
 KeepOption = Annotated[
     list[str] | None, typer.Option("--keep", help="Column that goes to the output as well; may be given again.")
 ]

@@ -12,10 +12,11 @@ from typing import Any, Literal
 
 from extractft.data.arrow_reader import read_parquet, read_saved_dataset
 from extractft.data.column_names import describe_columns, duplicate_names
+from extractft.data.compression import open_bytes
 from extractft.data.csv_reader import read_csv
 from extractft.data.data_files import SAVED_DATASET, file_ending, find_data_files
 from extractft.data.excel_reader import EXCEL_ENDINGS, read_excel
-from extractft.data.json_reader import open_bytes, read_json, read_jsonl
+from extractft.data.json_reader import read_json, read_jsonl
 from extractft.data.raw_row import RawRow, RowIssue, numbered_rows
 from extractft.data.text_encoding import encoding_doubt, normalize_encoding
 from extractft.errors import DatasetError
