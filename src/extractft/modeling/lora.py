@@ -22,7 +22,7 @@ from extractft.modeling.adapter_files import (
     require_adapter_files,
     require_rank,
 )
-from extractft.modeling.quiet_libraries import LOADING_LOCK, no_deprecation_warnings
+from extractft.modeling.quiet_libraries import LOADING_LOCK, no_library_warnings
 
 __all__ = ["attach_lora", "count_parameters", "load_adapter", "merge_adapter"]
 
@@ -53,7 +53,7 @@ def attach_lora(model: PreTrainedModel, config: LoRAConfig, *, seed: int) -> Pef
         lora_dropout=config.lora_dropout,
         target_modules=targets if isinstance(targets, str) else list(targets),
     )
-    with LOADING_LOCK, no_deprecation_warnings(), _seeded(seed):
+    with LOADING_LOCK, no_library_warnings(), _seeded(seed):
         return get_peft_model(model, peft_config, autocast_adapter_dtype=True)
 
 
@@ -83,7 +83,7 @@ def load_adapter(
     weights = read_adapter_weights(path)
     require_rank(path, peft_config, weights)
     try:
-        with LOADING_LOCK, no_deprecation_warnings(), _seeded(0):  # every weight drawn here is overwritten below
+        with LOADING_LOCK, no_library_warnings(), _seeded(0):  # every weight drawn here is overwritten below
             adapted = get_peft_model(model, peft_config, autocast_adapter_dtype=True)
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise adapter_mismatch(path, str(error)) from error

@@ -17,7 +17,7 @@ from transformers.utils import logging as transformers_logging
 
 from extractft.processes import fork_safe_lock
 
-__all__ = ["LOADING_LOCK", "no_deprecation_warnings", "no_progress_bars"]
+__all__ = ["LOADING_LOCK", "no_library_warnings", "no_progress_bars"]
 
 LOADING_LOCK = fork_safe_lock()
 """transformers changes defaults of the whole process while it loads: in parallel threads, weights get lost."""
@@ -57,9 +57,10 @@ def _gguf_reader() -> ModuleType | None:
 
 
 @contextmanager
-def no_deprecation_warnings() -> Iterator[None]:
-    """Hide warnings that one library calls another by an old name, which no user can change."""
+def no_library_warnings() -> Iterator[None]:
+    """Hide warnings that one library calls another by an old name, or corrects itself: no user can change that."""
     with warnings.catch_warnings():
         for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
             warnings.filterwarnings("ignore", category=category, module=r"(transformers|peft|accelerate|torch)\b")
+        warnings.filterwarnings("ignore", message="fan_in_fan_out is set to", module="peft")
         yield
