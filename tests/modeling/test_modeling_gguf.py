@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,16 @@ def test_converted_model_computes_the_same(gguf_file: Path) -> None:
     assert {p.dtype for p in dense.parameters()} == {torch.float32}
     assert not hasattr(dense.config, "quantization_config")
     assert (ref.source, ref.revision, ref.weights_sha256) == ("gguf", None, weights_digest(gguf_file))
+
+
+def test_conversion_draws_nothing(gguf_file: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    bar = importlib.import_module("transformers.modeling_gguf_pytorch_utils").tqdm
+    with warnings.catch_warnings(record=True) as given:
+        warnings.simplefilter("always")
+        convert_gguf(gguf_file)
+    assert capfd.readouterr() == ("", "")
+    assert [str(warning.message) for warning in given] == []
+    assert importlib.import_module("transformers.modeling_gguf_pytorch_utils").tqdm is bar
 
 
 def test_tokenizer_comes_with_its_template(gguf_file: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,9 @@ def test_layers_of_other_architectures() -> None:
     with pytest.raises(ConfigError, match=r"linear layers \(c_attn, c_fc, c_proj\), found 'q_proj'") as caught:
         attach_lora(base, LORA, seed=0)
     assert 'target_modules="all-linear"' in caught.value.__notes__[0]
-    assert adapter_of(attach_lora(base, LoRAConfig(r=4, target_modules=("c_attn",)), seed=0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert adapter_of(attach_lora(base, LoRAConfig(r=4, target_modules=("c_attn",)), seed=0))
 
 
 @pytest.mark.parametrize("target", ["embed_tokens", "lm_head"])
