@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack, overload
 
 from extractft.artifact import load_manifest, require_unchanged
 from extractft.completion import Engine
@@ -28,6 +28,7 @@ from extractft.extractor.engine_registry import FIT, OPEN_BASE, engine_kind, loa
 from extractft.extractor.explain import EXPLANATIONS
 from extractft.extractor.extraction import Extraction, Outcome
 from extractft.extractor.extractor_parts import ExtractorParts
+from extractft.extractor.keyword_settings import BaseSettings, FitSettings, LoadSettings
 from extractft.extractor.outcomes import answers_of, comparable, report_of
 from extractft.extractor.runtime import EngineOptions, Provenance, Runtime, SavedExtractor
 from extractft.schema import Schema
@@ -55,6 +56,14 @@ class Extractor(ExtractorParts[T]):
     """
 
     # ------------------------------------------------------------------------------------------------- making one
+
+    @overload
+    @classmethod
+    def fit(cls, schema: type[T] | Schema[T], data: Any, **settings: Unpack[FitSettings]) -> Extractor[T]: ...
+
+    @overload
+    @classmethod
+    def fit(cls, schema: Any, data: Any, **settings: Unpack[FitSettings]) -> Extractor[Any]: ...
 
     @classmethod
     def fit(
@@ -97,6 +106,14 @@ class Extractor(ExtractorParts[T]):
         fitted: Extractor[T] = load_entry(FIT)(cls, schema, data, **options)
         return fitted
 
+    @overload
+    @classmethod
+    def from_base(cls, schema: type[T] | Schema[T], **settings: Unpack[BaseSettings]) -> Extractor[T]: ...
+
+    @overload
+    @classmethod
+    def from_base(cls, schema: Any, **settings: Unpack[BaseSettings]) -> Extractor[Any]: ...
+
     @classmethod
     def from_base(
         cls,
@@ -120,6 +137,18 @@ class Extractor(ExtractorParts[T]):
         options = EngineOptions(base_model=base_model, device=device, dtype=dtype)
         runtime: Runtime = load_entry(OPEN_BASE)(spec, config, options)
         return cls._on(runtime, spec, Provenance(config, weights=runtime.weights))
+
+    @overload
+    @classmethod
+    def from_pretrained(
+        cls, path: str | Path, *, schema: type[T] | Schema[T], **settings: Unpack[LoadSettings]
+    ) -> Extractor[T]: ...
+
+    @overload
+    @classmethod
+    def from_pretrained(
+        cls, path: str | Path, *, schema: Any = None, **settings: Unpack[LoadSettings]
+    ) -> Extractor[Any]: ...
 
     @classmethod
     def from_pretrained(
