@@ -189,9 +189,9 @@ def test_a_cancelled_call_gives_its_request_up() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        await until(lambda: engine.cancelled == engine.begun)
 
     asyncio.run(run())
-    assert engine.cancelled == engine.begun
 
 
 @pytest.mark.parametrize("way", ["cancel", "break", "aclose", "timeout"])
@@ -275,3 +275,26 @@ def test_records_of_low_confidence_are_routed() -> None:
     outcomes = asyncio.run(collect(extractor.aextract_many(list(names(2)), min_confidence=1.0)))
     assert [type(outcome) for outcome in outcomes] == [LowConfidenceError] * 2
     assert [outcome.extraction.output for outcome in outcomes] == [Order(item="i0"), Order(item="i1")]
+
+
+def test_a_cancelled_call_leaves_the_batch(local: Extractor[Order]) -> None:
+    expected = list(local.extract_many(TEXTS))
+    engine: Any = local.engine
+
+    async def run() -> Any:
+        doomed = [asyncio.create_task(local.aextract(f"{text} {n}")) for n, text in enumerate(TEXTS)]
+        others = asyncio.create_task(collect(local.aextract_many(TEXTS)))
+        await until(lambda: engine._sequences)
+        for task in doomed:
+            task.cancel()
+        cancelled = await asyncio.gather(*doomed, return_exceptions=True)
+        assert all(isinstance(outcome, asyncio.CancelledError | Order) for outcome in cancelled)
+        return await others
+
+    assert asyncio.run(run()) == expected
+    for _ in range(400):
+        if not engine._sequences:
+            break
+        time.sleep(0.05)
+    assert not engine._sequences
+    assert local.extract(TEXTS[0]) == expected[0]

@@ -37,26 +37,29 @@ class AsyncRequests(BoundToProcess):
         self._engine = engine
         self._await: Callable[[GenerationRequest], Awaitable[Completion]] | None = getattr(engine, "agenerate", None)
         self._cancel: Callable[[GenerationRequest], None] | None = getattr(engine, "cancel", None)
-        self._threads: ThreadPoolExecutor | None = None
+        self._start_threads()
         self.in_flight = IN_FLIGHT if self._await is not None else batch_size
         reset_after_fork(self)
 
     def after_fork(self) -> None:
         """Forget the threads of the other process."""
-        self._threads = None
+        self._start_threads()
+
+    def _start_threads(self) -> None:
+        """Make room for threads, which begin when they are needed."""
+        self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="extractft-request")
+        self._cancelling = ThreadPoolExecutor(1, thread_name_prefix="extractft-cancel")
 
     async def complete(self, request: GenerationRequest, batch_size: int | None) -> Completion:
         """Make a completion; cancelling the caller cancels the request."""
         if self._await is not None:
             return await self._await(request)
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="extractft-request")
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._threads, self._generate, request, batch_size)
         except asyncio.CancelledError:
             if self._cancel is not None:
-                self._cancel(request)
+                self._cancelling.submit(self._cancel, request)  # it may have to wait for the end of a pass
             raise
 
     def _generate(self, request: GenerationRequest, batch_size: int | None) -> Completion:

@@ -171,6 +171,13 @@ class TransformersEngine(BoundToProcess):
             return
         yield from self._stream(iter(requests), batch_size or self._config.batch_size)
 
+    def cancel(self, request: GenerationRequest) -> None:
+        """Give up a request that another thread waits for: it gets an error, and the batch goes on without it."""
+        given_up = [sequence for sequence in list(self._sequences) if sequence.request is request]
+        for sequence in given_up:
+            sequence.completion = sequence.completion or Completion((), "error", "The request was cancelled.")
+        self._cancel(given_up)
+
     def reset(self) -> None:
         """Forget what was computed with the present weights, and give the memory back that it takes.
 
