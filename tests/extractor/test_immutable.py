@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import threading
 from typing import Any
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 from extractft import Extraction, Extractor
 from extractft.completion import EngineCapabilities
 from extractft.errors import ConfigError, EngineError, ExtractionError
+from extractft.extractor.keyword_settings import BaseSettings, FitSettings, LoadSettings
 from extractft.testing import scripted_extractor
 
 
@@ -119,3 +121,13 @@ def test_an_engine_without_log_probabilities_gives_records_without_confidence() 
 def test_what_is_no_part_of_an_explanation_is_named() -> None:
     with pytest.raises(ConfigError, match="'worth'"):
         extractor().inspect_many(["x"], explain=("worth",))
+
+
+@pytest.mark.parametrize(
+    ("verb", "settings", "others"),
+    [("fit", FitSettings, set()), ("from_base", BaseSettings, set()), ("from_pretrained", LoadSettings, {"schema"})],
+)
+def test_type_checkers_are_told_every_keyword(verb: str, settings: Any, others: set[str]) -> None:
+    parameters = inspect.signature(getattr(Extractor, verb)).parameters.values()
+    keywords = {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
+    assert keywords == settings.__annotations__.keys() | others

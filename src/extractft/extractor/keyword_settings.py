@@ -25,6 +25,7 @@ class FitSettings(TypedDict, total=False):
     columns: Mapping[str, str] | None
     init_adapter: str | Path | None
     resume: bool
+    overwrite: bool
 
 
 class BaseSettings(TypedDict, total=False):
