@@ -19,10 +19,11 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ENTRY_POINTS = ("decoding", "demo", "drafting", "memory", "peers", "quality", "training", "trust")
+ENTRY_POINTS = ("decoding", "demo", "drafting", "memory", "peers", "quality", "servers", "training", "trust")
 COMMANDS = {
     "decoding": ("speed", "floor", "equality", "products", "eight-bit"),
     "quality": ("run", "table", "forms", "long"),
+    "servers": ("equality", "throughput"),
     "trust": ("records", "places", "similar", "lookup-speed"),
 }
 SETTINGS = ["--config", "num_train_epochs=1", "--config", "max_eval_rows=2", "--config", "lora.r=2"]

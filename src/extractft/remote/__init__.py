@@ -4,7 +4,7 @@ Knows token ids, grammars and what servers call them; knows no schema, no text a
 """
 
 from extractft.remote.capabilities import Capabilities
-from extractft.remote.connection import connect
+from extractft.remote.connection import connect, start_server
 from extractft.remote.remote_engine import RemoteEngine
 from extractft.remote.server_client import Retries, ServerAnswerError, ServerClient, Timeouts
 from extractft.remote.server_probe import ServerProbe
@@ -18,4 +18,5 @@ __all__ = [
     "ServerProbe",
     "Timeouts",
     "connect",
+    "start_server",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
@@ -12,6 +13,7 @@ import httpx
 from extractft.errors import EngineError
 from extractft.remote.event_loop import submit
 from extractft.remote.llama_cpp import LlamaCpp
+from extractft.remote.managed_server import ManagedServer
 from extractft.remote.openai_compatible import OpenAICompatible
 from extractft.remote.remote_engine import RemoteEngine
 from extractft.remote.served_models import model_owners
@@ -21,7 +23,7 @@ from extractft.remote.server_probe import ServerProbe, check_server
 from extractft.remote.sglang import SGLang
 from extractft.remote.vllm import VLLM
 
-__all__ = ["API_KEY", "ServerAddress", "connect"]
+__all__ = ["API_KEY", "ServerAddress", "connect", "start_server"]
 
 DIALECTS: tuple[ServerDialect, ...] = (VLLM(), SGLang(), LlamaCpp(), OpenAICompatible())
 """Kinds of servers, in the order in which a server is taken for one; the last is that of all others."""
@@ -102,6 +104,38 @@ def connect(
         transport=transport,
     )
     return submit(_connected(client, address, server_probe, num_alternatives)).result()
+
+
+def start_server(
+    kind: str, model: Path, server_probe: ServerProbe, *, window: int, slots: int = 16, num_alternatives: int = 5
+) -> RemoteEngine:
+    """Start a server on this machine and connect to it; it ends with the engine and with this process.
+
+    Args:
+        kind: `"vllm"` or `"llama.cpp"`.
+        model: What it serves: a Hugging Face directory for vLLM, a GGUF file for llama.cpp.
+        server_probe: Questions that it has to get right.
+        window: Longest prompt and answer together in tokens.
+        slots: Requests that it decodes side by side.
+        num_alternatives: Most probable allowed tokens to ask for at each decision.
+
+    Raises:
+        EngineError: There is no such program, it does not start, or it cannot stand in for the engine here.
+    """
+    server = ManagedServer(kind, model, window=window, slots=slots)
+    try:
+        engine = connect(
+            server.url,
+            server_probe,
+            api_key=server.api_key,
+            num_alternatives=num_alternatives,
+            max_in_flight=2 * slots,
+        )
+    except BaseException:
+        server.close()
+        raise
+    engine.own(server)
+    return engine
 
 
 async def _connected(

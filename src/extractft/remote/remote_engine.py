@@ -13,6 +13,7 @@ from extractft.completion import Completion, GenerationRequest
 from extractft.errors import GrammarError, InvalidAnswerError
 from extractft.remote.capabilities import Capabilities
 from extractft.remote.event_loop import submit
+from extractft.remote.managed_server import ManagedServer
 from extractft.remote.server_client import ServerAnswerError, ServerClient
 from extractft.remote.server_dialect import RequestSettings, ServerDialect
 
@@ -45,6 +46,7 @@ class RemoteEngine:
         self._client = client
         self._dialect = dialect
         self._settings = settings
+        self._server: ManagedServer | None = None
 
     def generate(self, requests: Iterable[GenerationRequest], *, batch_size: int | None = None) -> Iterator[Completion]:
         """Yield one completion for each request, in order.
@@ -56,11 +58,12 @@ class RemoteEngine:
             requests: The requests.
             batch_size: Requests under way for this caller; the client's own limit if `None`.
         """
-        ahead = 2 * min(batch_size or self._client.max_in_flight, self._client.max_in_flight)
+        limit = min(batch_size or self._client.max_in_flight, self._client.max_in_flight)
+        ahead, gate = 2 * limit, asyncio.Semaphore(limit)
         pending: deque[Future[Completion]] = deque()
         try:
             for request in requests:
-                pending.append(submit(self._complete(request)))
+                pending.append(submit(self._complete_within(gate, request)))
                 if len(pending) >= ahead:
                     yield pending.popleft().result()
                 while pending and pending[0].done():
@@ -75,10 +78,20 @@ class RemoteEngine:
         """Make one completion, for callers on an event loop; cancelling the caller cancels the request."""
         return await asyncio.wrap_future(submit(self._complete(request)))
 
+    def own(self, server: ManagedServer) -> None:
+        """Take over a server that was started for this engine: it ends with it."""
+        self._server = server
+
     def close(self) -> None:
-        """Close the connections to the server."""
+        """Close the connections to the server, and end it if it was started for this engine."""
         with suppress(RuntimeError):  # the loop is gone at the end of the process
             submit(self._client.close()).result(timeout=5)
+        if self._server is not None:
+            self._server.close()
+
+    async def _complete_within(self, gate: asyncio.Semaphore, request: GenerationRequest) -> Completion:
+        async with gate:
+            return await self._complete(request)
 
     async def _complete(self, request: GenerationRequest) -> Completion:
         asked = self._dialect.request(request, self._settings)
