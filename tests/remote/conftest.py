@@ -2,30 +2,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 import pytest
+from client_probe import Order, probe_of
 from fake_vllm import QUICK, FakeServer, FakeVLLM
 from loopback import Loopback
-from pydantic import BaseModel
 
 from extractft import Extractor, GenerationConfig
-from extractft.extractor.client import server_probe
 from extractft.remote import RemoteEngine, ServerProbe, connect
-
-
-def probe_of(extractor: Extractor[Any]) -> ServerProbe:
-    """The questions of an extractor that is here, as one that was saved asks them."""
-    runner = extractor._pipeline
-    return server_probe(extractor._own_base().tokenizer, runner.chat, runner.grammar, extractor.schema)
-
-
-class Order(BaseModel):
-    """An order."""
-
-    item: str
-    kind: Literal["a", "b"] = "a"
-    note: str | None = None
 
 
 @pytest.fixture(scope="session")

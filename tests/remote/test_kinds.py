@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
+from client_probe import Order, probe_of
 from fake_kinds import FakeLlamaCpp, FakeOpenAI, FakeSGLang
 from fake_vllm import MODEL, QUICK, TEXTS, FakeServer, FakeVLLM
 from loopback import Loopback
 from pydantic import BaseModel
 
-from conftest import Order, probe_of
 from extractft import Extractor, GenerationConfig, Verbatim
 from extractft.errors import EngineError, InvalidAnswerError, NotVerbatimError
 from extractft.remote import ServerProbe, connect
