@@ -94,6 +94,17 @@ def test_the_column_of_the_text_is_said_the_same_way_everywhere(workplace: Path,
     assert "[NAME=]COLUMN" in run(workplace, "evaluate", "--help").stdout
 
 
+def test_texts_in_another_encoding_say_which_option_helps(workplace: Path) -> None:
+    (workplace / "gbk.txt").write_bytes("龙琳来电，说快递还没有收到\ntea\n".encode("gb18030"))
+    found = [
+        json.loads(line) for line in run(workplace, "extract", "out", "gbk.txt").stdout.splitlines() if line[0] == "{"
+    ]
+    assert "what looks like GB18030" in found[0]["message"]
+    assert found[0]["message"].endswith("; see --encoding")
+    assert "output" in found[1]
+    assert run(workplace, "extract", "out", "gbk.txt", "--encoding", "gb18030").exit_code == 0
+
+
 def test_a_column_with_an_equals_sign(workplace: Path) -> None:
     (workplace / "odd.csv").write_text("a=b,item,note\ntea,tea,\nrice,rice,\n")
     assert run(workplace, "check", "schema.py:Order", "odd.csv", "--column", "text=a=b").exit_code == 0

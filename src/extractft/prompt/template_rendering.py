@@ -157,7 +157,7 @@ def _render_apart(source: str, variables: Mapping[str, Any]) -> str:
     except OSError as error:
         raise PromptError(f"expected Python to render a template that computes, found: {error}") from error
     try:
-        answer = json.loads(done.stdout)
+        answer = json.loads(done.stdout.rpartition(b"\n")[2])  # whatever a site prints stands before it
     except ValueError:  # killed for its memory or its time
         _refuse("expected a template that renders, found that it takes too much memory or time")
     if "error" not in answer:
