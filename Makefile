@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-floors lint format docs serve-docs bench clean distclean
+.PHONY: help setup demo test test-floors lint format docs serve-docs bench check-release clean distclean
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell \
 	$(name) -c 'import sys; print("$(name)") if sys.version_info >= (3, 11) else None' 2>/dev/null)))
@@ -58,6 +58,12 @@ serve-docs: $(INSTALLED) ## show the documentation while writing it
 
 bench: $(INSTALLED) ## measure quality on the benchmarks (ARGS="--help")
 	$(BIN)/python benchmarks/quality.py $(ARGS)
+
+check-release: $(INSTALLED) ## long checks before a release: a million rows, fifty kills, a disk that fills up
+	$(BIN)/python benchmarks/bulk.py cost
+	$(BIN)/python benchmarks/bulk.py instant
+	$(BIN)/python benchmarks/bulk.py kills
+	$(BIN)/python benchmarks/bulk.py disk
 
 clean: ## delete what was built, keep .venv and downloads
 	rm -rf site dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -6,6 +6,7 @@ The numbers mean nothing here. The scripts reach into the package's internals, a
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import re
 import shlex
@@ -19,8 +20,9 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ENTRY_POINTS = ("decoding", "demo", "drafting", "memory", "peers", "quality", "servers", "training", "trust")
+ENTRY_POINTS = ("bulk", "decoding", "demo", "drafting", "memory", "peers", "quality", "servers", "training", "trust")
 COMMANDS = {
+    "bulk": ("cost", "instant", "kills", "disk"),
     "decoding": ("speed", "floor", "equality", "products", "eight-bit"),
     "quality": ("run", "table", "forms", "long"),
     "servers": ("equality", "throughput"),
@@ -276,3 +278,19 @@ def test_documented_commands_are_understood(name: str, arguments: list[str], loa
 def test_sets_that_are_not_there_say_where_to_get_them(load_benchmark: Load, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="get_data"):
         load_benchmark("drafting").main(["passes", "citations", "--data", str(tmp_path), "--tokenizer", "qwen3"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "verdict"),
+    [
+        (["cost", "--rows", "12", "--turns", "1"], "over extract_many"),
+        (["instant", "--rows", "3000"], "microseconds a row"),
+        (["kills", "--rows", "500", "--kills", "2", "--instant", "--start", "0.01"], "kills, output the same: True"),
+    ],
+)
+def test_bulk_runs(
+    load_benchmark: Load, capsys: pytest.CaptureFixture[str], arguments: list[str], verdict: str
+) -> None:
+    with contextlib.suppress(SystemExit):  # a busy machine may not hold what it measures
+        load_benchmark("bulk").main(arguments)
+    assert verdict in capsys.readouterr().out

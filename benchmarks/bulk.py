@@ -1,0 +1,266 @@
+"""Bulk runs: what the machinery costs, whether memory is bounded, and whether kills and full disks leave a trace.
+
+    python benchmarks/bulk.py cost                          # bulk.run and extract_many in turns, on a tiny model
+    python benchmarks/bulk.py instant --rows 1000000        # an extractor that answers at once: time and memory
+    python benchmarks/bulk.py kills --rows 100000 --kills 50
+    python benchmarks/bulk.py disk                          # a small tmpfs fills up, and room is made again (as root)
+
+Each command prints a verdict and exits with 1 if it is not `held`. `cost` holds if the median of `bulk.run` is at most
+3 % above that of `extract_many`; `instant` if a row costs under 50 microseconds of processor time beyond the extractor
+itself, and no tenth has 5 % more resident memory than the second; `kills` and `disk` if the output is that of a run that
+nobody stopped, byte for byte. The texts are complaints of `examples/complaints`, invented.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from extractft import Extractor, GenerationConfig, bulk
+from extractft.completion import Completion
+from extractft.errors import BulkRunError
+from extractft.extractor.extraction import Extraction
+from extractft.schema import Schema
+from extractft.testing import byte_tokenizer, tiny_model
+from lib.command_line import make_parser
+from lib.process_memory import resident_memory
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
+
+MOST_COST, MOST_MICROSECONDS, MOST_GROWTH = 0.03, 50.0, 0.05
+MIB = 1 << 20
+
+
+class Note(BaseModel):
+    """A short record, which a random model ends soon."""
+
+    code: Annotated[str, Field(max_length=6)]
+    urgent: bool
+
+
+class InstantExtractor:
+    """Answers at once with a copy of one record."""
+
+    def __init__(self) -> None:
+        self.schema: Schema[Any] = Schema.of(Note)
+        self._completion = Completion((), "stop")
+
+    def inspect_many(
+        self, texts: Iterable[str], *, batch_size: int | None = None, explain: Sequence[str] = ()
+    ) -> Iterator[Any]:
+        for text in texts:
+            yield Extraction(Note(code=text[:6], urgent=len(text) % 2 == 0), text, "", self._completion)
+
+
+def save_tiny(folder: Path) -> Path:
+    """Save an extractor with a random model of a few thousand weights."""
+    tiny_model().save_pretrained(folder / "base")
+    byte_tokenizer().save_pretrained(folder / "base")
+    generation = GenerationConfig(max_new_tokens=24, keep_truncated=True)
+    extractor: Extractor[Any] = Extractor.from_base(Note, base_model=str(folder / "base"), generation=generation)
+    extractor.save_pretrained(folder / "extractor")
+    return folder / "extractor"
+
+
+def write_rows(path: Path, rows: int, *, repeated: float = 0.1) -> list[str]:
+    """Write complaints as JSONL, a share of them again, and return their texts."""
+    from complaints.writer import generate
+
+    chance = random.Random(16)
+    texts = [example.text for example in generate(min(rows, 2000), seed=16)]
+    made = []
+    for number in range(rows):
+        fresh = f"{texts[number % len(texts)][:60]} {number}"
+        made.append(made[chance.randrange(len(made))] if made and chance.random() < repeated else fresh)
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(
+            json.dumps({"id": f"r{n}", "text": text}, ensure_ascii=False) + "\n" for n, text in enumerate(made)
+        )
+    return made
+
+
+def output_of(folder: Path) -> dict[str, bytes]:
+    """The content of all files of a run, but for the lock."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".extractft-lock")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def verdict(held: bool, words: str) -> None:
+    """Print the verdict, and end with 1 if it is not held."""
+    print(f"{'held' if held else 'NOT HELD'}: {words}")
+    if not held:
+        raise SystemExit(1)
+
+
+def run_cost(args: argparse.Namespace, folder: Path) -> None:
+    """`bulk.run` and `extract_many` on the same texts, in turns in one process."""
+    extractor: Extractor[Any] = Extractor.from_pretrained(save_tiny(folder))
+    texts = write_rows(folder / "texts.jsonl", args.rows, repeated=0.0)
+    list(extractor.extract_many(texts[: args.rows // 4]))
+    plain, whole = [], []
+    for turn in range(args.turns):
+        begin = time.process_time()
+        list(extractor.extract_many(texts))
+        middle = time.process_time()
+        bulk.run(extractor, folder / "texts.jsonl", folder / f"out-{turn}", id_column="id")
+        plain.append(middle - begin)
+        whole.append(time.process_time() - middle)
+    first, second = statistics.median(plain), statistics.median(whole)
+    print(f"extract_many {[round(x, 2) for x in plain]} s, bulk.run {[round(x, 2) for x in whole]} s")
+    beyond = (second - first) / args.rows * 1e6
+    words = f"{second / first - 1:+.1%} over extract_many, {beyond:.0f} microseconds a row (processor time, medians)"
+    verdict(second <= first * (1 + MOST_COST), words)
+
+
+def run_instant(args: argparse.Namespace, folder: Path) -> None:
+    """Time and memory with an extractor that answers at once."""
+    texts = write_rows(folder / "texts.jsonl", args.rows)
+    extractor = InstantExtractor()
+    begin = time.process_time()
+    sum(1 for _ in extractor.inspect_many(texts))
+    alone = time.process_time() - begin
+    del texts
+    tenths: list[float] = []
+
+    def notice(progress: bulk.RunProgress) -> None:
+        if progress.done % (args.rows // 10) == 0:
+            tenths.append(resident_memory("VmRSS") / MIB)
+
+    begin, wall = time.process_time(), time.monotonic()
+    bulk.run(extractor, folder / "texts.jsonl", folder / "out", id_column="id", progress=notice)
+    microseconds = (time.process_time() - begin - alone) / args.rows * 1e6
+    print(f"{args.rows} rows in {time.monotonic() - wall:.0f} s; resident MiB by tenth: {[round(x) for x in tenths]}")
+    growth = max(tenths[1:]) / tenths[1] - 1
+    held = microseconds < MOST_MICROSECONDS and growth <= MOST_GROWTH
+    verdict(
+        held, f"{microseconds:.1f} microseconds a row beyond the extractor, memory {growth:+.1%} after the first tenth"
+    )
+
+
+def in_process(work: Callable[[], Any], *, kill_after: float | None = None) -> bool:
+    """Do something in a forked process; False if it was killed."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            if kill_after is not None:
+                signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+                signal.setitimer(signal.ITIMER_REAL, kill_after)
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status not in (0, -signal.SIGKILL):
+        raise SystemExit(f"a run ended with {status}")
+    return status == 0
+
+
+def run_kills(args: argparse.Namespace, folder: Path) -> None:
+    """One run killed at random moments, and one that is not."""
+    saved = InstantExtractor() if args.instant else save_tiny(folder)
+    write_rows(folder / "texts.jsonl", args.rows)
+
+    def work(name: str) -> None:
+        bulk.run(saved, folder / "texts.jsonl", folder / name, id_column="id", explain=("confidence",))
+
+    begin = time.monotonic()
+    in_process(lambda: work("whole"))
+    seconds = time.monotonic() - begin
+    chance, kills, finished = random.Random(16), 0, False
+    while kills < args.kills and not finished:
+        finished = in_process(
+            lambda: work("killed"), kill_after=args.start + chance.uniform(0, 2 * seconds / args.kills)
+        )
+        kills += not finished
+    in_process(lambda: work("killed"))
+    same = output_of(folder / "whole") == output_of(folder / "killed")
+    done = len(list((folder / "whole/shards").iterdir()))
+    verdict(
+        same and kills >= min(args.kills, 10),
+        f"{args.rows} rows, {done} shards, {kills} kills, output the same: {same}",
+    )
+
+
+@contextmanager
+def small_disk(folder: Path, mebibytes: int) -> Iterator[Path]:
+    """A tmpfs of a few MiB; needs root."""
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def run_disk(args: argparse.Namespace, folder: Path) -> None:
+    """A disk that fills up in mid-run, and room that is made again."""
+    if os.name != "posix" or os.getuid() != 0:
+        print("skipped: mounting a small tmpfs needs root")
+        return
+    write_rows(folder / "texts.jsonl", args.rows)
+    extractor = InstantExtractor()
+    bulk.run(extractor, folder / "texts.jsonl", folder / "whole", id_column="id")
+    size = sum(len(content) for content in output_of(folder / "whole").values())
+    with small_disk(folder / "disk", size * 4 // MIB + 8) as disk:
+        stopped = 0
+        for free in (1, 2, 4, 8):
+            left = shutil.disk_usage(disk).free - free * MIB
+            (disk / "ballast").write_bytes(b"x" * max(left, 0))
+            try:
+                bulk.run(extractor, folder / "texts.jsonl", disk / "out", id_column="id")
+            except BulkRunError as error:
+                stopped += 1
+                print(f"{free} MiB free: {error} {' '.join(error.__notes__)}")
+            (disk / "ballast").unlink()
+        bulk.run(extractor, folder / "texts.jsonl", disk / "out", id_column="id")
+        same = output_of(folder / "whole") == output_of(disk / "out")
+    verdict(same and stopped > 0, f"{args.rows} rows, the disk full {stopped} times, output the same: {same}")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = make_parser(__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, work, rows in (
+        ("cost", run_cost, 2000),
+        ("instant", run_instant, 1_000_000),
+        ("kills", run_kills, 100_000),
+        ("disk", run_disk, 50_000),
+    ):
+        command = commands.add_parser(name, help=work.__doc__)
+        command.add_argument("--rows", type=int, default=rows, help="rows (default: %(default)s)")
+        command.set_defaults(work=work)
+        if name == "cost":
+            command.add_argument("--turns", type=int, default=5, help="turns (default: %(default)s)")
+        if name == "kills":
+            command.add_argument("--kills", type=int, default=50, help="kills (default: %(default)s)")
+            command.add_argument("--start", type=float, default=1.0, help="seconds that loading takes (default: 1)")
+            command.add_argument("--instant", action="store_true", help="an extractor that answers at once")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one command."""
+    args = build_parser().parse_args(argv)
+    with tempfile.TemporaryDirectory(prefix="extractft-bulk-") as folder:
+        args.work(args, Path(folder))
+
+
+if __name__ == "__main__":
+    main()
