@@ -7,8 +7,8 @@
 
 Each command prints a verdict and exits with 1 if it is not `held`. `cost` holds if the median of `bulk.run` is at most
 3 % above that of `extract_many`; `instant` if a row costs under 50 microseconds of processor time beyond the extractor
-itself, and no tenth has 5 % more resident memory than the second; `kills` and `disk` if the output is that of a run that
-nobody stopped, byte for byte. The texts are complaints of `examples/complaints`, invented.
+itself, and no tenth has 5 % more resident memory than the second; `kills` and `disk` if the output is that of a run
+that nobody stopped, byte for byte. The texts are complaints of `examples/complaints`, invented.
 """
 
 from __future__ import annotations

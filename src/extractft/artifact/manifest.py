@@ -141,6 +141,8 @@ class Manifest(ManifestPart):
     """Scores on the held-out rows."""
     calibration: dict[str, Any] | None = None
     """Curves that make confidences believable, fitted on the held-out rows."""
+    field_rates: dict[str, dict[str, float]] | None = None
+    """Rates of the fields in the training data, which new texts are held against."""
     versions: dict[str, str]
     """Versions of Python and of the packages that shape the outcome."""
     chat_frame: ChatFrame | None = None
@@ -170,6 +172,7 @@ class Manifest(ManifestPart):
         base_model: BaseModelRef | BaseModelRecord,
         metrics: Mapping[str, float] | None = None,
         calibration: Mapping[str, Any] | None = None,
+        field_rates: Mapping[str, Mapping[str, float]] | None = None,
         adapter: bool = True,
         chat_frame: ChatFrame | None = None,
         model_shape: ModelShape | None = None,
@@ -189,6 +192,7 @@ class Manifest(ManifestPart):
             base_model=base_model if isinstance(base_model, BaseModelRecord) else BaseModelRecord.of(base_model),
             metrics={name: float(value) for name, value in (metrics or {}).items() if math.isfinite(value)},
             calibration=None if calibration is None else dict(calibration),
+            field_rates=None if field_rates is None else {path: dict(found) for path, found in field_rates.items()},
             versions={"python": platform.python_version()} | {name: _package_version(name) for name in PACKAGES},
             chat_frame=chat_frame,
             model_shape=model_shape,

@@ -16,7 +16,6 @@ from extractft.bulk.database import connected
 from extractft.bulk.database_query import DatabaseQuery, save_rows
 from extractft.bulk.database_table import DatabaseTable, TableSink, require_new_table
 from extractft.bulk.extractor_source import ExtractorSource
-from extractft.bulk.field_counts import field_places
 from extractft.bulk.input_files import InputFile, InputFiles
 from extractft.bulk.input_scan import scan_input
 from extractft.bulk.run_folder import RunFolder
@@ -29,6 +28,7 @@ from extractft.bulk.shard_publisher import ShardPublisher
 from extractft.bulk.stopped_runs import told_how_to_go_on
 from extractft.bulk.table_layout import TableLayout
 from extractft.errors import ConfigError
+from extractft.schema.field_presence import field_places
 
 __all__ = ["run"]
 

@@ -77,7 +77,7 @@ class ExtractorSource:
             spec,
             path.name,
             "local" if engine is None else engine if isinstance(engine, str) else type(engine).__name__,
-            getattr(manifest, "field_rates", None),
+            manifest.field_rates,
             _path=path,
             _options={name: value for name, value in given.items() if value is not None},
         )

@@ -1,55 +1,19 @@
 """Counts of a shard and of a run: outcomes, tokens, and how often and how surely each field is there.
 
-Knows results and field trees; knows no files.
+Knows results; knows no files.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from extractft.bulk.row_result import RowResult
-from extractft.schema import Schema
-from extractft.schema.nodes import NullNode, ObjectNode, RefNode, options_of
+from extractft.schema.field_presence import FieldPlace, is_empty_at
 
-__all__ = ["FieldCounts", "FieldPlace", "RunCounts", "field_places"]
-
-DEEPEST = 4
-"""Levels of nested objects whose fields are counted."""
-
-
-class FieldPlace(NamedTuple):
-    """A field that every record has: one of the root, or of an object in it.
-
-    Attributes:
-        path: Its path by names, as confidences have it.
-        keys: The keys on the way to it.
-    """
-
-    path: str
-    keys: tuple[str, ...]
-
-
-def field_places(schema: Schema[Any]) -> list[FieldPlace]:
-    """The fields of the root and of the objects in it, not of those in lists."""
-    return list(_places(schema, schema.tree, (), (), ()))
-
-
-def _places(
-    schema: Schema[Any], node: Any, names: tuple[str, ...], keys: tuple[str, ...], above: tuple[str, ...]
-) -> Iterator[FieldPlace]:
-    if isinstance(node, RefNode):
-        if node.name in above:
-            return
-        above = (*above, node.name)
-    options = [option for option in options_of(node, schema.definitions) if not isinstance(option, NullNode)]
-    if names:
-        yield FieldPlace(".".join(names), keys)
-    if len(options) == 1 and isinstance(options[0], ObjectNode) and len(names) < DEEPEST:
-        for part in options[0].fields:
-            yield from _places(schema, part.node, (*names, part.name), (*keys, part.key), above)
+__all__ = ["FieldCounts", "RunCounts"]
 
 
 @dataclass
@@ -121,7 +85,7 @@ class RunCounts:
         sure = result.fields or {}
         for place in places:
             counts = self.fields[place.path]
-            counts.nulls += _is_empty(result.record, place.keys)
+            counts.nulls += is_empty_at(result.record, place.keys)
             if place.path in sure:
                 counts.confidence += sure[place.path]
                 counts.measured += 1
@@ -160,12 +124,3 @@ class RunCounts:
         rest = {name: value for name, value in values.items() if name not in ("errors", "fields")}
         fields = {path: FieldCounts(*found) for path, found in values["fields"].items()}
         return cls(**rest, errors=Counter(values["errors"]), fields=fields)
-
-
-def _is_empty(record: Any, keys: tuple[str, ...]) -> bool:
-    """True if there is nothing at a place of a record."""
-    for key in keys:
-        if not isinstance(record, Mapping):
-            return True
-        record = record.get(key)
-    return record is None or record == [] or record == "" or record == {}

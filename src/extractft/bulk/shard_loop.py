@@ -8,7 +8,7 @@ from typing import Any
 
 from extractft.bulk.bulk_config import BulkConfig
 from extractft.bulk.extractor_source import ExtractorSource
-from extractft.bulk.field_counts import RunCounts, field_places
+from extractft.bulk.field_counts import RunCounts
 from extractft.bulk.input_files import InputFiles
 from extractft.bulk.input_row import InputRow, rows_digest, shards_of
 from extractft.bulk.row_result import RowResult
@@ -20,6 +20,7 @@ from extractft.bulk.shard_publisher import ShardPublisher
 from extractft.bulk.stopped_runs import GOES_ON, release_memory
 from extractft.bulk.text_index import TextIndex
 from extractft.errors import BulkRunError
+from extractft.schema.field_presence import field_places
 
 __all__ = ["ShardLoop"]
 

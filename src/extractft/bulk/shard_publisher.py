@@ -10,13 +10,14 @@ from typing import Any
 
 from extractft.bulk.bulk_config import BulkConfig
 from extractft.bulk.database_table import TableSink
-from extractft.bulk.field_counts import FieldPlace, RunCounts
+from extractft.bulk.field_counts import RunCounts
 from extractft.bulk.input_row import InputRow, rows_digest
 from extractft.bulk.merged_shard import MergedShard
 from extractft.bulk.row_result import RowResult
 from extractft.bulk.run_folder import FileWriter, RunFolder
 from extractft.bulk.shard_decoder import DecodedShard
 from extractft.bulk.shard_files import PlacedRow, ShardContent, ShardFiles
+from extractft.schema.field_presence import FieldPlace
 
 __all__ = ["ShardPublisher"]
 

@@ -17,6 +17,7 @@ from typing import NoReturn
 from extractft.cli import data_commands, evaluate_commands, extract_command, run_command, train_commands
 from extractft.cli.app import Stopped, app
 from extractft.cli.error_messages import error_text, with_flags
+from extractft.cli.progress_report import show_log_lines
 from extractft.cli.streams import prepare_streams, say
 from extractft.errors import ExtractFTError
 from extractft.storage import DirectoryInUse
@@ -37,6 +38,7 @@ def main() -> None:
     """Run the command line."""
     prepare_streams()
     _quiet_libraries()
+    show_log_lines("extractft.training.callbacks")
     ours = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     if ours:
         signal.signal(signal.SIGTERM, _terminate)

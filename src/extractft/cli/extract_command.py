@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ import typer
 
 import extractft
 from extractft.cli.app import ROWS_FAILED, app
-from extractft.cli.command_paths import CommandPaths, file_path
+from extractft.cli.command_paths import CommandPaths, file_path, is_stdout
 from extractft.cli.data_options import STDIN, known_encoding, text_files
 from extractft.cli.inputs import load_extractor, probability, schema_file, text_column
 from extractft.cli.options import (
@@ -25,6 +26,9 @@ from extractft.cli.options import (
     MovedOption,
     TextColumnOption,
 )
+from extractft.cli.inputs import load_extractor, probability, schema_file
+from extractft.cli.options import ClassOption, EncodingOption, EngineOption, ExtractorArgument, ForceOption, MovedOption
+from extractft.cli.progress_report import ProgressReport, reporting
 from extractft.cli.streams import LineWriter, lines_to, say, stdin_bytes
 from extractft.data.raw_row import NumberedText
 from extractft.errors import ExtractionError
@@ -84,9 +88,9 @@ def extract(
         out = stack.enter_context(lines_to(output, "--output", force=force))
         for_review = None if review is None else stack.enter_context(lines_to(review, "--review", force=force))
         model = load_extractor(extractor, schema, base_model, engine)
-        least = DEFAULT_MIN_CONFIDENCE if min_confidence is None else min_confidence
         lines = _extract_lines(model, rows, batch_size, explain=explain or for_review is not None)
-        counts = _write_lines(lines, out, for_review, explain=explain, min_confidence=least)
+        lines = _counted(lines, stack.enter_context(reporting(beside_records=output is None or is_stdout(output))))
+        counts = _write_lines(lines, out, for_review, explain=explain, min_confidence=min_confidence)
     reviewed = f", {counts.for_review} to be looked over in {review}" if review else ""
     say(f"{counts.records} records, {counts.failed} failed{reviewed}")
     if counts.failed:
@@ -115,21 +119,33 @@ class _Counts:
 
 
 def _write_lines(
-    lines: Iterable[_Line], out: LineWriter, review: LineWriter | None, *, explain: bool, min_confidence: float
+    lines: Iterable[_Line], out: LineWriter, review: LineWriter | None, *, explain: bool, min_confidence: float | None
 ) -> _Counts:
     """Write each line to the output or to the file for review, and count them."""
-    counts = _Counts()
+    counts, least = _Counts(), DEFAULT_MIN_CONFIDENCE if min_confidence is None else min_confidence
     for content, result in lines:
         if result is None:
             counts.failed += 1
             out(content)
-        elif review is not None and _is_below(result, min_confidence):
+        elif review is not None and _is_below(result, least):
             counts.for_review += 1
             review(content | _explanation(result) | {"text": result.text})
         else:
             counts.records += 1
             out(content | _explanation(result) if explain else content)
     return counts
+
+
+def _counted(lines: Iterable[_Line], report: ProgressReport) -> Iterator[_Line]:
+    """The lines, with their progress shown when it is time."""
+    begun = time.monotonic()
+    failed = 0
+    for done, line in enumerate(lines, 1):
+        yield line
+        failed += line.result is None
+        if report.is_due:
+            rate = done / max(time.monotonic() - begun, 1e-9)
+            report.show(f"{done} texts, {rate:.1f} texts/s, {failed} failed", done, None)
 
 
 def _extract_lines(

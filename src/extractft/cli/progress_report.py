@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -10,10 +11,26 @@ from typing import Any
 
 from extractft.cli.streams import say
 
-__all__ = ["ProgressReport", "reporting"]
+__all__ = ["ProgressReport", "reporting", "show_log_lines"]
 
 LOG_SECONDS = 30.0
 BAR_SECONDS = 0.2
+
+
+class _LogLines(logging.Handler):
+    """Prints what is logged as lines on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a line."""
+        say(record.getMessage())
+
+
+def show_log_lines(name: str) -> None:
+    """Print the progress that a module logs, with lines of other commands."""
+    logger = logging.getLogger(name)
+    if not any(isinstance(handler, _LogLines) for handler in logger.handlers):
+        logger.addHandler(_LogLines())
+        logger.setLevel(logging.INFO)
 
 
 class ProgressReport:
@@ -52,9 +69,13 @@ class ProgressReport:
 
 
 @contextmanager
-def reporting() -> Iterator[ProgressReport]:
-    """Yield a report for the terminal or the log that standard error is."""
-    if sys.stderr is None or not sys.stderr.isatty():
+def reporting(*, beside_records: bool = False) -> Iterator[ProgressReport]:
+    """Yield a report for the terminal or the log that standard error is.
+
+    Args:
+        beside_records: True if records go to the same terminal, where a bar would come in between.
+    """
+    if sys.stderr is None or not sys.stderr.isatty() or beside_records:
         yield ProgressReport()
         return
     from rich.console import Console

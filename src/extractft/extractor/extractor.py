@@ -185,7 +185,13 @@ class Extractor(ExtractorParts[T]):
         options = EngineOptions(engine, base_model, device, dtype)
         runtime: Runtime = load_entry(kind.opener)(SavedExtractor(path, manifest, spec), options)
         require_unchanged(path, manifest)
-        past = Provenance(manifest.config, manifest.metrics, manifest.columns, weights=runtime.weights)
+        past = Provenance(
+            manifest.config,
+            manifest.metrics,
+            manifest.columns,
+            weights=runtime.weights,
+            field_rates=manifest.field_rates,
+        )
         return cls._on(runtime, spec, past, calibration)
 
     def save_pretrained(self, path: str | Path) -> None:

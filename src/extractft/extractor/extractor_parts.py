@@ -10,6 +10,7 @@ from typing import Generic, Self, TypeVar
 from extractft.artifact import BaseModelRecord, Manifest
 from extractft.completion import Engine, capabilities_of
 from extractft.confidence.calibration import Calibration
+from extractft.confidence.field_rates import FieldRates
 from extractft.config import GenerationConfig, TrainingConfig
 from extractft.constraints import GrammarCompiler
 from extractft.errors import ArtifactError
@@ -110,6 +111,11 @@ class ExtractorParts(BoundToProcess, Generic[T]):
         return dict(self._provenance.metrics)
 
     @property
+    def field_rates(self) -> FieldRates | None:
+        """Rates of the fields in its training data: what new texts are held against; `None` if they are not known."""
+        return self._provenance.field_rates
+
+    @property
     def training_result(self) -> TrainingResult | None:
         """End of the training that made it; `None` for one that was loaded."""
         return self._provenance.training_result
@@ -140,6 +146,7 @@ class ExtractorParts(BoundToProcess, Generic[T]):
             metrics=self.metrics,
             columns=self._provenance.columns,
             calibration=None if calibration is None else calibration.to_dict(),
+            field_rates=self.field_rates,
             chat_frame=chat.frame,
             model_shape=weights.shape(chat),
         )

@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from extractft.artifact import require_unchanged
 from extractft.confidence.calibration import Calibration
+from extractft.confidence.field_rates import FieldRates, field_rates
+from extractft.confidence.token_confidence import Confidence
 from extractft.config import TrainingConfig
 from extractft.data import Example
 from extractft.errors import TrainingError
@@ -21,7 +23,7 @@ from extractft.extractor import preflight
 from extractft.extractor.argument_checks import user_directory
 from extractft.extractor.data_split import DataSplit
 from extractft.extractor.explain import Explainer
-from extractft.extractor.extraction import Outcome
+from extractft.extractor.extraction import Extraction, Outcome
 from extractft.extractor.extractor import Extractor
 from extractft.extractor.loaded_model import LoadedModel
 from extractft.extractor.outcomes import BestOutcomes, answers_of, comparable
@@ -95,7 +97,9 @@ def _trained(
         grammar,
         generation=fitted.config.generation,
         max_window=base.window,
-        provenance=Provenance(fitted.config, dict(fitted.result.metrics), origin.columns, fitted.result, base),
+        provenance=Provenance(
+            fitted.config, dict(fitted.result.metrics), origin.columns, fitted.result, base, fitted.rates
+        ),
         calibration=fitted.calibration,
     )
 
@@ -133,11 +137,25 @@ class _Fitted:
         config: The settings as they were filled in.
         result: How training ended.
         calibration: Makes confidences believable, if there were rows to learn it from.
+        rates: Rates of the fields in the rows.
     """
 
     config: TrainingConfig
     result: TrainingResult
     calibration: Calibration | None
+    rates: FieldRates
+
+
+class _Answered(NamedTuple):
+    """Use of the held-out rows after training.
+
+    Attributes:
+        calibration: Makes confidences believable, if there were rows to learn it from.
+        confidences: Confidences in the records of these rows.
+    """
+
+    calibration: Calibration | None = None
+    confidences: Sequence[Confidence] = ()
 
 
 def _fit_adapter(run: _Run[T], rows: DataSplit[T], *, resume: bool) -> _Fitted:
@@ -149,6 +167,7 @@ def _fit_adapter(run: _Run[T], rows: DataSplit[T], *, resume: bool) -> _Fitted:
     """
     pipeline, config = run.pipeline, run.config
     encoder = RowEncoder(pipeline.schema, pipeline.chat)
+    trained = [example.output for example in rows.train]
     rows, generation = split_long_rows(rows, pipeline, config, encoder)
     rows.check(encoder, pipeline.grammar, config)
     rows = rows.with_absences(pipeline.schema, config)
@@ -170,8 +189,9 @@ def _fit_adapter(run: _Run[T], rows: DataSplit[T], *, resume: bool) -> _Fitted:
     )
     if generation.merge_adapter:
         merge_adapter(run.model)
-    scored = rows.scored[: config.max_eval_rows]
-    return _Fitted(config, result, _calibration(run.pipeline, best, scored, result) if scored else None)
+    answered = _answered(run.pipeline, best, rows.scored[: config.max_eval_rows], result)
+    rates = field_rates(pipeline.schema, trained, answered.confidences)
+    return _Fitted(config, result, answered.calibration, rates)
 
 
 def _features(
@@ -180,11 +200,15 @@ def _features(
     return build_features(examples, encoder.schema, encoder.chat, config, encoder=encoder, numbers=numbers)
 
 
-def _calibration(
+def _answered(
     pipeline: Pipeline[T], best: BestOutcomes[T], scored: Sequence[Example[T]], result: TrainingResult
-) -> Calibration | None:
+) -> _Answered:
     """Calibrate confidences on held-out rows, by the outcomes of the best scoring where they are known."""
+    if not scored:
+        return _Answered()
     texts = (example.text for example in scored)
     outcomes = best.outcomes_of(result.metrics.get("field_f1")) or comparable(pipeline.schema, pipeline.run(texts))
     explainer = Explainer(pipeline.schema, pipeline.grammar.spelling)
-    return Calibration.fit(answers_of(pipeline.schema, scored, outcomes, explainer.raw_confidence))
+    calibration = Calibration.fit(answers_of(pipeline.schema, scored, outcomes, explainer.raw_confidence))
+    sure = explainer.calibrated(calibration)
+    return _Answered(calibration, [sure.confidence(found) for found in outcomes if isinstance(found, Extraction)])

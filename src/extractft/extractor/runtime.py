@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from extractft.artifact import BaseModelRecord, Manifest, ModelShape
 from extractft.completion import Engine
+from extractft.confidence.field_rates import FieldRates
 from extractft.config import GenerationConfig, TrainingConfig
 from extractft.constraints import GrammarCompiler
 from extractft.modeling.base_model_ref import BaseModelRef
@@ -72,6 +73,7 @@ class Provenance:
         columns: Column mapping of the data that it was trained on, ours to theirs.
         training_result: End of the training that made it, in this process.
         weights: The model to save; `None` for an extractor on an engine of the caller's own.
+        field_rates: Rates of the fields in its training data, `None` if they are not known.
     """
 
     config: TrainingConfig
@@ -79,6 +81,7 @@ class Provenance:
     columns: Mapping[str, str] | None = None
     training_result: TrainingResult | None = None
     weights: Weights | None = None
+    field_rates: FieldRates | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Knows the trainer's control flags; computes nothing.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 __all__ = ["CheckpointSchedule", "ProgressBar"]
+
+logger = logging.getLogger(__name__)
 
 
 class CheckpointSchedule(TrainerCallback):
@@ -68,7 +71,7 @@ class CheckpointSchedule(TrainerCallback):
 
 
 class ProgressBar(TrainerCallback):
-    """One line on stderr: steps, loss, the newest score and the time left.
+    """One line on stderr: steps, loss, the newest score and the time left; without a terminal, now and then in the log.
 
     Args:
         shown: Whether to show it at all; `None` shows it on a terminal.
@@ -80,11 +83,17 @@ class ProgressBar(TrainerCallback):
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._shown: dict[str, str] = {}
+        self._first_step = 0
+        self._begun = self._logged_at = time.monotonic()
+
+    log_seconds = 30.0
+    """Seconds between two lines of the log."""
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Show the bar."""
+        self._first_step, self._begun = state.global_step, time.monotonic()
         if not self._visible:
             return
         self._bar = Progress(
@@ -99,9 +108,19 @@ class ProgressBar(TrainerCallback):
         self._bar.start()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Move the bar."""
+        """Move the bar, or log a line if it is time."""
         if self._bar is not None:
             self._bar.update(self._task, completed=state.global_step)
+        elif time.monotonic() - self._logged_at >= self.log_seconds:
+            self._logged_at = time.monotonic()
+            logger.info("%s", self._line(state))
+
+    def _line(self, state: TrainerState) -> str:
+        """Steps, epoch, loss, score and time left."""
+        done = state.global_step - self._first_step
+        seconds = (time.monotonic() - self._begun) / max(done, 1) * (state.max_steps - state.global_step)
+        words = [f"step {state.global_step}/{state.max_steps}", f"epoch {state.epoch or 0:.1f}", *self._shown.values()]
+        return ", ".join([*words, f"{seconds / 60:.0f} min left"])
 
     def on_log(
         self,
