@@ -26,8 +26,6 @@ from extractft.cli.options import (
     MovedOption,
     TextColumnOption,
 )
-from extractft.cli.inputs import load_extractor, probability, schema_file
-from extractft.cli.options import ClassOption, EncodingOption, EngineOption, ExtractorArgument, ForceOption, MovedOption
 from extractft.cli.progress_report import ProgressReport, reporting
 from extractft.cli.streams import LineWriter, lines_to, say, stdin_bytes
 from extractft.data.raw_row import NumberedText
