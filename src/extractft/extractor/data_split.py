@@ -125,8 +125,9 @@ class DataSplit(Generic[T]):
         if not report.ok:
             issues = [*too_long, *(issue for issue in report.issues() if issue.kind != "too_long")]
             error = DatasetError("The training data has rows that cannot be learned.", issues=issues)
-            error.hint(ROW_NUMBERS)
-            raise error.hint(_about_lengths(lengths, config)) if too_long else error
+            if too_long:
+                error.hint(_about_lengths(lengths, config))
+            raise error.hint(ROW_NUMBERS)
         for finding in report.warnings:
             logger.warning("%s", finding)
         return report

@@ -78,7 +78,7 @@ def in_pieces(
         error = DatasetError(
             f"{len(issues)} of {len(examples)} rows cannot be split into the windows of a long text", issues=issues
         )
-        raise error.hint(ROW_NUMBERS).hint(HOW_TO_SPLIT)
+        raise error.hint(HOW_TO_SPLIT).hint(ROW_NUMBERS)
     _say_what_is_left_out(issues, untrue)
     return Pieces(pieces, origins)
 
