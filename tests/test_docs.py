@@ -1,6 +1,7 @@
 """Every code block of README and docs runs: Python blocks are executed page by page, commands are parsed.
 
-`Extractor.fit`, `from_base` and `from_pretrained` are replaced by a scripted extractor: they would need a model.
+`Extractor.fit`, `from_base` and `from_pretrained` are replaced by a scripted extractor: they would need a model, and so
+would `export`.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ def in_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(Extractor, "fit", fit)
     monkeypatch.setattr(Extractor, "from_base", lambda schema, **_: _scripted(schema))
     monkeypatch.setattr(Extractor, "save_pretrained", lambda self, path: saved.__setitem__(str(path), self))
+    monkeypatch.setattr(Extractor, "export", lambda self, path, **_: None)
     monkeypatch.setattr(Extractor, "from_pretrained", lambda path, **_: saved[str(path)])
     return tmp_path
 

@@ -45,12 +45,14 @@ _SUBMODULES = frozenset(
         "decoding",
         "errors",
         "evaluation",
+        "export",
         "extractor",
         "grounding",
         "modeling",
         "prompt",
         "schema",
         "testing",
+        "verification",
     }
 )
 """Submodules that are imported on first use: `extractft.errors`, `extractft.testing`."""

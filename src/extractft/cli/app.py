@@ -13,7 +13,19 @@ from extractft.cli.streams import write_out
 __all__ = ["ROWS_FAILED", "Stopped", "app"]
 
 ROWS_FAILED = 3
-ORDER = ("check", "prompt", "fit", "extract", "run", "evaluate", "calibrate", "learning-curve", "demo")
+ORDER = (
+    "check",
+    "prompt",
+    "fit",
+    "extract",
+    "run",
+    "evaluate",
+    "calibrate",
+    "learning-curve",
+    "export",
+    "verify",
+    "demo",
+)
 """Commands in the order in which the help lists them: the order of a job."""
 
 

@@ -1,8 +1,8 @@
 """The entry point `main`: UTF-8, quiet libraries, and an exit code and a message for each end of a command.
 
-Exit codes: 0 done; 1 an error, with a message on stderr; 2 wrong usage; 3 done, but some rows failed or the data has
-errors; 130 and 143 stopped by Ctrl-C or SIGTERM; 141 the reader of the output went away. Records go to stdout or to a
-file, everything else to stderr.
+Exit codes: 0 done; 1 an error, with a message on stderr; 2 wrong usage; 3 done, but some rows failed, the data has
+errors or a verification found differences; 130 and 143 stopped by Ctrl-C or SIGTERM; 141 the reader of the output went
+away. Records go to stdout or to a file, everything else to stderr.
 """
 
 from __future__ import annotations
@@ -14,7 +14,14 @@ import warnings
 from types import FrameType
 from typing import NoReturn
 
-from extractft.cli import data_commands, evaluate_commands, extract_command, run_command, train_commands
+from extractft.cli import (
+    data_commands,
+    evaluate_commands,
+    export_commands,
+    extract_command,
+    run_command,
+    train_commands,
+)
 from extractft.cli.app import Stopped, app
 from extractft.cli.error_messages import error_text, with_flags
 from extractft.cli.progress_report import show_log_lines
@@ -24,7 +31,7 @@ from extractft.storage import DirectoryInUse
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = (data_commands, evaluate_commands, extract_command, run_command, train_commands)
+COMMANDS = (data_commands, evaluate_commands, export_commands, extract_command, run_command, train_commands)
 """Modules whose commands register with `app` when they are imported."""
 
 INTERRUPTED, READER_GONE, TERMINATED = 130, 141, 143

@@ -22,6 +22,7 @@ FLAGS = {
     "init_adapter": "--init-adapter",
     "keep_columns": "--keep",
     "max_failures": "--max-failures",
+    "min_equal": "--min-equal",
     "min_confidence": "--min-confidence",
     "output_dir": "--work-dir",
     "show_values": "--show-values",
@@ -34,6 +35,7 @@ ARGUMENTS = {**FLAGS, "encoding": "--encoding", "engine": "--engine"}
 PHRASES = (
     (r"\bresume=True\b", "--resume"),
     (r"\boverwrite=True\b", "--force"),
+    (r"Give force=True \(--force on the command line\)", "Give --force"),
     (r"\bshow_values=True\b", "--show-values"),
     (r"\bforce=True\b", "--force"),
     (r"\bformat='(\w+)'", r"--format \1"),

@@ -13,10 +13,12 @@ from typing import Any
 from extractft.errors import ConfigError
 from extractft.prompt.stored_tokenizer import TOKENIZER_FILE
 
-__all__ = ["FIT", "OPEN_BASE", "EngineKind", "engine_kind", "load_entry"]
+__all__ = ["EXPORT", "FIT", "OPEN_BASE", "PUSH", "EngineKind", "engine_kind", "load_entry"]
 
 FIT = "extractft.extractor.fit:fit_extractor"
 OPEN_BASE = "extractft.extractor.loaded_model:open_base"
+EXPORT = "extractft.extractor.exporting:export_weights"
+PUSH = "extractft.extractor.exporting:push_weights"
 
 
 @dataclass(frozen=True, slots=True)

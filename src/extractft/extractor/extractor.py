@@ -17,6 +17,7 @@ from extractft.config import GenerationConfig, PromptConfig, TrainingConfig
 from extractft.data import Example, load_examples, load_numbered_examples
 from extractft.errors import ConfigError, ExtractionError
 from extractft.evaluation import CalibrationReport, EvaluationReport
+from extractft.export.export_manifest import ExportFormat, ExportManifest
 from extractft.extractor.argument_checks import (
     DEFAULT_BASE_MODEL,
     own_schema,
@@ -24,7 +25,7 @@ from extractft.extractor.argument_checks import (
     settled_schema,
     user_directory,
 )
-from extractft.extractor.engine_registry import FIT, OPEN_BASE, engine_kind, load_entry
+from extractft.extractor.engine_registry import EXPORT, FIT, OPEN_BASE, PUSH, engine_kind, load_entry
 from extractft.extractor.explain import EXPLANATIONS
 from extractft.extractor.extraction import Extraction, Outcome
 from extractft.extractor.extractor_parts import ExtractorParts
@@ -204,6 +205,27 @@ class Extractor(ExtractorParts[T]):
         weights = self._own_base()
         self.schema.require_loadable()
         weights.save(path, self._manifest())
+
+    def export(
+        self,
+        path: str | Path,
+        *,
+        format: ExportFormat = "merged",
+        dtype: str | None = None,
+        quantization: str | None = None,
+        force: bool = False,
+    ) -> ExportManifest:
+        """Write the extractor for another engine; arguments and errors are those of `export.export_model`."""
+        settings = {"format": format, "dtype": dtype, "quantization": quantization, "force": force}
+        written: ExportManifest = load_entry(EXPORT)(
+            self._own_base(), self._pipeline.chat, self._manifest(), path, **settings
+        )
+        return written
+
+    def push_to_hub(self, repo_id: str, *, private: bool = True, token: str | None = None, **settings: Any) -> str:
+        """Export and upload; see `export.push_to_hub`, and `export` for the `settings`. Gives the commit's address."""
+        options = {"private": private, "token": token, **settings}
+        return str(load_entry(PUSH)(self._own_base(), self._pipeline.chat, self._manifest(), repo_id, **options))
 
     # ------------------------------------------------------------------------------------------------- using it
 

@@ -91,6 +91,11 @@ class LoadedModel:
         return self.ref
 
     @property
+    def has_adapter(self) -> bool:
+        """True if an adapter was trained or loaded."""
+        return hasattr(self.model, "peft_config")
+
+    @property
     def vocab_size(self) -> int:
         """Width of this model's logits, which may exceed the tokenizer's."""
         return int(self.model.get_input_embeddings().num_embeddings)

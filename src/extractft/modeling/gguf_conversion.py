@@ -23,7 +23,7 @@ from extractft.modeling.strict_loading import load_complete_model
 from extractft.modeling.weight_digests import cache_dir, cached_file_digest
 from extractft.storage import published_directory, restore_lost, tree_digests
 
-__all__ = ["convert_gguf"]
+__all__ = ["convert_gguf", "unpack_gguf"]
 
 CONVERSION_VERSION = 1
 """Increased when a conversion comes out differently, so that older ones are not used any more."""
@@ -74,15 +74,25 @@ def convert_gguf(file: Path) -> Path:
     return target
 
 
+def unpack_gguf(file: Path, directory: Path) -> None:
+    """Write a GGUF model's weights in float32, its configuration and its tokenizer into a directory.
+
+    Raises:
+        ArtifactMismatchError: The file cannot be read, or holds an architecture that transformers does not know.
+        OSError: The directory cannot be written.
+    """
+    model, tokenizer = _convert(file)
+    try:
+        with LOADING_LOCK, no_progress_bars():
+            model.save_pretrained(directory)
+        tokenizer.save_pretrained(directory)
+    except Exception as error:  # safetensors and tokenizers have errors of their own for a full disk
+        raise OSError(str(error)) from error
+
+
 def _publish(target: Path, file: Path) -> None:
     with published_directory(target) as work:
-        model, tokenizer = _convert(file)
-        try:
-            with LOADING_LOCK, no_progress_bars():
-                model.save_pretrained(work)
-            tokenizer.save_pretrained(work)
-        except Exception as error:  # safetensors and tokenizers have errors of their own for a full disk
-            raise OSError(str(error)) from error
+        unpack_gguf(file, work)
         (work / CONTENTS_FILE).write_text(json.dumps(tree_digests(work), indent=2), encoding="utf-8")
         if _is_unchanged(target):
             raise _ConvertedMeanwhileError

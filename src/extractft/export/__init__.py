@@ -1,0 +1,52 @@
+"""Write a tuned extractor for other engines: merged weights, an adapter, a GGUF file, a directory for Ollama.
+
+Knows weights, tokenizers and files; knows no texts and decodes nothing. `verification` proves that an export gives the
+same records. Names are loaded when they are asked for: reading what an export says of itself needs no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from extractft.export.export_manifest import EXPORT_FILE, ExportFormat, ExportManifest, read_export
+    from extractft.export.export_source import ExportSource
+    from extractft.export.exporter import export_model
+    from extractft.export.hub_upload import push_to_hub, upload_export
+
+_MODULES = {
+    "EXPORT_FILE": "export_manifest",
+    "ExportFormat": "export_manifest",
+    "ExportManifest": "export_manifest",
+    "ExportSource": "export_source",
+    "export_model": "exporter",
+    "push_to_hub": "hub_upload",
+    "read_export": "export_manifest",
+    "upload_export": "hub_upload",
+}
+"""The module of each public name."""
+
+__all__ = [
+    "EXPORT_FILE",
+    "ExportFormat",
+    "ExportManifest",
+    "ExportSource",
+    "export_model",
+    "push_to_hub",
+    "read_export",
+    "upload_export",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
