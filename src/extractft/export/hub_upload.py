@@ -93,6 +93,6 @@ def _require_token(token: str | None) -> str:
     known = token or huggingface_hub.get_token()
     if not known:
         raise ConfigError("Expected a token of the Hugging Face hub, found none.").hint(
-            "Set HF_TOKEN, run `hf auth login`, or give token=...; the token needs permission to write."
+            "Set HF_TOKEN, run `hf auth login`, or hand one over; it needs permission to write."
         )
     return known

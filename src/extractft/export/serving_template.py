@@ -99,7 +99,7 @@ def modelfile(chat: ChatRenderer, *, weights_file: str, num_ctx: int, stop: str 
     for name, text in (("system prompt", chat.system_prompt), ("chat template", template)):
         if '"""' in text or text.endswith('"'):
             raise ArtifactError(f'Expected a {name} that a Modelfile can quote, found """ in it or " at its end.').hint(
-                'Export with format="gguf" and write the Modelfile by hand.'
+                "Export with format='gguf' and write the Modelfile by hand."
             )
     lines = [
         f"FROM ./{weights_file}",

@@ -6,7 +6,7 @@ Knows extractors and what they give for the same texts; knows no weights and no 
 from __future__ import annotations
 
 from extractft.verification.candidates import Candidate, load_candidate
-from extractft.verification.outcome_pairs import verify
+from extractft.verification.outcome_pairs import ReferenceRecords, verify
 from extractft.verification.verification_report import SideScores, VerificationReport
 
-__all__ = ["Candidate", "SideScores", "VerificationReport", "load_candidate", "verify"]
+__all__ = ["Candidate", "ReferenceRecords", "SideScores", "VerificationReport", "load_candidate", "verify"]

@@ -114,7 +114,7 @@ def _from_server(address: str, reference: Extractor[T], directory: str | Path | 
     """A client of a server, which renders prompts and checks records itself."""
     if directory is None:
         raise ArtifactError("Expected the saved extractor that a server's client is made from, found none.").hint(
-            "Give directory=..., where `save_pretrained` wrote it."
+            "Give the directory that `save_pretrained` wrote."
         )
     remote: Extractor[T] = Extractor.from_pretrained(directory, schema=reference.schema, engine=address)
     return Candidate(remote, address)

@@ -27,7 +27,7 @@ from extractft.verification.verification_report import (
     VerificationReport,
 )
 
-__all__ = ["verify"]
+__all__ = ["ReferenceRecords", "verify"]
 
 T = TypeVar("T")
 TWO_SIDED_95 = 2 * 1.959964
@@ -51,7 +51,7 @@ def verify(
         reference: The extractor.
         candidate: What should give the same; see `load_candidate` and `with_engine`.
         rows: Examples, as `Extractor.fit` takes them.
-        name: The candidate's name.
+        name: The candidate's name in the report.
         quantized: Whether its weights have less than 16 bits: then its score has to lie within one standard error.
         min_equal: Least share of equal records; if `None`, 0.99, and none for quantised candidates.
         columns: Column mapping, ours to theirs.
@@ -62,23 +62,58 @@ def verify(
         ConfigError: `min_equal` is no share.
     """
     least = _checked_share(min_equal, quantized=quantized)
-    loaded = load_numbered_examples(rows, reference.schema, columns=columns)
-    mine, theirs = _Side.decoded(reference, loaded), _Side.decoded(candidate, loaded)
-    pairs = [_Pair(*pair) for pair in zip(mine.outcomes, theirs.outcomes, strict=True)]
-    equal = [pair.equal(reference.schema) for pair in pairs]
-    prompts = _same_prompts(reference._pipeline, candidate._pipeline, loaded.examples)
-    return VerificationReport(
-        name=name,
-        rows=len(pairs),
-        prompts_equal=prompts,
-        records_equal=sum(equal),
-        fields=_differing_fields(reference.schema, pairs),
-        quantized=quantized,
-        min_equal=least,
-        differences=_differences(loaded, pairs, equal) if keep_records else None,
-        **_token_numbers(pairs),
-        **_side_numbers(mine, theirs),
-    )
+    known = ReferenceRecords(reference, rows, columns=columns)
+    return known.compare(candidate, name=name, quantized=quantized, min_equal=least, keep_records=keep_records)
+
+
+class ReferenceRecords(Generic[T]):
+    """An extractor's records of held-out examples, decoded once to compare several candidates with.
+
+    Args:
+        reference: The extractor.
+        rows: Examples, as `Extractor.fit` takes them.
+        columns: Column mapping, ours to theirs.
+
+    Raises:
+        DatasetError: Rows are bad; all of them are in `.issues`.
+    """
+
+    def __init__(self, reference: Extractor[T], rows: Any, *, columns: Mapping[str, str] | None = None) -> None:
+        self._reference = reference
+        self._loaded = load_numbered_examples(rows, reference.schema, columns=columns)
+        self._side = _Side.decoded(reference, self._loaded)
+
+    def compare(
+        self,
+        candidate: Extractor[T],
+        *,
+        name: str = "candidate",
+        quantized: bool = False,
+        min_equal: float | None = None,
+        keep_records: bool = False,
+    ) -> VerificationReport:
+        """Decode the same texts with a candidate; see `verify` for the arguments.
+
+        Raises:
+            ConfigError: `min_equal` is no share.
+        """
+        least = _checked_share(min_equal, quantized=quantized)
+        mine, theirs = self._side, _Side.decoded(candidate, self._loaded)
+        pairs = [_Pair(*pair) for pair in zip(mine.outcomes, theirs.outcomes, strict=True)]
+        equal = [pair.equal(self._reference.schema) for pair in pairs]
+        prompts = _same_prompts(self._reference._pipeline, candidate._pipeline, self._loaded.examples)
+        return VerificationReport(
+            name=name,
+            rows=len(pairs),
+            prompts_equal=prompts,
+            records_equal=sum(equal),
+            fields=_differing_fields(self._reference.schema, pairs),
+            quantized=quantized,
+            min_equal=least,
+            differences=_differences(self._loaded, pairs, equal) if keep_records else None,
+            **_token_numbers(pairs),
+            **_side_numbers(mine, theirs),
+        )
 
 
 def _checked_share(min_equal: float | None, *, quantized: bool) -> float | None:
