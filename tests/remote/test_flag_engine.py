@@ -84,3 +84,11 @@ def test_what_cannot_be_is_said_in_flags(folder: Path, arguments: tuple[str, ...
     assert isinstance(done.exception, ExtractFTError)
     for words in said:
         assert words in error_text(done.exception)
+
+
+def test_verify_holds_a_server_against_the_extractor(folder: Path, address: str) -> None:
+    done = run("verify", address, "--extractor", "ext", "--data", "rows.jsonl", "--output", "report.json")
+    assert done.exit_code == 0, done.output
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert (report["rows"], report["prompts_equal"], report["records_equal"], report["tokens_equal"]) == (4, 4, 4, 4)
+    assert report["widest_gap"] < 1e-3

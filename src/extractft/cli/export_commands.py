@@ -78,7 +78,7 @@ def export(
         force=force,
     ).check()
     columns = pairs(column, "--column") or None
-    model = load_extractor(extractor, schema, base_model)
+    model = load_extractor(extractor, schema, base_model, None)
     written = model.export(output, format=format_, dtype=dtype, quantization=quantization, force=force)
     say(f"Exported to {output} ({written.format}, {written.dtype})")
     if rows is None:
@@ -125,7 +125,7 @@ def verify(
         force=force,
     ).check()
     columns = pairs(column, "--column") or None
-    model = load_extractor(extractor, schema, base_model)
+    model = load_extractor(extractor, schema, base_model, None)
     candidate = _verification().load_candidate(place, model, directory=extractor, base_model=base_model)
     _finish(_held_together(model, candidate, rows, columns, min_equal, keep_records=keep_records), output)
 
