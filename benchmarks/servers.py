@@ -13,6 +13,7 @@ f32 --cache-type-v f32 --flash-attn off".
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Sequence
 
@@ -22,13 +23,18 @@ from lib import server_equality, server_throughput
 from lib.command_line import add_command, make_parser, run_command
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run one measurement."""
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = make_parser(__doc__)
     commands = parser.add_subparsers(required=True, metavar="equality|throughput")
     add_command(commands, "equality", server_equality)
     add_command(commands, "throughput", server_throughput)
-    run_command(parser, argv)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one measurement."""
+    run_command(build_parser(), argv)
 
 
 if __name__ == "__main__":

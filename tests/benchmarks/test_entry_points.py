@@ -12,7 +12,8 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -233,6 +234,31 @@ def test_peers_without_peers(load_benchmark: Load, small_set: Path, extractor: s
     load_benchmark("peers").main(["bookings", *arguments, *sizes])
     ways = json.loads((tmp_path / "peers-bookings.json").read_text("utf-8"))["ways"]
     assert {row["way"] for row in ways} == {"ours", "ours-q8"}
+
+
+def test_servers_against_the_engine_itself(
+    load_benchmark: Load, small_set: Path, extractor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers = load_benchmark("servers")
+    from lib.server_bench import ServerBench
+
+    @contextmanager
+    def itself(bench: Any, kind: str, slots: int) -> Iterator[Any]:
+        yield bench.engine
+
+    monkeypatch.setattr(ServerBench, "server", itself)
+    arguments = ["bookings", "--extractor", extractor, "--data", str(small_set), "--results", str(tmp_path)]
+    servers.main(["equality", *arguments, "--limit", "3", "--servers", "vllm"])
+    found = json.loads((tmp_path / "servers-equality-bookings.json").read_text("utf-8"))["servers"]["vllm"]
+    assert (found["records_equal"], found["token_ids_equal"], found["errors"]) == ("3 of 3", "3 of 3", {})
+    assert found["decisions_seen_whole"] == found["decisions_compared"] > 0
+    assert found["widest_confidence_gap"] < 1e-3
+    servers.main(["throughput", *arguments, "--limit", "3", "--warm-up", "1", "--in-flight", "1", "2"])
+    rows = json.loads((tmp_path / "servers-throughput-bookings.json").read_text("utf-8"))["rows"]
+    assert [(row["way"], row["in_flight"]) for row in rows] == [
+        (way, number) for way in ("ours", "vllm", "llama.cpp") for number in (1, 2)
+    ]
+    assert all(row["records_per_second"] > 0 and row["failed"] == 0 for row in rows)
 
 
 @pytest.mark.parametrize("plain", [[], ["--plain"]])
