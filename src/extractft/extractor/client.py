@@ -24,7 +24,7 @@ from extractft.remote import connect
 from extractft.remote.server_probe import ServerProbe
 from extractft.schema import Schema
 
-__all__ = ["SavedWeights", "open_given", "open_server"]
+__all__ = ["SavedWeights", "open_given", "open_server", "parts_without_model", "server_probe"]
 
 API_KEY = "EXTRACTFT_ENGINE_API_KEY"
 """Environment variable with the key of the server."""
@@ -83,7 +83,7 @@ def open_given(saved: SavedExtractor, options: EngineOptions) -> Runtime:
         ConfigError: The options are those of a model on this machine.
     """
     _require_no_model_options(options)
-    weights, _, chat, grammar = _parts_without_model(saved)
+    weights, _, chat, grammar = parts_without_model(saved)
     window = capabilities_of(options.engine).max_window or weights.model_shape.max_window
     return Runtime(chat, options.engine, grammar, min(window, weights.model_shape.max_window), weights)
 
@@ -97,7 +97,7 @@ def open_server(saved: SavedExtractor, options: EngineOptions) -> Runtime:
         ConfigError: The options are those of a model on this machine.
     """
     _require_no_model_options(options)
-    weights, tokenizer, chat, grammar = _parts_without_model(saved)
+    weights, tokenizer, chat, grammar = parts_without_model(saved)
     engine = connect(
         options.engine,
         server_probe(tokenizer, chat, grammar, saved.schema),
@@ -129,7 +129,7 @@ def server_probe(
     )
 
 
-def _parts_without_model(saved: SavedExtractor) -> tuple[SavedWeights, StoredTokenizer, ChatRenderer, GrammarCompiler]:
+def parts_without_model(saved: SavedExtractor) -> tuple[SavedWeights, StoredTokenizer, ChatRenderer, GrammarCompiler]:
     """Weights, prompts and grammars of a saved extractor, from its manifest and its tokenizer.
 
     Raises:

@@ -38,7 +38,11 @@ LOCAL = EngineKind("extractft.extractor.loaded_model:open_saved")
 SERVER = EngineKind("extractft.extractor.client:open_server", frozenset({TOKENIZER_FILE}))
 GIVEN = EngineKind("extractft.extractor.client:open_given", frozenset({TOKENIZER_FILE}))
 
-NAMED = {"transformers": LOCAL}
+NAMED = {
+    "transformers": LOCAL,
+    "vllm": EngineKind("extractft.extractor.managed:open_vllm"),
+    "llama.cpp": EngineKind("extractft.extractor.managed:open_llama_cpp"),
+}
 """Engines that have a name rather than an address."""
 
 

@@ -1,0 +1,66 @@
+"""A saved extractor on a server that is started for it: exported into the cache once, served on loopback.
+
+Knows the export that each kind of server takes; knows no HTTP and no flags.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+from extractft.extractor.client import parts_without_model, server_probe
+from extractft.extractor.exporting import export_weights
+from extractft.extractor.loaded_model import open_saved
+from extractft.extractor.runtime import EngineOptions, Runtime, SavedExtractor
+from extractft.modeling.weight_digests import cache_dir
+from extractft.remote import start_server
+
+__all__ = ["open_llama_cpp", "open_vllm"]
+
+VLLM_WINDOW, VLLM_SLOTS = 8192, 64
+LLAMA_WINDOW, LLAMA_SLOTS = 4096, 4
+"""llama.cpp keeps memory for the whole window of every slot."""
+
+
+def open_vllm(saved: SavedExtractor, options: EngineOptions) -> Runtime:
+    """A saved extractor on a vLLM server of its own.
+
+    Raises:
+        ArtifactNotFoundError: The base model is missing.
+        ArtifactError: The weights cannot be exported.
+        EngineError: The server does not start, or cannot stand in for the engine here.
+    """
+    return _open(saved, options, "vllm", _exported(saved, options, "merged"), VLLM_WINDOW, VLLM_SLOTS)
+
+
+def open_llama_cpp(saved: SavedExtractor, options: EngineOptions) -> Runtime:
+    """A saved extractor on a llama.cpp server of its own; the same errors as `open_vllm`."""
+    (file,) = _exported(saved, options, "gguf").glob("*.gguf")
+    return _open(saved, options, "llama.cpp", file, LLAMA_WINDOW, LLAMA_SLOTS)
+
+
+def _open(saved: SavedExtractor, options: EngineOptions, kind: str, model: Path, window: int, slots: int) -> Runtime:
+    weights, tokenizer, chat, grammar = parts_without_model(saved)
+    longest = weights.model_shape.max_window
+    engine = start_server(
+        kind,
+        model,
+        server_probe(tokenizer, chat, grammar, saved.schema),
+        window=min(window, longest),
+        slots=slots,
+        num_alternatives=saved.generation.num_alternatives,
+    )
+    return Runtime(chat, engine, grammar, min(engine.capabilities.max_window or longest, longest), weights)
+
+
+def _exported(saved: SavedExtractor, options: EngineOptions, format_: str) -> Path:
+    """The export of these weights, made if there is none in the cache."""
+    key = hashlib.sha256(f"{saved.manifest.model_dump_json()}\n{format_}\n{options.dtype}".encode()).hexdigest()[:32]
+    target = cache_dir() / "served" / key
+    if not target.is_dir():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        loaded = open_saved(saved, replace(options, device="cpu", dtype="auto"))
+        dtype = None if options.dtype == "auto" else options.dtype
+        export_weights(loaded.weights, loaded.chat, saved.manifest, target, format=format_, dtype=dtype)
+    return target
