@@ -42,7 +42,6 @@ _SUBMODULES = frozenset(
         "bulk",
         "config",
         "data",
-        "decoding",
         "errors",
         "evaluation",
         "export",

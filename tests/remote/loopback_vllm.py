@@ -47,7 +47,7 @@ def fake_for(extractor: Any) -> FakeVLLM:
 
 
 @contextmanager
-def served(fake: FakeVLLM) -> Iterator[str]:
+def served(fake: FakeVLLM, port: int = 0) -> Iterator[str]:
     """The address of a server that answers as `fake` does, for as long as the block lasts."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -71,7 +71,7 @@ def served(fake: FakeVLLM) -> Iterator[str]:
         def log_message(self, *arguments: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -57,7 +57,8 @@ MovedOption = Annotated[str | None, typer.Option("--base-model", help="Where the
 EngineOption = Annotated[
     str | None,
     typer.Option(
-        "--engine", help="Server that has the model, such as http://localhost:8000; this machine if not given."
+        "--engine",
+        help="Server with the model, http://host:8000, or vllm or llama.cpp to start one; else this machine.",
     ),
 ]
 ColumnOption = Annotated[

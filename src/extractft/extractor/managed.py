@@ -1,6 +1,7 @@
 """A saved extractor on a server that is started for it: exported into the cache once, served on loopback.
 
-Knows the export that each kind of server takes; knows no HTTP and no flags.
+Knows the export that each kind of server takes; knows no HTTP and no flags. Loads torch when there is something to
+export, and at no other time.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
+from extractft.errors import ArtifactError
 from extractft.extractor.client import parts_without_model, server_probe
-from extractft.extractor.exporting import export_weights
-from extractft.extractor.loaded_model import open_saved
+from extractft.extractor.engine_registry import EXPORT, LOCAL, load_entry
 from extractft.extractor.runtime import EngineOptions, Runtime, SavedExtractor
 from extractft.modeling.weight_digests import cache_dir
 from extractft.remote import start_server
@@ -43,6 +44,9 @@ def open_llama_cpp(saved: SavedExtractor, options: EngineOptions) -> Runtime:
 def _open(saved: SavedExtractor, options: EngineOptions, kind: str, model: Path, window: int, slots: int) -> Runtime:
     weights, tokenizer, chat, grammar = parts_without_model(saved)
     longest = weights.model_shape.max_window
+    window = max(
+        window, 2 * saved.manifest.config.max_length
+    )  # for the longest rows that it was trained on, and answers
     engine = start_server(
         kind,
         model,
@@ -58,9 +62,14 @@ def _exported(saved: SavedExtractor, options: EngineOptions, format_: str) -> Pa
     """The export of these weights, made if there is none in the cache."""
     key = hashlib.sha256(f"{saved.manifest.model_dump_json()}\n{format_}\n{options.dtype}".encode()).hexdigest()[:32]
     target = cache_dir() / "served" / key
-    if not target.is_dir():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        loaded = open_saved(saved, replace(options, device="cpu", dtype="auto"))
-        dtype = None if options.dtype == "auto" else options.dtype
-        export_weights(loaded.weights, loaded.chat, saved.manifest, target, format=format_, dtype=dtype)
+    if target.is_dir():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    loaded: Runtime = load_entry(LOCAL.opener)(saved, replace(options, device="cpu", dtype="auto"))
+    dtype = None if options.dtype == "auto" else options.dtype
+    try:
+        load_entry(EXPORT)(loaded.weights, loaded.chat, saved.manifest, target, format=format_, dtype=dtype)
+    except ArtifactError:
+        if not target.is_dir():  # else another process was faster
+            raise
     return target
