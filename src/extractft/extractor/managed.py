@@ -44,9 +44,7 @@ def open_llama_cpp(saved: SavedExtractor, options: EngineOptions) -> Runtime:
 def _open(saved: SavedExtractor, options: EngineOptions, kind: str, model: Path, window: int, slots: int) -> Runtime:
     weights, tokenizer, chat, grammar = parts_without_model(saved)
     longest = weights.model_shape.max_window
-    window = max(
-        window, 2 * saved.manifest.config.max_length
-    )  # for the longest rows that it was trained on, and answers
+    window = max(window, 2 * saved.manifest.config.max_length)  # for the longest rows of its training
     engine = start_server(
         kind,
         model,
