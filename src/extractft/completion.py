@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 __all__ = [
     "Choices",
     "Completion",
+    "Constraint",
     "Engine",
     "EngineCapabilities",
     "FinishReason",
@@ -187,6 +188,10 @@ class Completion:
         return tuple(step.token_id for step in self.steps)
 
 
+Constraint = Literal["llguidance", "gbnf", "json_schema", "none"]
+"""A language that an engine can be held to while it decodes."""
+
+
 @dataclass(frozen=True, slots=True)
 class EngineCapabilities:
     """Features of an engine, for users to read and for the extractor to act on.
@@ -210,7 +215,7 @@ class EngineCapabilities:
     model: str = ""
     version: str | None = None
     max_window: int | None = None
-    grammar: Literal["llguidance", "gbnf", "json_schema", "none"] = "llguidance"
+    grammar: Constraint = "llguidance"
     logprobs: Literal["constrained", "renormalized", "none"] = "constrained"
     token_ids: bool = True
     notes: tuple[str, ...] = ()

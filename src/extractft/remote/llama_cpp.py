@@ -13,8 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from extractft.completion import Completion, GenerationRequest, Grammar, TokenStep
-from extractft.remote.capabilities import Capabilities, Constraint
+from extractft.completion import Completion, Constraint, EngineCapabilities, GenerationRequest, Grammar, TokenStep
 from extractft.remote.json_answers import read_json_answer
 from extractft.remote.matcher_replay import renormalized_steps, require_allowed
 from extractft.remote.served_models import find_model
@@ -50,13 +49,13 @@ class LlamaCpp:
         """True if the models are llama.cpp's."""
         return "llamacpp" in owners
 
-    async def inspect(self, client: ServerClient, model: str | None) -> Capabilities:
+    async def inspect(self, client: ServerClient, model: str | None) -> EngineCapabilities:
         """The model that it serves, the window of a slot, and whether llguidance is built in."""
         entry = await find_model(client, model)
         about = await client.get("/props")
         constraint = await _constraint(client)
         ours = constraint == "llguidance"
-        return Capabilities(
+        return EngineCapabilities(
             kind=self.kind,
             model=entry.name,
             version=about.get("build_info"),

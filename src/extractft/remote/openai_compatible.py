@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from extractft.completion import Completion, GenerationRequest, TokenStep
+from extractft.completion import Completion, EngineCapabilities, GenerationRequest, TokenStep
 from extractft.errors import PromptError
-from extractft.remote.capabilities import Capabilities
 from extractft.remote.json_answers import read_json_answer
 from extractft.remote.llama_cpp import plain_schema
 from extractft.remote.served_models import find_model
@@ -39,10 +38,10 @@ class OpenAICompatible:
         """Always true: this is the kind of all others."""
         return True
 
-    async def inspect(self, client: ServerClient, model: str | None) -> Capabilities:
+    async def inspect(self, client: ServerClient, model: str | None) -> EngineCapabilities:
         """The model that it serves."""
         entry = await find_model(client, model)
-        return Capabilities(
+        return EngineCapabilities(
             kind=self.kind,
             model=entry.name,
             max_window=entry.window,

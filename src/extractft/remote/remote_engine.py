@@ -9,9 +9,8 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
-from extractft.completion import Completion, GenerationRequest
+from extractft.completion import Completion, EngineCapabilities, GenerationRequest
 from extractft.errors import GrammarError, InvalidAnswerError
-from extractft.remote.capabilities import Capabilities
 from extractft.remote.event_loop import submit
 from extractft.remote.managed_server import ManagedServer
 from extractft.remote.server_client import ServerAnswerError, ServerClient
@@ -39,7 +38,7 @@ class RemoteEngine:
         self,
         client: ServerClient,
         dialect: ServerDialect,
-        capabilities: Capabilities,
+        capabilities: EngineCapabilities,
         settings: RequestSettings,
     ) -> None:
         self.capabilities = capabilities

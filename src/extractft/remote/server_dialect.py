@@ -6,8 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from extractft.completion import Completion, GenerationRequest
-from extractft.remote.capabilities import Capabilities, Constraint
+from extractft.completion import Completion, Constraint, EngineCapabilities, GenerationRequest
 from extractft.remote.server_client import ServerClient
 
 __all__ = ["LARK_HEADER", "PromptCodec", "RequestSettings", "ServerDialect", "ServerRequest"]
@@ -82,7 +81,7 @@ class ServerDialect(Protocol):
         """True if a server is of this kind, by those that own its models, as `/v1/models` says."""
         ...
 
-    async def inspect(self, client: ServerClient, model: str | None) -> Capabilities:
+    async def inspect(self, client: ServerClient, model: str | None) -> EngineCapabilities:
         """Find out what the server serves.
 
         Args:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from extractft.completion import Completion, GenerationRequest
+from extractft.completion import Completion, EngineCapabilities, GenerationRequest
 from extractft.errors import EngineError, InvalidAnswerError
-from extractft.remote.capabilities import Capabilities
 from extractft.remote.server_client import ServerAnswerError, ServerClient
 from extractft.remote.server_dialect import PromptCodec, RequestSettings, ServerDialect
 
@@ -47,10 +46,10 @@ class ServerProbe:
 async def check_server(
     client: ServerClient,
     dialect: ServerDialect,
-    capabilities: Capabilities,
+    capabilities: EngineCapabilities,
     settings: RequestSettings,
     probe: ServerProbe,
-) -> Capabilities:
+) -> EngineCapabilities:
     """Check window, tokenizer, grammar and log-probabilities.
 
     Returns:
@@ -66,7 +65,7 @@ async def check_server(
     return found
 
 
-def _check_window(dialect: ServerDialect, capabilities: Capabilities, probe: ServerProbe) -> None:
+def _check_window(dialect: ServerDialect, capabilities: EngineCapabilities, probe: ServerProbe) -> None:
     window = capabilities.max_window
     if window is not None and window < probe.least_window:
         raise EngineError(
@@ -75,7 +74,7 @@ def _check_window(dialect: ServerDialect, capabilities: Capabilities, probe: Ser
 
 
 async def _check_tokenizer(
-    client: ServerClient, dialect: ServerDialect, capabilities: Capabilities, probe: ServerProbe
+    client: ServerClient, dialect: ServerDialect, capabilities: EngineCapabilities, probe: ServerProbe
 ) -> None:
     for text, expected in probe.token_ids.items():
         found = await dialect.tokenize(client, capabilities.model, text)
@@ -90,10 +89,10 @@ async def _check_tokenizer(
 async def _check_grammar(
     client: ServerClient,
     dialect: ServerDialect,
-    capabilities: Capabilities,
+    capabilities: EngineCapabilities,
     settings: RequestSettings,
     probe: ServerProbe,
-) -> Capabilities:
+) -> EngineCapabilities:
     asked = dialect.request(probe.request, settings)
     try:
         answer = await client.post(asked.path, asked.body)

@@ -11,9 +11,8 @@ import math
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from extractft.completion import Completion, GenerationRequest
+from extractft.completion import Completion, EngineCapabilities, GenerationRequest
 from extractft.errors import EngineError
-from extractft.remote.capabilities import Capabilities
 from extractft.remote.matcher_replay import require_allowed
 from extractft.remote.served_models import find_model
 from extractft.remote.server_client import ServerAnswerError, ServerClient
@@ -25,7 +24,7 @@ __all__ = ["SGLang"]
 LEAST_TOP = 2
 """Log-probabilities asked for at least: one finite number beside a masked one tells a forced token."""
 ADAPTER = ":"
-"""Between the names of a base model and of its adapter in `Capabilities.model`."""
+"""Between the names of a base model and of its adapter in `EngineCapabilities.model`."""
 
 
 class SGLang:
@@ -39,7 +38,7 @@ class SGLang:
         """True if the models are SGLang's."""
         return "sglang" in owners
 
-    async def inspect(self, client: ServerClient, model: str | None) -> Capabilities:
+    async def inspect(self, client: ServerClient, model: str | None) -> EngineCapabilities:
         """The model that it serves, its window and its grammar backend."""
         info = await _server_info(client)
         entry = await find_model(client, model)
@@ -50,7 +49,7 @@ class SGLang:
             )
         name = f"{entry.base}{ADAPTER}{entry.name}" if entry.base else entry.name
         version = info.get("version")
-        return Capabilities(
+        return EngineCapabilities(
             kind=self.kind, model=name, version=None if version is None else str(version), max_window=entry.window
         )
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from extractft.completion import Completion, GenerationRequest
-from extractft.remote.capabilities import Capabilities
+from extractft.completion import Completion, EngineCapabilities, GenerationRequest
 from extractft.remote.matcher_replay import require_allowed
 from extractft.remote.served_models import find_model
 from extractft.remote.server_client import ServerClient
@@ -36,11 +35,11 @@ class VLLM:
         """True if the models are vLLM's."""
         return "vllm" in owners
 
-    async def inspect(self, client: ServerClient, model: str | None) -> Capabilities:
+    async def inspect(self, client: ServerClient, model: str | None) -> EngineCapabilities:
         """The model that it serves and its window."""
         version = await client.get("/version")
         entry = await find_model(client, model)
-        return Capabilities(
+        return EngineCapabilities(
             kind=self.kind, model=entry.name, version=str(version.get("version")), max_window=entry.window
         )
 
