@@ -40,12 +40,12 @@ from transformers.utils import logging as transformers_logging
 
 from extractft import TrainingConfig
 from extractft.training import Features, TrainingRow
-from extractft.training.features import shared_prefix_length
 from extractft.training.memory import RECOMPUTE, recomputing
-from extractft.training.packed import PackedEngine
-from extractft.training.padded import pad_rows
+from extractft.training.packed_batches import PackedEngine
+from extractft.training.padded_batches import pad_rows
 from extractft.training.plan import make_plan, step_with_retry
 from extractft.training.step_engine import label_count, unwrapped
+from extractft.training.training_rows import shared_prefix_length
 from lib.base_models import QWEN3_SHAPE, build_model
 from lib.command_line import add_threads_argument, make_parser
 from lib.process_memory import PeakMemory

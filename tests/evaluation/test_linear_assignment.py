@@ -7,7 +7,7 @@ from itertools import permutations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extractft.evaluation.alignment import assign
+from extractft.evaluation.value_pairing import assign
 
 
 @st.composite

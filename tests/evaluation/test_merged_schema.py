@@ -10,9 +10,9 @@ from typing_extensions import TypeAliasType
 
 from extractft.errors import SchemaError
 from extractft.evaluation import evaluate_records
-from extractft.evaluation.alignment import align
 from extractft.evaluation.merged_schema import MergedField, MergedSchema, merged_schema
-from extractft.evaluation.values import to_tree
+from extractft.evaluation.value_pairing import align
+from extractft.evaluation.value_trees import to_tree
 from extractft.schema import Schema, accepts_null
 
 

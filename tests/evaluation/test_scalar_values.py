@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extractft.evaluation.merged_schema import MergedSchema
-from extractft.evaluation.values import MatchLevel, ScalarNode, normalize_string
+from extractft.evaluation.value_trees import MatchLevel, ScalarNode, normalize_string
 
 TEXT = MergedSchema(scalar=True, strings=True, free_text=True)
 CHOICE = MergedSchema(scalar=True, strings=True)

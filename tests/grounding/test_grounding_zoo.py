@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from extractft.evaluation.merged_schema import merged_schema
-from extractft.evaluation.values import ValuePath, iter_scalars, to_tree
+from extractft.evaluation.value_trees import ValuePath, iter_scalars, to_tree
 from extractft.grounding import ground, merge
 from extractft.schema import Schema
 

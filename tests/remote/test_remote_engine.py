@@ -18,7 +18,7 @@ from extractft import Extractor
 from extractft.completion import Completion, GenerationRequest, TokenStep
 from extractft.errors import EngineError
 from extractft.remote import RemoteEngine, Retries
-from extractft.remote.connection import ServerAddress
+from extractft.remote.connect import ServerAddress
 
 Connect = Callable[..., RemoteEngine]
 

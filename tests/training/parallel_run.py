@@ -22,7 +22,7 @@ from extractft.config import PROJECTIONS, TrainingConfig
 from extractft.testing import tiny_model
 from extractft.training import Features, TrainingRow, train, trainer
 from extractft.training.checkpoints import adapter_state
-from extractft.training.packed import PackedEngine
+from extractft.training.packed_batches import PackedEngine
 
 RANK, COUNT = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 

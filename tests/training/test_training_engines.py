@@ -17,12 +17,12 @@ from extractft.errors import TrainingError
 from extractft.modeling import attach_lora, is_out_of_memory, load_model, resolve_base_model
 from extractft.training import TrainingRow, attention
 from extractft.training.attention import PackLayout
-from extractft.training.features import shared_prefix_length
 from extractft.training.memory import can_recompute_cheap, recomputing, saved_bytes_per_token
-from extractft.training.packed import PackedEngine, packed_engine, split_into_packs
-from extractft.training.padded import PaddedEngine
+from extractft.training.packed_batches import PackedEngine, packed_engine, split_into_packs
+from extractft.training.padded_batches import PaddedEngine
 from extractft.training.plan import step_with_retry
 from extractft.training.step_engine import label_count, mean_loss
+from extractft.training.training_rows import shared_prefix_length
 
 PACKABLE = ("qwen3", "llama", "gemma3", "granite")
 

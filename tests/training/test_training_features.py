@@ -13,7 +13,7 @@ from extractft.errors import DatasetError, TrainingError
 from extractft.prompt import ChatRenderer
 from extractft.schema import Schema
 from extractft.training import Features, TrainingRow, build_features
-from extractft.training.features import IGNORED
+from extractft.training.training_rows import IGNORED
 
 
 class Person(BaseModel):

@@ -18,8 +18,8 @@ from torch import distributed
 
 from extractft.training import TrainingRow
 from extractft.training.arguments import StepSampler
-from extractft.training.features import partition_by_tokens
 from extractft.training.parallel import Processes
+from extractft.training.training_rows import partition_by_tokens
 
 SCRIPT = str(Path(__file__).with_name("parallel_run.py"))
 needs_gloo = pytest.mark.skipif(

@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from extractft.evaluation.calibration_curves import Calibrator
     from extractft.evaluation.calibration_metrics import expected_calibration_error, measure_calibration
     from extractft.evaluation.calibration_report import (
         CalibrationReport,
@@ -17,18 +18,17 @@ if TYPE_CHECKING:
         ReliabilityBin,
         about_confidence,
     )
-    from extractft.evaluation.calibrators import Calibrator
+    from extractft.evaluation.curve_fitting import cross_fitted, fit_calibrator
     from extractft.evaluation.evaluate import evaluate_records, judge_record, score_records
     from extractft.evaluation.evaluation_report import Comparison, EvaluationReport
-    from extractft.evaluation.fitting import cross_fitted, fit_calibrator
     from extractft.evaluation.learning_curve import LearningPoint, advice
     from extractft.evaluation.metrics import Confusion, Confusions, FieldScores
     from extractft.evaluation.results import Difference, Failure
-    from extractft.evaluation.values import normalize_string
+    from extractft.evaluation.value_trees import normalize_string
 
 _MODULES = {
     "CalibrationReport": "calibration_report",
-    "Calibrator": "calibrators",
+    "Calibrator": "calibration_curves",
     "Comparison": "evaluation_report",
     "Confusion": "metrics",
     "Confusions": "metrics",
@@ -41,13 +41,13 @@ _MODULES = {
     "ReliabilityBin": "calibration_report",
     "about_confidence": "calibration_report",
     "advice": "learning_curve",
-    "cross_fitted": "fitting",
+    "cross_fitted": "curve_fitting",
     "evaluate_records": "evaluate",
     "expected_calibration_error": "calibration_metrics",
-    "fit_calibrator": "fitting",
+    "fit_calibrator": "curve_fitting",
     "judge_record": "evaluate",
     "measure_calibration": "calibration_metrics",
-    "normalize_string": "values",
+    "normalize_string": "value_trees",
     "score_records": "evaluate",
 }
 """The module of each public name."""

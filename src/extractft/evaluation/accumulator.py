@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal
 
-from extractft.evaluation.alignment import ValuePair, align
 from extractft.evaluation.merged_schema import FieldPath, MergedSchema
 from extractft.evaluation.metrics import ConfusionCounts, Confusions, FieldScores, MatchCounts
 from extractft.evaluation.results import Difference, Failure
+from extractft.evaluation.value_pairing import ValuePair, align
 from extractft.evaluation.value_spans import ValueLocator, ValueSpans, overlapping_spans
-from extractft.evaluation.values import MatchLevel, to_tree
+from extractft.evaluation.value_trees import MatchLevel, to_tree
 from extractft.text import IndexedText
 
 __all__ = ["MetricsAccumulator"]

@@ -7,14 +7,14 @@ from typing import Any, TypeVar, cast
 
 from extractft.errors import DatasetError
 from extractft.evaluation.accumulator import MetricsAccumulator
-from extractft.evaluation.alignment import align
 from extractft.evaluation.bootstrap import f1_interval, wilson_interval
 from extractft.evaluation.evaluation_report import EvaluationReport
 from extractft.evaluation.merged_schema import merged_schema
 from extractft.evaluation.metrics import FieldScores, MatchCounts, macro_f1, precision_recall_f1
 from extractft.evaluation.results import Failure, FailureKind
+from extractft.evaluation.value_pairing import align
 from extractft.evaluation.value_spans import ValueLocator
-from extractft.evaluation.values import MatchLevel, to_tree
+from extractft.evaluation.value_trees import MatchLevel, to_tree
 from extractft.schema import Schema, accepts_null
 
 __all__ = ["evaluate_records", "judge_record", "score_records"]

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from extractft.evaluation.alignment import ValuePair
 from extractft.evaluation.frozen_model import FrozenModel
-from extractft.evaluation.values import MatchLevel, ScalarNode
+from extractft.evaluation.value_pairing import ValuePair
+from extractft.evaluation.value_trees import MatchLevel, ScalarNode
 
 __all__ = [
     "MOST_PAIRS",

@@ -17,7 +17,7 @@ from extractft.errors import DatasetError, RowIssue
 from extractft.extractor.long_rows import ROW_NUMBERS, in_pieces
 from extractft.grounding import Window, absence_examples
 from extractft.schema import Schema
-from extractft.training.features import RowEncoder
+from extractft.training.training_rows import RowEncoder
 
 __all__ = ["DataSplit"]
 

@@ -13,7 +13,7 @@ from extractft.errors import ConfigError, PromptError
 from extractft.extractor.data_split import DataSplit
 from extractft.extractor.pipeline import Pipeline
 from extractft.grounding import Window
-from extractft.training.features import RowEncoder
+from extractft.training.training_rows import RowEncoder
 
 __all__ = ["split_long_rows"]
 

@@ -4,7 +4,7 @@ Knows schemas, records and characters; knows no tokens, no model and no torch.
 """
 
 from extractft.grounding.absence import absence_examples
-from extractft.grounding.grounding import ground
+from extractft.grounding.record_grounding import ground
 from extractft.grounding.record_merging import MergedRecord, ValueSource, merge, merge_records, merge_spans
 from extractft.grounding.spans import Span
 from extractft.grounding.text_windows import Window, split_text

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from extractft.data import Example
 from extractft.errors import PromptError
-from extractft.grounding.grounding import ground
+from extractft.grounding.record_grounding import ground
 from extractft.grounding.spans import Span
 from extractft.grounding.window_targets import absent_value
 from extractft.schema import MISSING, ArrayNode, MapNode, Schema

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from extractft.grounding.grounding import ground
 from extractft.grounding.list_merging import equal_json
+from extractft.grounding.record_grounding import ground
 from extractft.grounding.spans import Span
 from extractft.grounding.text_windows import Window
 from extractft.processes import raised_by_signal

@@ -3,9 +3,9 @@
 Knows token ids, grammars and what servers call them; knows no schema, no text and no record.
 """
 
-from extractft.remote.connection import connect, start_server
+from extractft.remote.connect import connect, start_server
 from extractft.remote.remote_engine import RemoteEngine
-from extractft.remote.server_client import Retries, ServerAnswerError, ServerClient, Timeouts
+from extractft.remote.retrying_client import Retries, ServerAnswerError, ServerClient, Timeouts
 from extractft.remote.server_probe import ServerProbe
 
 __all__ = [

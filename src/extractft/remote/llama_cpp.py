@@ -16,8 +16,8 @@ from typing import Any
 from extractft.completion import Completion, Constraint, EngineCapabilities, GenerationRequest, Grammar, TokenStep
 from extractft.remote.json_answers import read_json_answer
 from extractft.remote.matcher_replay import renormalized_steps, require_allowed
+from extractft.remote.retrying_client import ServerAnswerError, ServerClient
 from extractft.remote.served_models import find_model
-from extractft.remote.server_client import ServerAnswerError, ServerClient
 from extractft.remote.server_dialect import LARK_HEADER, RequestSettings, ServerRequest
 
 __all__ = ["LlamaCpp"]

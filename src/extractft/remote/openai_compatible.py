@@ -14,8 +14,8 @@ from extractft.completion import Completion, EngineCapabilities, GenerationReque
 from extractft.errors import PromptError
 from extractft.remote.json_answers import read_json_answer
 from extractft.remote.llama_cpp import plain_schema
+from extractft.remote.retrying_client import ServerClient
 from extractft.remote.served_models import find_model
-from extractft.remote.server_client import ServerClient
 from extractft.remote.server_dialect import RequestSettings, ServerRequest
 
 __all__ = ["OpenAICompatible"]

@@ -13,7 +13,7 @@ from extractft.completion import Completion, EngineCapabilities, GenerationReque
 from extractft.errors import GrammarError, InvalidAnswerError
 from extractft.remote.event_loop import submit
 from extractft.remote.managed_server import ManagedServer
-from extractft.remote.server_client import ServerAnswerError, ServerClient
+from extractft.remote.retrying_client import ServerAnswerError, ServerClient
 from extractft.remote.server_dialect import RequestSettings, ServerDialect
 
 __all__ = ["RemoteEngine"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from extractft.errors import EngineError
-from extractft.remote.server_client import ServerClient
+from extractft.remote.retrying_client import ServerClient
 
 __all__ = ["ServedModel", "find_model", "model_owners"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from extractft.completion import Completion, Constraint, EngineCapabilities, GenerationRequest
-from extractft.remote.server_client import ServerClient
+from extractft.remote.retrying_client import ServerClient
 
 __all__ = ["LARK_HEADER", "PromptCodec", "RequestSettings", "ServerDialect", "ServerRequest"]
 

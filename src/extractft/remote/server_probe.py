@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from extractft.completion import Completion, EngineCapabilities, GenerationRequest
 from extractft.errors import EngineError, InvalidAnswerError
-from extractft.remote.server_client import ServerAnswerError, ServerClient
+from extractft.remote.retrying_client import ServerAnswerError, ServerClient
 from extractft.remote.server_dialect import PromptCodec, RequestSettings, ServerDialect
 
 __all__ = ["ServerProbe", "check_server"]

@@ -14,8 +14,8 @@ from typing import Any
 from extractft.completion import Completion, EngineCapabilities, GenerationRequest
 from extractft.errors import EngineError
 from extractft.remote.matcher_replay import require_allowed
+from extractft.remote.retrying_client import ServerAnswerError, ServerClient
 from extractft.remote.served_models import find_model
-from extractft.remote.server_client import ServerAnswerError, ServerClient
 from extractft.remote.server_dialect import LARK_HEADER, RequestSettings, ServerRequest
 from extractft.remote.token_steps import drop_end_token, to_token_step
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from extractft.completion import Completion, EngineCapabilities, GenerationRequest
 from extractft.remote.matcher_replay import require_allowed
+from extractft.remote.retrying_client import ServerClient
 from extractft.remote.served_models import find_model
-from extractft.remote.server_client import ServerClient
 from extractft.remote.server_dialect import LARK_HEADER, RequestSettings, ServerRequest
 from extractft.remote.token_steps import drop_end_token, to_token_step
 

@@ -21,8 +21,8 @@ from extractft.schema.grammar_schema import grammar_schema
 from extractft.schema.model_rebuilder import rebuild_type, with_usable_names
 from extractft.schema.nodes import MapNode, Node, ObjectNode, StringNode, iter_nodes, resolve
 from extractft.schema.pydantic_access import docstring
-from extractft.schema.sameness import is_same
 from extractft.schema.scalar_writers import Writer, Writing, dumps
+from extractft.schema.schema_equality import is_same
 from extractft.schema.string_formats import Unwritable
 from extractft.schema.tree_assembly import assemble
 from extractft.schema.tree_builder import TreeBuilder

@@ -10,21 +10,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from extractft.training.features import Features, RowEncoder, TrainingRow, build_features
     from extractft.training.parallel import is_main_process
     from extractft.training.randomness import exclusive_randomness
     from extractft.training.result import TrainingResult
     from extractft.training.run_directory import RunDirectory
     from extractft.training.trainer import Scorer, train
+    from extractft.training.training_rows import Features, RowEncoder, TrainingRow, build_features
 
 _MODULES = {
-    "Features": "features",
-    "RowEncoder": "features",
+    "Features": "training_rows",
+    "RowEncoder": "training_rows",
     "RunDirectory": "run_directory",
     "Scorer": "trainer",
     "TrainingResult": "result",
-    "TrainingRow": "features",
-    "build_features": "features",
+    "TrainingRow": "training_rows",
+    "build_features": "training_rows",
     "exclusive_randomness": "randomness",
     "is_main_process": "parallel",
     "train": "trainer",

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from extractft.errors import TrainingError
-from extractft.training.features import TrainingRow, partition_by_tokens
+from extractft.training.training_rows import TrainingRow, partition_by_tokens
 
 __all__ = ["PATIENCE", "Processes", "is_main_process"]
 

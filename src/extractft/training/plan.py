@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from extractft.config import TrainingConfig
 from extractft.errors import PerformanceWarning, TrainingError
 from extractft.modeling import available_memory, is_out_of_memory
-from extractft.training.features import Features, TrainingRow
 from extractft.training.memory import (
     RECOMPUTE,
     Recompute,
@@ -25,9 +24,10 @@ from extractft.training.memory import (
     recomputed_bytes_per_token,
     saved_bytes_per_token,
 )
-from extractft.training.packed import packed_engine
-from extractft.training.padded import PaddedEngine
+from extractft.training.packed_batches import packed_engine
+from extractft.training.padded_batches import PaddedEngine
 from extractft.training.step_engine import StepEngine, model_device, unwrapped
+from extractft.training.training_rows import Features, TrainingRow
 
 __all__ = ["Plan", "make_plan", "step_with_retry"]
 

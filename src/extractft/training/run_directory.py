@@ -11,8 +11,8 @@ output_dir/
 ```
 
 A directory or file gets its final name only when it is complete, and says itself whose it is and what it must hold
-(see `seals`). What does not say so is never replaced or removed. Knows files and adapter weights, not the training
-loop.
+(see `checkpoint_seals`). What does not say so is never replaced or removed. Knows files and adapter weights, not the
+training loop.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ from extractft.storage import (
     remove_leftovers,
     remove_tree,
 )
+from extractft.training.checkpoint_seals import Seal, SealError, digest_of, read_sealed, seal_directory, write_sealed
 from extractft.training.checkpoints import write_adapter
 from extractft.training.failures import writing
-from extractft.training.seals import Seal, SealError, digest_of, read_sealed, seal_directory, write_sealed
 
 __all__ = ["RunDirectory"]
 

@@ -13,12 +13,12 @@ from extractft.errors import TrainingError
 from extractft.training.callbacks import ProgressBar
 from extractft.training.checkpoints import Progress, load_adapter_state, read_adapter
 from extractft.training.failures import reading
-from extractft.training.features import Features
 from extractft.training.parallel import is_main_process
 from extractft.training.randomness import exclusive_randomness
 from extractft.training.result import TrainingResult
 from extractft.training.run_directory import BEST, RunDirectory
 from extractft.training.step_engine import StepEngine
+from extractft.training.training_rows import Features
 
 __all__ = ["finished_result", "progress_bar", "require_trainable", "run_session", "training_result"]
 

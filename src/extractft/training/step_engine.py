@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from extractft.errors import TrainingError
-from extractft.training.features import TrainingRow
+from extractft.training.training_rows import TrainingRow
 
 __all__ = ["StepEngine", "label_count", "mean_loss", "model_device", "require_finite_loss", "unwrapped"]
 

@@ -33,13 +33,12 @@ from extractft.training.checkpoints import (
     write_adapter,
 )
 from extractft.training.failures import reading
-from extractft.training.features import Features, TrainingRow
-from extractft.training.identity import run_identity
 from extractft.training.memory import recomputing
 from extractft.training.parallel import Processes
 from extractft.training.plan import make_plan, step_with_retry
 from extractft.training.result import TrainingResult
 from extractft.training.run_directory import RunDirectory
+from extractft.training.run_identity import run_identity
 from extractft.training.run_session import (
     finished_result,
     progress_bar,
@@ -49,6 +48,7 @@ from extractft.training.run_session import (
 )
 from extractft.training.step_engine import StepEngine, label_count, mean_loss, model_device, require_finite_loss
 from extractft.training.tracking import tracked
+from extractft.training.training_rows import Features, TrainingRow
 
 __all__ = ["Scorer", "train"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from extractft.evaluation.results import Difference
-from extractft.evaluation.values import normalize_string, squash
+from extractft.evaluation.value_trees import normalize_string, squash
 from extractft.text import lowest_rung
 
 __all__ = ["ErrorCause", "ExplainedDifference", "common_start", "explain"]

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from extractft.training.features import IGNORED, TrainingRow
 from extractft.training.step_engine import model_device
+from extractft.training.training_rows import IGNORED, TrainingRow
 
 __all__ = ["PaddedEngine", "pad_rows"]
 

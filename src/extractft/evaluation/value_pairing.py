@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import scipy
 
-from extractft.evaluation.values import (
+from extractft.evaluation.value_trees import (
     ListItem,
     ListNode,
     MappingNode,

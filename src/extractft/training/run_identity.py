@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from extractft.config import TrainingConfig
-from extractft.training.features import Features
+from extractft.training.training_rows import Features
 
 __all__ = ["model_fingerprint", "run_identity"]
 

@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extractft.evaluation.alignment import WEIGHTS, align, pair_items, similarity
 from extractft.evaluation.merged_schema import MergedField, MergedSchema
-from extractft.evaluation.values import ListNode, MappingNode, MatchLevel, ScalarNode, ValueTree, to_tree
+from extractft.evaluation.value_pairing import WEIGHTS, align, pair_items, similarity
+from extractft.evaluation.value_trees import ListNode, MappingNode, MatchLevel, ScalarNode, ValueTree, to_tree
 
 TEXT = MergedSchema(scalar=True, strings=True, free_text=True)
 TAGS = MergedSchema(items=TEXT)

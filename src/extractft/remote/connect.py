@@ -16,8 +16,8 @@ from extractft.remote.llama_cpp import LlamaCpp
 from extractft.remote.managed_server import ManagedServer
 from extractft.remote.openai_compatible import OpenAICompatible
 from extractft.remote.remote_engine import RemoteEngine
+from extractft.remote.retrying_client import Retries, ServerClient, Timeouts
 from extractft.remote.served_models import model_owners
-from extractft.remote.server_client import Retries, ServerClient, Timeouts
 from extractft.remote.server_dialect import RequestSettings, ServerDialect
 from extractft.remote.server_probe import ServerProbe, check_server
 from extractft.remote.sglang import SGLang

@@ -1,4 +1,4 @@
-"""From raw confidences to calibrated ones. Knows stored numbers and `math`; how they are fitted stands in `fitting`.
+"""From raw confidences to calibrated ones. Knows stored numbers and `math`; `curve_fitting` fits them.
 
 Two steps, so that every method can take further features into account. The score of an answer is
 `slope * logit(raw) + intercept + weights · features`. A logistic curve or a piecewise linear one makes a probability

@@ -17,8 +17,8 @@ from sklearn.isotonic import IsotonicRegression
 
 from extractft.errors import DatasetError
 from extractft.evaluation.bootstrap import Floats
+from extractft.evaluation.calibration_curves import EPSILON, Calibrator, Method, logit, sigmoid
 from extractft.evaluation.calibration_metrics import Indices, check_answers, group_numbers
-from extractft.evaluation.calibrators import EPSILON, Calibrator, Method, logit, sigmoid
 
 __all__ = ["cross_fitted", "fit_calibrator"]
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from extractft.errors import DatasetError
 from extractft.evaluation import Calibrator, cross_fitted, expected_calibration_error, fit_calibrator
-from extractft.evaluation.calibrators import Method
+from extractft.evaluation.calibration_curves import Method
 
 METHODS: tuple[Any, ...] = (*get_args(Method), "auto")
 PROBABILITIES = st.floats(0, 1) | st.sampled_from([0.0, 1e-9, 0.5, 0.999999, 1.0])

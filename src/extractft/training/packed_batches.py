@@ -19,9 +19,9 @@ from torch.nn import functional as F
 from extractft.errors import TrainingError
 from extractft.modeling import is_out_of_memory, ordinary_ids, probe_tolerance, probing
 from extractft.training.attention import PackLayout, packed_attention_enabled
-from extractft.training.features import TrainingRow, partition_by_tokens, shared_prefix_length
-from extractft.training.padded import PaddedEngine
+from extractft.training.padded_batches import PaddedEngine
 from extractft.training.step_engine import model_device, unwrapped
+from extractft.training.training_rows import TrainingRow, partition_by_tokens, shared_prefix_length
 
 __all__ = ["PackedEngine", "packed_engine", "split_into_packs"]
 
