@@ -17,7 +17,7 @@ import pytest
 from bulk_doubles import InstantExtractor, lines_of, output_of, run_in_fork
 
 from extractft import bulk
-from extractft.errors import BulkRunError, ConfigError, DatasetError
+from extractft.errors import BulkRunError, ConfigError, DatasetError, EmptyTextError
 
 sqlalchemy = pytest.importorskip("sqlalchemy")
 
@@ -195,6 +195,36 @@ _TABLES = {
     "sqlite": "SELECT name FROM sqlite_master",
     "postgresql": "SELECT tablename AS name FROM pg_tables",
 }
+
+
+class Forgetful(InstantExtractor):
+    """Does not answer for a text as long as it is told so."""
+
+    def __init__(self, silent: str = "") -> None:
+        super().__init__()
+        self.silent = silent
+
+    def inspect_many(self, texts: Any, **settings: Any) -> Any:
+        for text, outcome in zip(texts := list(texts), super().inspect_many(texts, **settings), strict=True):
+            yield EmptyTextError("No answer.", text=text) if text == self.silent else outcome
+
+
+def test_rows_that_failed_go_to_the_table_later_and_once(database: str, tmp_path: Path) -> None:
+    table, source = bulk.DatabaseTable(database, "later"), bulk.DatabaseQuery(database, QUERY)
+    bulk.run(Forgetful("tea 11"), source, tmp_path / "out", table=table, **SETTINGS)
+    assert "c011" not in {row["id"] for row in rows_in(database, "SELECT id FROM later")}
+    for _ in range(2):
+        summary = bulk.run(Forgetful(), source, tmp_path / "out", table=table, retry_failed=True, **SETTINGS)
+    names = [row["id"] for row in rows_in(database, "SELECT id FROM later ORDER BY id")]
+    assert names == [f"c{number:03}" for number, text in enumerate(TEXTS) if text]
+    assert (summary.records, summary.failed) == (34, 6)
+
+
+def test_values_are_in_no_message(postgres: str, tmp_path: Path) -> None:
+    source = bulk.DatabaseQuery(postgres, "SELECT CAST(t AS INTEGER) AS text FROM (VALUES ('private')) AS v (t)")
+    with pytest.raises(BulkRunError, match=r"a value \(DataError\)") as caught:
+        bulk.run(InstantExtractor(), source, tmp_path / "out")
+    assert "private" not in str(caught.value)
 
 
 def test_a_record_that_the_table_refuses_fails_alone(postgres: str, tmp_path: Path, jsonl: Callable[..., Path]) -> None:

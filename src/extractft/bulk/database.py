@@ -70,10 +70,13 @@ def connected(address: str) -> Iterator[Any]:
 def database_failure(error: Any, address: str) -> BulkRunError:
     """The error of a run that a database stopped.
 
-    The driver's message is shown up to its first line: the others may quote values.
+    Of errors about values only the kind is shown, and of others the first line: the rest may quote values.
     """
-    first = str(getattr(error, "orig", None) or error).strip().split("\n")[0]
-    return BulkRunError(f"The database {shown_url(address)} refused: {first}.").hint(
+    errors = _sqlalchemy().exc
+    found = str(getattr(error, "orig", None) or error).strip().split("\n")[0]
+    if isinstance(error, errors.DataError | errors.IntegrityError):
+        found = f"a value ({type(error).__name__})"
+    return BulkRunError(f"The database {shown_url(address)} refused: {found}.").hint(
         "What is done is kept: once the database answers, the same command goes on from there."
     )
 

@@ -37,6 +37,7 @@ class TextIndex:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._database = sqlite3.connect(path, isolation_level=None)
+        self._database.execute("PRAGMA locking_mode = EXCLUSIVE")  # no shared memory, which network disks do not have
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = FULL")
         self._database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
