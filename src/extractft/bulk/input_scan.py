@@ -21,6 +21,7 @@ from extractft.errors import DatasetError, RowIssue
 __all__ = ["Scan", "scan_input"]
 
 BATCH = 10_000
+CACHE_KIB = 64 * 1024
 SHOWN = 10
 """Names that stand twice, in a message."""
 KINDS = {bool: "bool", int: "int", float: "float", str: "str"}
@@ -109,6 +110,7 @@ def _require_different(rows: Iterable[InputRow], path: Path) -> str:
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("PRAGMA journal_mode = OFF")
         database.execute("PRAGMA synchronous = OFF")
+        database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         database.execute("CREATE TABLE names (digest BLOB PRIMARY KEY) WITHOUT ROWID")
         for batch in _batches(rows):
             first = first or next((row.problem for row in batch if row.problem), "")

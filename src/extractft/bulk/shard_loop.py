@@ -99,7 +99,7 @@ class ShardLoop:
             for number, rows, mark in self._shards():
                 if mark is None:
                     self._counts += self._publisher.publish(number, rows, decoder.decode(number, rows))
-                if mark is None and number % TRIM_EVERY == 0:
+                if mark is None and number % TRIM_EVERY == TRIM_EVERY - 1:
                     release_memory()
 
     def _retry(self) -> None:
