@@ -23,7 +23,7 @@ from extractft.schema import Schema
 from extractft.testing import scripted_extractor
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+PAGES = [*sorted(ROOT.glob("README*.md")), *sorted((ROOT / "docs").glob("**/*.md"))]
 BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 TEXT = "龙琳，宁夏回族自治区璐市城东林街g座，nafan@example.com。小区垃圾堆积成山。"
 RECORD = {
