@@ -2,25 +2,32 @@
 
     python benchmarks/trust.py exports snips_restaurant --extractor DIR --test 100
     python benchmarks/trust.py exports snips_restaurant --extractor DIR --only merged-bfloat16 gguf-q8_0
+    python benchmarks/trust.py exports snips_restaurant --extractor DIR --only gguf-q8_0 --served
 
 GGUF needs llama.cpp's converter, and quantisations other than q8_0 its llama-quantize; formats whose tools are missing
 are skipped and said to be. Exports are written into a temporary directory. Merged weights and adapters are decoded on
-transformers in their own type, GGUF files by transformers' reader, unpacked to float32. Results are kept in
+transformers in their own type, GGUF files by transformers' reader, unpacked to float32, or with `--served` by
+llama.cpp's own server, which is started for it (EXTRACTFT_LLAMACPP, EXTRACTFT_LLAMACPP_ARGS). Results are kept in
 `benchmarks/results/trust` and not measured again while they are there.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from extractft import Extractor
 from extractft.errors import MissingDependencyError
-from extractft.verification import ReferenceRecords, VerificationReport, load_candidate
+from extractft.export import ExportManifest
+from extractft.remote.connect import API_KEY
+from extractft.remote.managed_server import ManagedServer
+from extractft.verification import Candidate, ReferenceRecords, VerificationReport, load_candidate
 from lib.command_line import add_threads_argument
 from lib.results import add_results_arguments, cached
 from lib.tasks import add_set_argument, load_task
@@ -34,6 +41,8 @@ EXPORTS: dict[str, dict[str, Any]] = {
     "gguf-q8_0": {"format": "gguf", "quantization": "q8_0"},
     "gguf-q4_k_m": {"format": "gguf", "quantization": "q4_k_m"},
 }
+WINDOW, SLOTS = 2048, 4
+"""Of llama.cpp: tokens of a prompt and its answer, and requests side by side."""
 COLUMNS = (
     "export",
     "MB",
@@ -57,16 +66,21 @@ def run(args: argparse.Namespace) -> None:
     known: list[ReferenceRecords[Any]] = []
     results = {}
     for name in args.only or EXPORTS:
-        path = args.results / "trust" / f"{task.name}-{len(rows)}-{args.label}export-{name}.json"
+        shown = f"{name}, llama.cpp" if args.served else name
+        path = args.results / "trust" / f"{task.name}-{len(rows)}-{args.label}export-{shown.replace(', ', '-')}.json"
         try:
-            results[name] = cached(path, lambda name=name: measured(reference, rows, known, name))
+            results[shown] = cached(path, lambda name=name: measured(reference, rows, known, name, args))
         except MissingDependencyError as error:
             print(f"{name}: skipped: {error}")
     print("\n".join(table(results)))
 
 
 def measured(
-    reference: Extractor[Any], rows: list[dict[str, Any]], known: list[ReferenceRecords[Any]], name: str
+    reference: Extractor[Any],
+    rows: list[dict[str, Any]],
+    known: list[ReferenceRecords[Any]],
+    name: str,
+    args: argparse.Namespace,
 ) -> dict[str, Any]:
     """One export: its size, how long writing it took, and the report of the verification."""
     with tempfile.TemporaryDirectory(prefix="extractft-exports-") as scratch:
@@ -75,11 +89,29 @@ def measured(
         seconds = time.perf_counter() - start
         if not known:  # the extractor's own records are decoded once
             known.append(ReferenceRecords(reference, rows))
-        candidate = load_candidate(place, reference)
-        report = known[0].compare(candidate.extractor, name=candidate.name, quantized=candidate.quantized)
+        with opened(place, export, reference, args) as candidate:
+            report = known[0].compare(candidate.extractor, name=candidate.name, quantized=export.quantized)
         print(report, flush=True)
         size = sum(record.size for record in export.files.values())
         return {"bytes": size, "export_seconds": seconds, "report": report.model_dump(mode="json")}
+
+
+@contextmanager
+def opened(
+    place: Path, export: ExportManifest, reference: Extractor[Any], args: argparse.Namespace
+) -> Iterator[Candidate[Any]]:
+    """An export, ready to decode: loaded here, or on a llama.cpp server of its own."""
+    if not args.served:
+        yield load_candidate(place, reference)
+        return
+    if export.weights_file is None:
+        raise SystemExit(f"llama.cpp serves GGUF files, and {export.format} is none: choose exports with --only.")
+    server = ManagedServer("llama.cpp", place / export.weights_file, window=WINDOW, slots=SLOTS)
+    os.environ[API_KEY] = server.api_key
+    try:
+        yield load_candidate(server.url, reference, directory=args.extractor)
+    finally:
+        server.close()
 
 
 def table(results: dict[str, dict[str, Any]]) -> Iterable[str]:
@@ -117,4 +149,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--extractor", type=Path, required=True, metavar="DIR", help="a saved extractor of the set")
     parser.add_argument("--test", type=int, default=100, help="test rows (default: %(default)s)")
     parser.add_argument("--only", nargs="+", choices=EXPORTS, metavar="EXPORT", help=f"of {', '.join(EXPORTS)}")
+    parser.add_argument("--served", action="store_true", help="GGUF files by llama.cpp's server, started for each")
     parser.add_argument("--label", default="", help="put into the names of results")

