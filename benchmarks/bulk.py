@@ -4,12 +4,13 @@
     python benchmarks/bulk.py instant --rows 1000000        # an extractor that answers at once: time and memory
     python benchmarks/bulk.py kills --rows 100000 --kills 50
     python benchmarks/bulk.py disk                          # a small tmpfs fills up, and room is made again (as root)
+    python benchmarks/bulk.py ray --rows 100000             # two nodes of Ray; workers and one node are killed
 
 Each command prints a verdict and exits with 1 if it is not `held`. `cost` holds if the fastest `bulk.run` is at most 3%
 above the fastest `extract_many`, since other work on the machine can only slow them; `instant` if a row costs under 50
 microseconds of processor time beyond the extractor itself, and no tenth has 5 % more resident memory than the second;
-`kills` and `disk` if the output is that of a run that nobody stopped, byte for byte. The texts are complaints of
-`examples/complaints`, invented.
+`kills` and `disk` if the output is that of a run that nobody stopped, byte for byte; `ray` if the records are those of
+a run on one machine. The texts are complaints of `examples/complaints`, invented.
 """
 
 from __future__ import annotations
@@ -244,6 +245,50 @@ def run_disk(args: argparse.Namespace, folder: Path) -> None:
     verdict(same and stopped > 0, f"{args.rows} rows, the disk full {stopped} times, output the same: {same}")
 
 
+def records_of(folder: Path) -> list[dict[str, Any]]:
+    """The lines of all shards, in order."""
+    parts = sorted((folder / "shards").glob("*.jsonl"))
+    return [json.loads(line) for part in parts for line in part.read_text("utf-8").splitlines()]
+
+
+def run_ray(args: argparse.Namespace, folder: Path) -> None:
+    """Two nodes of Ray on this machine, of which workers and one as a whole are killed in mid-run."""
+    try:
+        import ray  # noqa: F401
+
+        from lib.ray_nodes import kill_worker, ray_nodes, workers_of
+    except ImportError:
+        print("skipped: Ray is not installed, pip install 'extractft[ray]'")
+        return
+    saved = save_tiny(folder)
+    write_rows(folder / "texts.jsonl", args.rows)
+    settings: dict[str, Any] = {"id_column": "id", "format": "jsonl", "shard_rows": args.shard_rows}
+    begin = time.monotonic()
+    in_process(lambda: bulk.run(saved, folder / "texts.jsonl", folder / "whole", **settings))
+    middle = time.monotonic()
+    killed = {"workers": 0, "nodes": 0}
+
+    def disturb(progress: bulk.RunProgress) -> None:
+        shards = progress.done // args.shard_rows
+        if progress.done % args.shard_rows or not shards:
+            return
+        if killed["nodes"] == 0 and progress.done > args.rows // 2 and workers_of(doomed):
+            cluster.remove_node(doomed, allow_graceful=False)
+            killed["nodes"] += 1
+        elif progress.done > args.rows * (killed["workers"] + 1) // (args.kills + 1) and killed["workers"] < args.kills:
+            killed["workers"] += kill_worker(cluster)
+
+    with ray_nodes(2) as cluster:
+        doomed = sorted(cluster.worker_nodes, key=lambda node: node.unique_id)[0]
+        there = bulk.RayCluster(address=cluster.address, min_size=2, max_size=2)
+        summary = bulk.run(saved, folder / "texts.jsonl", folder / "there", ray=there, progress=disturb, **settings)
+    alone, found = records_of(folder / "whole"), records_of(folder / "there")
+    names = {line["id"] for line in found}
+    print(f"{middle - begin:.0f} s alone, {time.monotonic() - middle:.0f} s there; {killed}; {summary.errors}")
+    same = alone == found and len(names) == len(found) == summary.records
+    verdict(same and min(killed.values()) > 0, f"{args.rows} rows, {len(found)} records, the same: {same}")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = make_parser(__doc__)
@@ -253,6 +298,7 @@ def build_parser() -> argparse.ArgumentParser:
         ("instant", run_instant, 1_000_000),
         ("kills", run_kills, 100_000),
         ("disk", run_disk, 50_000),
+        ("ray", run_ray, 100_000),
     ):
         command = commands.add_parser(name, help=work.__doc__)
         command.add_argument("--rows", type=int, default=rows, help="rows (default: %(default)s)")
@@ -263,6 +309,9 @@ def build_parser() -> argparse.ArgumentParser:
             command.add_argument("--kills", type=int, default=50, help="kills (default: %(default)s)")
             command.add_argument("--start", type=float, default=1.0, help="seconds that loading takes (default: 1)")
             command.add_argument("--instant", action="store_true", help="an extractor that answers at once")
+        if name == "ray":
+            command.add_argument("--kills", type=int, default=5, help="workers that are killed (default: %(default)s)")
+            command.add_argument("--shard-rows", type=int, default=500, help="rows in a shard (default: %(default)s)")
     return parser
 
 

@@ -12,12 +12,14 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from extractft.bulk.bulk_config import BulkConfig
+from extractft.bulk.cluster_loop import ClusterLoop
 from extractft.bulk.database import connected
 from extractft.bulk.database_query import DatabaseQuery, save_rows
 from extractft.bulk.database_table import DatabaseTable, TableSink, require_new_table
 from extractft.bulk.extractor_source import ExtractorSource
 from extractft.bulk.input_files import InputFile, InputFiles
 from extractft.bulk.input_scan import scan_input
+from extractft.bulk.ray_actors import RayCluster, connected_to_ray
 from extractft.bulk.run_folder import RunFolder
 from extractft.bulk.run_manifest import Identity, manifest_of, require_same
 from extractft.bulk.run_progress import ProgressListener
@@ -46,13 +48,13 @@ def run(
     max_failures: int | None = None,
     force: bool = False,
     progress: ProgressListener | None = None,
+    ray: RayCluster | str | None = None,
     **settings: Any,
 ) -> RunSummary:
     """Extract from every row of files, into a directory of shards; a run that stopped goes on with the same call.
 
     Args:
-        extractor: The directory of a saved extractor, or an `Extractor`. Of one in memory, whose weights have no hash,
-            nobody knows if it is the same another time.
+        extractor: The directory of a saved extractor, or an `Extractor`; of that nobody knows if it is the same again.
         inputs: Files, folders and patterns, or a `DatabaseQuery`.
         output: The directory of the run.
         table: A table of a database that records go to, in place of shards in the directory.
@@ -63,6 +65,7 @@ def run(
         max_failures: Stop when more rows than these have failed.
         force: Begin anew if the directory holds another run.
         progress: Told after each row.
+        ray: A cluster of Ray that decodes, or its address; the output is that of a run on this machine.
         **settings: Settings of `BulkConfig`.
 
     Raises:
@@ -71,13 +74,17 @@ def run(
         BulkRunError: The directory is in use or of another run, something cannot be written, or too many rows failed.
         EngineError: A server is gone.
     """
-    config = BulkConfig.checked(**settings)
-    if max_failures is not None and max_failures < 0:
-        raise ConfigError(f"expected max_failures of at least 0, found {max_failures}")
+    config = _checked(settings, max_failures)
     source = ExtractorSource.of(extractor, schema=schema, engine=engine, base_model=base_model)
-    bulk = _BulkRun(RunFolder(output), source, config, inputs, table)
+    bulk = _BulkRun(RunFolder(output), source, config, inputs, table, RayCluster.of(ray))
     with told_how_to_go_on(), bulk.opened(force=force) as loop:
         return loop.finish(progress, max_failures=max_failures, retry_failed=retry_failed)
+
+
+def _checked(settings: Mapping[str, Any], max_failures: int | None) -> BulkConfig:
+    if max_failures is not None and max_failures < 0:
+        raise ConfigError(f"expected max_failures of at least 0, found {max_failures}")
+    return BulkConfig.checked(**settings)
 
 
 class _BulkRun:
@@ -90,8 +97,10 @@ class _BulkRun:
         config: BulkConfig,
         inputs: Any,
         table: DatabaseTable | None,
+        cluster: RayCluster | None,
     ) -> None:
         self._folder, self._source, self._config, self._table = folder, source, config, table
+        self._cluster = cluster
         self._query = inputs if isinstance(inputs, DatabaseQuery) else None
         if self._query is not None:
             self._files = InputFiles([InputFile(folder.rows_path, "")], config)
@@ -120,7 +129,10 @@ class _BulkRun:
                 sink = TableSink(database, self._table.name, manifest["run"], layout)
             files = ShardFiles(config, source.schema, layout, source.name)
             publisher = ShardPublisher(folder, config, files, field_places(source.schema), sink)
-            yield ShardLoop(folder, source, config, self._files, publisher, manifest["scanned"]["rows"])
+            parts = (folder, source, config, self._files, publisher, manifest["scanned"]["rows"])
+            if self._cluster is not None:
+                stack.enter_context(connected_to_ray(self._cluster.address))
+            yield ShardLoop(*parts) if self._cluster is None else ClusterLoop(*parts, actors=self._cluster)
 
     def _manifest(self) -> Mapping[str, Any]:
         """The manifest of the run that the directory holds, or of a new one."""

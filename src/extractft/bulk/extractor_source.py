@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,13 @@ class ExtractorSource:
         identity = {"manifest_sha256": IN_MEMORY, "schema_fingerprint": schema.fingerprint, "settings_sha256": digest}
         trained = getattr(extractor, "field_rates", None)
         return cls(identity, schema, schema.name, IN_MEMORY, trained, _extractor=extractor)
+
+    def elsewhere(self) -> Callable[[], ExtractorSource]:
+        """A function that finds the same on another machine: a saved one by its path, one in memory as a copy."""
+        if self._path is None:
+            return lambda: self
+        path, options = os.path.abspath(self._path), dict(self._options)
+        return lambda: ExtractorSource.of(path, **options)
 
     def load(self) -> Any:
         """The extractor."""

@@ -103,9 +103,14 @@ class TableLayout:
 
     def problem_of(self, row: InputRow, result: RowResult) -> str:
         """The reason why a record has no place in the table, such as a number of more than 64 bits; empty if it has."""
+        return self.problem_in(self.columns, row, result)
+
+    @staticmethod
+    def problem_in(columns: Sequence[TableColumn], row: InputRow, result: RowResult) -> str:
+        """The same, for some columns."""
         import pyarrow
 
-        for column in self.columns:
+        for column in columns:
             try:
                 pyarrow.array([column.kind.written(column.value(row, result))], column.kind.arrow)
             except (pyarrow.ArrowException, OverflowError, TypeError, ValueError, AttributeError) as error:

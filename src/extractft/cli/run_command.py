@@ -16,6 +16,7 @@ from extractft.cli.data_options import known_encoding
 from extractft.cli.inputs import load_schema, probability, schema_file, text_column_of
 from extractft.cli.options import ClassOption, EncodingOption, EngineOption, ExtractorArgument, MovedOption
 from extractft.cli.progress_report import ProgressReport, reporting
+from extractft.cli.ray_options import ActorOption, RayOption, ray_cluster
 from extractft.cli.streams import print_report, say
 
 __all__ = ["run"]
@@ -101,6 +102,8 @@ def run(
     query: QueryOption = None,
     into: IntoOption = None,
     table: TableOption = None,
+    ray: RayOption = None,
+    ray_actor: ActorOption = None,
     show_texts: TextsOption = False,
     retry_failed: RetryOption = False,
     force: AnewOption = False,
@@ -116,6 +119,7 @@ def run(
     settings |= {"shard_rows": shard_rows, "batch_size": batch_size, "max_failures": max_failures, "force": force}
     settings |= {"base_model": base_model, "engine": engine, "table": target, "retry_failed": retry_failed}
     settings |= {"schema": load_schema(schema, "--schema") if schema else None}
+    settings |= {"ray": ray_cluster(ray, ray_actor)}
     with reporting() as report:
         summary = extractft.bulk.run(extractor, source or inputs, output, progress=_shown_in(report), **settings)
     _print_summary(summary)
