@@ -1,6 +1,6 @@
 """A program that is started as a server would be: answers `/health` for its key, and has a child of its own.
 
-`FAKE_PROGRAM` says how it behaves: `serve`, `fail`, `busy-once`, `never-ready`. Its arguments and the ids of its
+`FAKE_PROGRAM` says how it behaves: `serve`, `fail`, `busy-once`, `never-ready`, `end-late`. Its arguments and the ids of its
 processes go into files of the folder `FAKE_FOLDER`.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -29,12 +30,19 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+def end_late(number: int, frame: object) -> None:
+    time.sleep(2)
+    os._exit(0)
+
+
 def main() -> None:
     way, folder = os.environ["FAKE_PROGRAM"], Path(os.environ["FAKE_FOLDER"])
     started = len(list(folder.glob("start-*.json")))
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     about = {"arguments": sys.argv[1:], "pids": [os.getpid(), os.getppid(), child.pid]}
     (folder / f"start-{started}.json").write_text(json.dumps(about), encoding="utf-8")
+    if way == "end-late":
+        signal.signal(signal.SIGTERM, end_late)
     print("loading weights", flush=True)
     if way == "fail" or (way == "busy-once" and started == 0):
         print("no such model" if way == "fail" else "bind: address already in use", flush=True)

@@ -124,8 +124,17 @@ if sys.argv[1] == "fork" and os.fork() == 0:
 print("ready", flush=True)
 if sys.argv[1] == "raise":
     raise RuntimeError
-time.sleep(600)
+if sys.argv[1] != "end":
+    time.sleep(600)
 """
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_the_server_is_gone_when_a_process_has_ended_by_itself(behave: Any, tmp_path: Path) -> None:
+    behave("end-late")
+    subprocess.run([sys.executable, "-c", PARENT, "end"], check=True, capture_output=True, timeout=60)
+    (start,) = starts(tmp_path)
+    assert not any(map(alive, start["pids"]))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

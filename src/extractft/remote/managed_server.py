@@ -5,6 +5,7 @@ Knows the programs and their flags; knows no model but the path that it is hande
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
 import shlex
@@ -138,6 +139,7 @@ class ManagedServer:
         )
         assert self._process.stdin is not None
         _pipes.add(self._process.stdin)
+        _started_here.add(self)
 
     def _is_ready(self, port: int, deadline: float) -> bool:
         """Wait until it answers that it is well; False if it ends before, or takes too long."""
@@ -165,10 +167,19 @@ def require_program(kind: str) -> None:
 
 
 _pipes: weakref.WeakSet[object] = weakref.WeakSet()
+_started_here: weakref.WeakSet[ManagedServer] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """End the servers before this process ends: the next command may need their memory."""
+    for server in list(_started_here):
+        server.close()
 
 
 def _let_go_in_child() -> None:
     """Close the pipes of servers in a forked process, or they would outlive the one that started them."""
+    _started_here.clear()
     for pipe in list(_pipes):
         with suppress(OSError, ValueError):
             pipe.close()  # type: ignore[attr-defined]
