@@ -285,7 +285,12 @@ class RecordProposer(Protocol):
         ...
 
     def finish(self, record: tuple[int, ...]) -> None:
-        """Learn a whole record; called once, and not for records that failed or were cut short."""
+        """Learn a whole record; called once, and not for records that failed or were cut short.
+
+        Records go on side by side, and are finished in the order in which they end, not in that in which they began:
+        the record before this one is the last that ended, and may have begun later. While a record is made others may
+        end, so what they taught changes under its later guesses.
+        """
         ...
 
 

@@ -14,8 +14,10 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from extractft.errors import ConfigError
 
-__all__ = ["GenerationConfig", "LoRAConfig", "PromptConfig", "TrackingConfig", "TrainingConfig"]
+__all__ = ["GenerationConfig", "LoRAConfig", "PromptConfig", "ProposerName", "TrackingConfig", "TrainingConfig"]
 
+ProposerName = Literal["none", "forced", "prompt_lookup", "learned"]
+"""Names of what `speculation/registry.py` makes; a test holds the two together."""
 SHORT_NAMES = {"lr": "learning_rate", "epochs": "num_train_epochs", "batch_size": "per_device_train_batch_size"}
 """Common short forms of names that the ecosystem spells out."""
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -155,7 +157,7 @@ class GenerationConfig(Config):
     prepack_weights: bool = True
     """On a processor in float32, keep a copy of the weights in the layout that it multiplies fastest, if that takes no
     more than half of the free memory: products of 6 to 32 rows in half to three quarters of the time."""
-    proposer: str = "learned"
+    proposer: ProposerName = "learned"
     """Source of guesses, of which several are checked in one pass of the model: `none`, `forced` (what the grammar
     leaves no choice about), `prompt_lookup` (and what the text goes on with) or `learned` (and what followed in earlier
     records). It changes the time that a record takes, not the record."""

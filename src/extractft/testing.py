@@ -169,7 +169,7 @@ def grammar_accepts(
     """True if the schema's grammar accepts `json_text` to the end, token by token.
 
     Args:
-        schema: A Pydantic model, any type that `TypeAdapter` takes, or a `Schema`.
+        schema: A Pydantic model, another type that `Schema.of` takes, or a `Schema`.
         json_text: The record as JSON, written as the canonical form writes it.
         tokenizer: A fast tokenizer with a chat template, such as `byte_tokenizer()`.
         text: The text that verbatim fields are copied from, composed (NFC) as the extractor does; without it they

@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from extractft.speculation import PROPOSERS
+
 ROOT = Path(__file__).resolve().parents[2]
 ENTRY_POINTS = ("bulk", "decoding", "demo", "drafting", "memory", "peers", "quality", "servers", "training", "trust")
 COMMANDS = {
@@ -186,7 +188,7 @@ def test_drafting(load_benchmark: Load, small_set: Path, small_base: Path, capsy
         ["passes", "bookings", "--data", str(small_set), "--tokenizer", str(small_base), *sizes]
     )
     shown = capsys.readouterr().out
-    for proposer in ("none", "forced", "prompt_lookup", "learned"):
+    for proposer in PROPOSERS:
         assert f"| bookings | {proposer} | 1 to 6 |" in shown
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ast
+import errno
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import extractft
-from extractft.cli.error_messages import FLAGS, error_text, with_flags
-from extractft.errors import DatasetError, ExtractFTError, RowIssue
+from extractft.cli import app
+from extractft.cli.error_messages import FLAGS, error_text, with_flags, without_run_advice
+from extractft.errors import DatasetError, ExtractFTError, RowIssue, TrainingError
+from extractft.training.failures import writing
 
 SOURCE = Path(extractft.__file__).parent
 KEYWORD = re.compile(r"(?<!--set )(?<!--column )(?<![\w.=?-])[a-z_][\w.]*=(?=[^\s=])")
@@ -150,3 +154,29 @@ def test_messages_keep_what_was_found_and_rows_are_left_alone() -> None:
 
 def test_an_error_without_notes() -> None:
     assert error_text(ExtractFTError("Plain.")) == "ExtractFTError: Plain."
+
+
+def test_a_command_that_keeps_no_run_gives_no_advice_about_runs() -> None:
+    for _, text in hints():
+        shown = with_flags(without_run_advice(text))
+        assert not re.search(r"--(work-dir|resume)\b", shown), text
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"), [(errno.ENOSPC, "Free some."), (errno.EACCES, "Make it writable.")], ids=["full", "refused"]
+)
+def test_a_training_that_fails_within_a_learning_curve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, hint: str
+) -> None:
+    def fails(*args: object, **settings: object) -> Iterator[None]:
+        with writing("the checkpoint", tmp_path):
+            raise OSError(code, "no")
+        yield
+
+    monkeypatch.setattr(extractft.extractor, "learning_curve", fails)
+    (tmp_path / "schema.py").write_text("class Order(__import__('pydantic').BaseModel):\n    name: str\n", "utf-8")
+    (tmp_path / "rows.jsonl").write_text('{"text": "A", "output": {"name": "A"}}\n', "utf-8")
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["learning-curve", "schema.py:Order", "rows.jsonl"])
+    assert isinstance(done.exception, TrainingError)
+    assert error_text(done.exception).splitlines()[1:] == [hint]

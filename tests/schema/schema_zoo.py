@@ -553,6 +553,12 @@ def zoo_id(type_: Any) -> str:
 
 
 ZONES = [None, UTC, timezone(timedelta(hours=8)), timezone(-timedelta(minutes=210)), ZoneInfo("Asia/Shanghai")]
+BOUNDED: dict[str, st.SearchStrategy[str]] = {
+    "date": st.dates(date(2000, 1, 1), date(2020, 1, 1)).map(str),
+    "datetime": st.datetimes(datetime(2000, 1, 1), datetime(2020, 1, 1)).map(datetime.isoformat),
+    "duration": st.integers(0, 10**6).map(lambda seconds: f"PT{seconds}S"),
+}
+"""Values of formats that the zoo has with `ge` or `now`; another one is a KeyError, to be added here."""
 FREE = st.text(st.characters(codec="utf-8"), max_size=6)
 
 
@@ -626,8 +632,8 @@ def _strings(node: StringNode) -> st.SearchStrategy[str]:
         scaled = st.integers(low, 10**digits - 1)
         free = plain["decimal"] if not node.constraints else st.nothing()
         return free.map(str) | scaled.map(lambda n: str(Decimal(n).scaleb(-(places or 0))))
-    if node.constraint("now") or node.constraint("ge"):
-        return st.dates(date(2000, 1, 1), date(2020, 1, 1)).map(str)
+    if node.format and (node.constraint("now") or node.constraint("ge")):
+        return BOUNDED[node.format]
     if node.format:
         return plain[node.format].map(lambda value: TypeAdapter(Any).dump_python(value, mode="json"))
     if node.pattern:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pydantic import BaseModel
 
 from extractft.config import GenerationConfig, LoRAConfig, PromptConfig, TrackingConfig, TrainingConfig
+from extractft.errors import ExtractFTError
 
-__all__ = ["error_text", "setting_names", "with_flags"]
+__all__ = ["error_text", "setting_names", "with_flags", "without_run_flags"]
 
 FLAGS = {
     "base_model": "--base-model",
@@ -51,6 +53,11 @@ PHRASES = (
     (r"^columns maps\b", "--column maps"),
 )
 """Phrases that are rewritten as a whole."""
+NO_RUN_PHRASES = (
+    (r"; a run with an output_dir goes on with resume=True\.", "."),
+    (r", set TMPDIR, or give an output_dir\.", " or set TMPDIR."),
+)
+"""Phrases that are rewritten for commands without a run to go on with; other advice of that kind is left out."""
 
 SECTIONS = {
     "TrainingConfig": TrainingConfig,
@@ -108,6 +115,24 @@ def with_flags(text: str, *, as_advice: bool = True) -> str:
     names = "|".join(FLAGS)
     text = re.sub(rf"(?<![\w.`'\"-])({names})(?![\w`'\"=]|\.\w)", lambda match: FLAGS[match[1]], text)
     return re.sub(r"\b([Aa])n?(?= --(.))", lambda match: match[1] + ("n" if match[2] in "aeiou" else ""), text)
+
+
+@contextmanager
+def without_run_flags() -> Iterator[None]:
+    """For commands that train and keep no run: take out of errors what only `fit` has, such as `--resume`."""
+    try:
+        yield
+    except (ExtractFTError, KeyboardInterrupt) as error:
+        notes = getattr(error, "__notes__", [])
+        notes[:] = [kept for note in notes if (kept := without_run_advice(note))]
+        raise
+
+
+def without_run_advice(note: str) -> str:
+    """The advice of a note for a run that is not kept; empty if there is none."""
+    for pattern, words in NO_RUN_PHRASES:
+        note = re.sub(pattern, words, note)
+    return "" if re.search(r"\b(output_dir|resume=|overwrite=)|--(work-dir|resume)\b", note) else note
 
 
 def _columns(mapping: str) -> str:

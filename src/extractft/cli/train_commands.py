@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -15,6 +15,7 @@ import extractft
 from extractft.cli.app import app
 from extractft.cli.command_paths import CommandPaths, NamedPath, user_path
 from extractft.cli.data_options import data_files, paths_of
+from extractft.cli.error_messages import without_run_flags
 from extractft.cli.inputs import column_names, load_config, load_schema, pairs, schema_and_data, schema_file, shares
 from extractft.cli.options import (
     BASE_MODEL_HELP,
@@ -33,6 +34,7 @@ from extractft.cli.options import (
 )
 from extractft.cli.streams import advising_on_interrupt, say, write_out, write_text
 from extractft.data import DataFiles
+from extractft.evaluation import LearningPoint
 
 __all__ = ["demo", "fit", "learning_curve"]
 
@@ -182,8 +184,7 @@ def learning_curve(
         files={"--output": output},
         force=force,
     ).check()
-    points = []
-    for point in extractft.extractor.learning_curve(
+    fits = extractft.extractor.learning_curve(
         load_schema(schema),
         rows,
         fractions=shares(fractions),
@@ -191,14 +192,23 @@ def learning_curve(
         eval_data=others,
         config=load_config(config, pairs(setting, "--set")),
         columns=column_names(column),
-    ):
+    )
+    with without_run_flags():
+        points = list(_shown_points(fits, output))
+    write_out(extractft.evaluation.advice(points) + "\n")
+
+
+def _shown_points(fits: Iterator[LearningPoint], output: Path | None) -> Iterator[LearningPoint]:
+    """The points as they come, each printed and written before the next, which takes long."""
+    points = []
+    for point in fits:
         points.append(point)
         low, high = point.interval
         write_out(f"{point.rows} rows: field F1 {point.field_f1:.3f} (95 % interval {low:.3f} to {high:.3f})\n")
-        if output:  # after each point: the next one takes long
+        if output:
             shown = json.dumps([found.model_dump(mode="json") for found in points], indent=2)
             write_text(output, shown + "\n")
-    write_out(extractft.evaluation.advice(points) + "\n")
+        yield point
 
 
 @app.command()

@@ -13,11 +13,12 @@ from typing import Any
 
 from extractft.schema import Node, Schema, StringNode
 from extractft.schema.records import Visit, walk
+from extractft.schema.string_formats import STRING_FORMATS
 from extractft.text import IndexedText, Occurrence, SearchBudget, is_blank, occurrences
 
 __all__ = ["find_free_text", "is_free_text", "iter_free_texts", "ungrounded_paths"]
 
-FREE_TEXT_FORMATS = (None, "email", "uri")
+FREE_TEXT_FORMATS = (None, *(name for name, spec in STRING_FORMATS.items() if spec.in_texts == "as_is"))
 
 
 def is_free_text(node: Node) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
 
+from extractft.data.free_text import is_free_text
 from extractft.errors import SchemaError
 from extractft.schema import (
     ArrayNode,
@@ -147,7 +148,7 @@ class _SchemaMerger:
         merged.scalar |= any(value is not None for value in choices)
         merged.strings = bool(strings) or any(isinstance(value, str) for value in choices)
         merged.choice = merged.scalar and not any(isinstance(node, OPEN_SCALARS) for node in options)
-        merged.free_text = any(node.format in (None, "email", "uri") for node in strings)
+        merged.free_text = any(map(is_free_text, strings))
         merged.formats = frozenset(node.format for node in strings if node.format is not None)
 
     def _fill_fields(self, merged: MergedSchema, objects: list[ObjectNode]) -> None:

@@ -84,7 +84,7 @@ class Extractor(ExtractorParts[T]):
         """Fine-tune a small model to extract records of `schema`. One run at a time trains in a process; others wait.
 
         Args:
-            schema: A Pydantic model, or any type that `TypeAdapter` takes; `None` for `init_adapter`'s own.
+            schema: A Pydantic model, or another type that `Schema.of` takes; `None` for `init_adapter`'s own.
             data: Examples: pairs, dicts, `Example`s, a file, a `datasets.Dataset` or a pandas `DataFrame`.
             base_model: Hub id, local directory, `.gguf` file or short name; `None` for `init_adapter`'s or Qwen3 0.6B.
             eval_data: Examples to choose the best checkpoint on; a share of `data` is held out if there are none.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
@@ -21,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from extractft.data.free_text import find_free_text
 from extractft.grounding.fuzzy_search import find_similar
 from extractft.grounding.spans import Method
-from extractft.schema import BooleanNode, LiteralNode, StringNode
+from extractft.schema import BooleanNode, LiteralNode, StringFormat, StringNode
 from extractft.schema.records import Visit
 from extractft.text import IndexedText, Occurrence, Rung, SearchBudget
 from extractft.text.folding import fold_value
@@ -39,8 +39,8 @@ __all__ = ["SpanCandidate", "find_places", "find_similar_place"]
 
 MAX_NUMBER_LENGTH = 400
 """Characters of a number; floats have up to 309 digits before the point."""
-_UNALIKE = ("uuid", "uri")
-"""Formats of which a similar one is another one."""
+_WITH_SIMILAR = (None, "email")
+"""Formats of which a similar text may be a slip of the pen; of all others it is another value."""
 _BETWEEN_DATE_AND_TIME = re.compile(r"[^0-9。！？!?;；\n]{0,12}")
 _ZONE = re.compile(r"\s?(Z\b|[+-][0-9]{2}:?[0-9]{2}(?![0-9])|UTC|GMT)")
 _DURATION: Final = TypeAdapter(timedelta)
@@ -68,7 +68,7 @@ def find_places(leaf: Visit, text: IndexedText, budget: SearchBudget) -> list[Sp
 def find_similar_place(leaf: Visit, text: IndexedText, budget: SearchBudget) -> list[SpanCandidate]:
     """The place of free text that is most like a value which stands nowhere."""
     node = leaf.node
-    if not isinstance(node, StringNode) or not isinstance(leaf.value, str) or node.format in (*_FORMATS, *_UNALIKE):
+    if not isinstance(node, StringNode) or not isinstance(leaf.value, str) or node.format not in _WITH_SIMILAR:
         return []
     found = find_similar(text.folded, fold_value(leaf.value), budget=budget)
     if found is None or text.cuts_cluster(found.start, found.end):
@@ -86,7 +86,7 @@ def _places(leaf: Visit, text: IndexedText, budget: SearchBudget) -> Iterable[Oc
         return _choice(value, text, budget)
     if not isinstance(node, StringNode):
         return ()
-    formatted = _FORMATS.get(node.format or "")
+    formatted = _FORMATS[node.format] if node.format else None
     places = formatted(value, text, budget) if formatted else None
     return find_free_text(node, value, text, budget) if places is None else places
 
@@ -188,10 +188,14 @@ def _duration(value: str, text: IndexedText, budget: SearchBudget) -> Iterable[O
 
 
 _Formatted = Callable[[str, IndexedText, SearchBudget], Iterable[Occurrence] | None]
-_FORMATS: Final[dict[str, _Formatted]] = {
+_FORMATS: Final[Mapping[StringFormat, _Formatted | None]] = {
     "date": _date,
     "datetime": _datetime,
     "time": _time,
     "duration": _duration,
     "decimal": _decimal,
+    "uuid": None,
+    "email": None,
+    "uri": None,
 }
+"""The finder of each format; `None` where texts spell values as records do, so that they are looked up as free text."""

@@ -29,6 +29,7 @@ from extractft.schema import (
     accepts_null,
 )
 from extractft.schema.nodes import children, iter_nodes, resolve
+from extractft.schema.string_formats import STRING_FORMATS
 
 __all__ = ["FieldEntry", "FieldOutline", "outline"]
 
@@ -309,7 +310,7 @@ def _number_details(node: IntegerNode | NumberNode, words: Phrasebook) -> tuple[
 def _has_form(node: Node) -> bool:
     """True if a value is written in a form of its own, whatever the text writes."""
     if isinstance(node, StringNode):
-        return node.format not in (None, "email", "uri", "uuid")
+        return node.format is not None and STRING_FORMATS[node.format].in_texts == "otherwise"
     return isinstance(node, IntegerNode | NumberNode | BooleanNode | LiteralNode) and not _is_fixed(node)
 
 

@@ -29,7 +29,7 @@ from extractft.schema.nodes import (
     UnionNode,
 )
 from extractft.schema.regex_translation import grammar_pattern, match_length
-from extractft.schema.string_formats import INTEGER_KEY, format_regex, shares_digits
+from extractft.schema.string_formats import INTEGER_KEY, STRING_FORMATS, format_regex, shares_digits
 
 __all__ = ["GUIDANCE", "grammar_schema", "offered", "uncounted_key_notes", "unenforced_notes"]
 
@@ -245,8 +245,6 @@ def _loosened(bound: float, outward: Callable[[float], int], *, whole: bool, bel
 
 AFTER = "is checked after decoding, not by the grammar"
 ENFORCED = ("max_digits", "decimal_places", "timezone", "version", "schemes", "regex_engine")
-OUTLINES = {"uri": "URL", "email": "e-mail address"}
-"""Formats of which the grammar knows an outline only."""
 
 
 def uncounted_key_notes(node: MapNode) -> Iterator[str]:
@@ -275,8 +273,9 @@ def unenforced_notes(node: Node) -> Iterator[str]:
     match node:
         case StringNode():
             yield from _unenforced_pattern(node)
-            if node.format in OUTLINES:
-                yield f"that it is a valid {OUTLINES[node.format]} {AFTER}, which knows the outline"
+            outline = None if node.format is None else STRING_FORMATS[node.format].outline
+            if outline is not None:
+                yield f"that it is a valid {outline} {AFTER}, which knows the outline"
             if node.format is not None and node.verbatim is None:
                 lengths = (("min_length", node.min_length or None), ("max_length", node.max_length))
                 yield from (f"{name}={length} {AFTER}" for name, length in lengths if length is not None)

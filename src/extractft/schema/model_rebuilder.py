@@ -12,8 +12,6 @@ import json
 import re
 import warnings
 from collections.abc import Mapping
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from functools import lru_cache, partialmethod
 from typing import Annotated, Any, ForwardRef, Literal, Union, cast
 from uuid import UUID
@@ -44,6 +42,7 @@ from extractft.errors import SchemaError
 from extractft.schema import nodes as n
 from extractft.schema.markers import KEPT, STORED, TAG, Merge, Verbatim
 from extractft.schema.nodes import iter_nodes, map_children
+from extractft.schema.string_formats import STRING_FORMATS
 from extractft.schema.tree_builder import TreeBuilder
 from extractft.schema.tree_serialisation import node_from_dict, node_to_dict
 from extractft.schema.typed_literals import TypedLiteral
@@ -125,7 +124,8 @@ class _TakesDefault:
 def _unconstrained(node: n.Node, value: Any) -> Any:
     """The Python value of a canonical JSON value, whatever bounds it breaks."""
     for option in node.options if isinstance(node, n.UnionNode) else (node,):
-        type_ = _TYPES.get(str(option.format)) if isinstance(option, n.StringNode) else None
+        format_ = option.format if isinstance(option, n.StringNode) else None
+        type_ = None if format_ is None else STRING_FORMATS[format_].python_type
         if type_ is not None:
             try:
                 return TypeAdapter(type_).validate_python(value)
@@ -361,7 +361,7 @@ def _unmarked_string(node: n.StringNode) -> Any:
         case "uuid":
             version: Any = node.constraint("version")
             return Annotated[UUID, UuidVersion(version)] if version else UUID
-    type_ = _TYPES[node.format]
+    type_ = STRING_FORMATS[node.format].python_type
     bounds = {name: _bound(type_, node.constraint(name)) for name in BOUNDS}
     counts = {name: node.constraint(name) for name in ("max_digits", "decimal_places")}
     variant = _VARIANTS.get((node.format, node.constraint("now") or node.constraint("timezone")), type_)
@@ -372,14 +372,6 @@ def _bound(type_: Any, value: n.JsonScalar) -> Any:
     return None if value is None else TypeAdapter(type_).validate_python(value)
 
 
-_TYPES: Mapping[str, Any] = {
-    "date": date,
-    "datetime": datetime,
-    "time": time,
-    "duration": timedelta,
-    "decimal": Decimal,
-    "uuid": UUID,
-}
 _VARIANTS: Mapping[tuple[str, n.JsonScalar], Any] = {
     ("date", "past"): PastDate,
     ("date", "future"): FutureDate,

@@ -24,7 +24,7 @@ from extractft.schema.nodes import (
     StringFormat,
     StringNode,
 )
-from extractft.schema.string_formats import MAX_DIGITS, Unwritable
+from extractft.schema.string_formats import MAX_PLAIN_DECIMAL_DIGITS, Unwritable
 
 __all__ = ["SCALAR_PLANNERS", "scalar_literal"]
 
@@ -68,7 +68,7 @@ def _integer(core: Core, config: Mapping[str, Any], path: str) -> NodePlan:
     highs += [core["lt"] - 1] if "lt" in core else []
     node = IntegerNode(max(lows, default=None), min(highs, default=None), core.get("multiple_of"))
     if any(map(w.is_too_long, (node.minimum, node.maximum, node.multiple_of))):
-        raise SchemaError(f"a bound of the integer has more than {w.MAX_DIGITS} digits", path=path)
+        raise SchemaError(f"a bound of the integer has more than {w.MAX_INTEGER_DIGITS} digits", path=path)
     return NodePlan(node, w.write_int)
 
 
@@ -118,7 +118,7 @@ def _decimal(core: Core, config: Mapping[str, Any], path: str) -> NodePlan:
     constraints = [(name, str(core[name])) for name in bounds if core.get(name) is not None]
     counted = [(name, core[name]) for name in ("max_digits", "decimal_places") if core.get(name) is not None]
     node = StringNode("decimal", constraints=(*constraints, *counted))
-    whole_digits = (core.get("max_digits") or MAX_DIGITS) if counted else None
+    whole_digits = (core.get("max_digits") or MAX_PLAIN_DECIMAL_DIGITS) if counted else None
     return NodePlan(node, partial(w.write_decimal, whole_digits=whole_digits))
 
 

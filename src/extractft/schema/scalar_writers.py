@@ -28,7 +28,7 @@ from extractft.schema.string_formats import (
 )
 
 __all__ = [
-    "MAX_DIGITS",
+    "MAX_INTEGER_DIGITS",
     "LiteralWriter",
     "Match",
     "Writer",
@@ -53,8 +53,9 @@ __all__ = [
     "write_whole",
 ]
 
-MAX_DIGITS = 4300  # of an integer that Python and Pydantic read
-TOO_LONG = 10**MAX_DIGITS
+MAX_INTEGER_DIGITS = 4300
+"""Digits of an integer that Python and Pydantic read."""
+TOO_LONG = 10**MAX_INTEGER_DIGITS
 
 
 class Match(enum.IntEnum):
@@ -155,7 +156,7 @@ def write_int(value: Any, writing: Writing) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise expected("an integer", value)
     if is_too_long(value):
-        raise Unwritable(f"expected an integer of at most {MAX_DIGITS} digits, found a longer one")
+        raise Unwritable(f"expected an integer of at most {MAX_INTEGER_DIGITS} digits, found a longer one")
     if type(value) is not int:
         writing.met(Match.LOOSE if isinstance(value, enum.Enum) else Match.SUBCLASS)
     return int(value)

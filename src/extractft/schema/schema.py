@@ -77,7 +77,7 @@ class Schema(Generic[T]):
 
     @classmethod
     def of(cls, type_: type[T] | Any, *, omit_defaults: bool | None = None) -> Schema[T]:
-        """The schema of any type that Pydantic's `TypeAdapter` takes.
+        """The schema of a type of Pydantic's that JSON has a form for; `docs/schemas.md` lists them.
 
         Args:
             type_: A model, a dataclass, `list[Model]`, a union, ... or a `Schema`.

@@ -1,22 +1,35 @@
 """The spelling in strings of values that JSON has no type for, and the regular expressions of these spellings.
 
-Each format has one spelling: what a writer here produces is what the expression accepts and what Pydantic parses, with
-no more digits than a value can have, so that a model that knows nothing still writes what can be read. Bounds are left
-to Pydantic. Knows nothing of schemas.
+`STRING_FORMATS` says of each format what the other rooms ask for. Its spelling has to keep two promises:
+
+- Whatever a writer writes, the expression accepts: else a training target could not be decoded.
+- Whatever the expression accepts, Pydantic parses, but for bounds and outlines, which it checks at the end: so a model
+  that knows nothing still writes what can be read. A value then has no more digits than Pydantic takes.
+
+The writer gives each value one spelling, its canonical one. The expression may accept others of the same value, such as
+`1.50` beside `1.5` of a decimal or a time in another zone, where their number does not matter; the fewer, the less a
+model has to choose. Knows nodes; knows nothing of schemas.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from types import MappingProxyType
+from typing import Any, Literal
+from uuid import UUID
 
-from extractft.schema.nodes import StringNode
+from extractft.schema.nodes import StringFormat, StringNode
 
 __all__ = [
     "INTEGER_KEY",
     "IPV4",
-    "MAX_DIGITS",
+    "MAX_PLAIN_DECIMAL_DIGITS",
+    "STRING_FORMATS",
+    "FormatSpec",
     "Unwritable",
     "date_text",
     "datetime_text",
@@ -51,7 +64,7 @@ FEWER_DAYS = (
     + ")D"
 )
 DURATION = rf"(?:P{DAYS}(?:{CLOCK})?|-P{FEWER_DAYS}(?:{CLOCK})?|-P999999999D|-?P{CLOCK})"
-UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-%s[0-9a-f]{3}-%s[0-9a-f]{3}-[0-9a-f]{12}"
+UUID_TEXT = r"[0-9a-f]{8}-[0-9a-f]{4}-%s[0-9a-f]{3}-%s[0-9a-f]{3}-[0-9a-f]{12}"
 # Letters, digits and dots of any script; the part before @ may hold what mail systems let it hold.
 EMAIL_WORD = r"[^\s@\p{C}\p{Z}\"'(),:;<>\[\\\]]{1,64}"
 EMAIL_LABEL = r"[\p{L}\p{M}\p{N}](?:[\p{L}\p{M}\p{N}\-]{0,61}[\p{L}\p{M}\p{N}])?"
@@ -64,9 +77,9 @@ IPV4 = r"^(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(?:25[0-5]|2[0-4
 SCHEME = r"[A-Za-z][A-Za-z0-9+.\-]{0,31}"
 INTEGER_KEY = r"-?(?:0|[1-9][0-9]*)"
 
-MAX_DIGITS = 28
+MAX_PLAIN_DECIMAL_DIGITS = 28
 """Digits before or behind the point of a decimal, Python's own precision; beyond them it gets an exponent."""
-_MANTISSA = 2 * MAX_DIGITS
+_MANTISSA = 2 * MAX_PLAIN_DECIMAL_DIGITS
 """Digits behind the point of a decimal with an exponent."""
 
 
@@ -82,31 +95,6 @@ class Unwritable(Exception):
         self.path: list[str] = []
 
 
-def format_regex(node: StringNode) -> str | None:
-    """The whole-string expression of a formatted string, without anchors; `None` for free text."""
-    zone = {"required": ZONE, "forbidden": ""}.get(str(node.constraint("timezone")), f"(?:{ZONE})?")
-    match node.format:
-        case "date":
-            return DATE
-        case "time":
-            return TIME + zone
-        case "datetime":
-            return f"{DATE}T{TIME}{zone}"
-        case "duration":
-            return DURATION
-        case "uuid":
-            version = node.constraint("version")
-            return UUID % (("[0-9a-f]", "[0-9a-f]") if version is None else (format(int(version), "x"), "[89ab]"))
-        case "decimal":
-            return _decimal_regex(node)
-        case "email":
-            return EMAIL
-        case "uri":
-            return _uri_regex(node)
-        case None:
-            return None
-
-
 def _uri_regex(node: StringNode) -> str:
     if not node.constraint("schemes"):
         return URI % SCHEME
@@ -117,9 +105,9 @@ def _uri_regex(node: StringNode) -> str:
 def _decimal_regex(node: StringNode) -> str:
     digits, places = node.constraint("max_digits"), node.constraint("decimal_places")
     sign, positive = _sign(node)
-    most = MAX_DIGITS if sign else _whole_digits(node)
+    most = MAX_PLAIN_DECIMAL_DIGITS if sign else _whole_digits(node)
     if digits is None and places is None:
-        plain = _fixed_point(most, MAX_DIGITS, positive=positive)
+        plain = _fixed_point(most, MAX_PLAIN_DECIMAL_DIGITS, positive=positive)
         mantissa = "[1-9]" if positive else "[0-9]"
         return rf"{sign}(?:{plain}|{mantissa}(?:\.[0-9]{{1,{_MANTISSA}}})?E[+-](?:0|[1-9][0-9]{{0,9}}))"
     if digits is None:
@@ -141,7 +129,7 @@ def shares_digits(node: StringNode) -> bool:
 def _whole_digits(node: StringNode) -> int:
     """Most digits before the point that the upper bound leaves."""
     highest = [Decimal(str(bound)) for name in ("le", "lt") if (bound := node.constraint(name)) is not None]
-    return min((max(bound.adjusted() + 1, 1) for bound in highest), default=MAX_DIGITS)
+    return min((max(bound.adjusted() + 1, 1) for bound in highest), default=MAX_PLAIN_DECIMAL_DIGITS)
 
 
 def _sign(node: StringNode) -> tuple[str, bool]:
@@ -232,7 +220,8 @@ def decimal_text(value: Decimal, *, whole_digits: int | None = None) -> str:
     assert isinstance(exponent, int)
     if whole_digits is not None and value.adjusted() >= whole_digits:
         raise Unwritable(f"expected at most {whole_digits} digits before the point, found {value.adjusted() + 1}")
-    if whole_digits is not None or (value.adjusted() < MAX_DIGITS and exponent >= -MAX_DIGITS):
+    plain = value.adjusted() < MAX_PLAIN_DECIMAL_DIGITS and exponent >= -MAX_PLAIN_DECIMAL_DIGITS
+    if plain or whole_digits is not None:
         return format(value, "f")
     if value and len(value.as_tuple().digits) > _MANTISSA + 1:
         raise Unwritable(f"expected a decimal of at most {_MANTISSA + 1} digits, found {len(value.as_tuple().digits)}")
@@ -248,21 +237,65 @@ def float_text(value: float) -> str:
     return text
 
 
-_SAMPLES = {
-    "date": "2024-05-17",
-    "time": "12:30:00",
-    "datetime": "2024-05-17T12:30:00",
-    "duration": "PT1H30M",
-    "decimal": "1",
-    "email": "a@example.com",
-    "uri": "https://example.com/",
-}
+def _zone_regex(node: StringNode) -> str:
+    return {"required": ZONE, "forbidden": ""}.get(str(node.constraint("timezone")), f"(?:{ZONE})?")
+
+
+def _uuid_regex(node: StringNode) -> str:
+    version = node.constraint("version")
+    return UUID_TEXT % (("[0-9a-f]", "[0-9a-f]") if version is None else (format(int(version), "x"), "[89ab]"))
+
+
+@dataclass(frozen=True, slots=True)
+class FormatSpec:
+    """All that the rooms below and above need to know of one format of strings.
+
+    Attributes:
+        regex: The whole-string expression for a node of the format, without anchors.
+        sample: A value's canonical spelling, whatever bounds a node has.
+        in_texts: How texts spell such a value. `as_is`: like the record, so that a value that is not there is
+            suspected to be made up; `code`: like the record, but it may follow from elsewhere; `otherwise`: in a form
+            of their own, such as 5月1日 for a date.
+        python_type: The type that a class is rebuilt with, bounds and counts included; `None` if `model_rebuilder` has
+            a type of its own for the format.
+        outline: Name of the value, if the expression knows no more than its outline.
+    """
+
+    regex: Callable[[StringNode], str]
+    sample: str
+    in_texts: Literal["as_is", "code", "otherwise"]
+    python_type: Any = None
+    outline: str | None = None
+
+
+STRING_FORMATS: Mapping[StringFormat, FormatSpec] = MappingProxyType(
+    {
+        "date": FormatSpec(lambda node: DATE, "2024-05-17", "otherwise", date),
+        "time": FormatSpec(lambda node: TIME + _zone_regex(node), "12:30:00", "otherwise", time),
+        "datetime": FormatSpec(
+            lambda node: f"{DATE}T{TIME}{_zone_regex(node)}", "2024-05-17T12:30:00", "otherwise", datetime
+        ),
+        "duration": FormatSpec(lambda node: DURATION, "PT1H30M", "otherwise", timedelta),
+        "uuid": FormatSpec(_uuid_regex, "8a9f7c1e-0b5d-4c3a-9f4e-2d6b8a1c5e7f", "code", UUID),
+        "decimal": FormatSpec(_decimal_regex, "1", "otherwise", Decimal),
+        "email": FormatSpec(lambda node: EMAIL, "a@example.com", "as_is", outline="e-mail address"),
+        "uri": FormatSpec(_uri_regex, "https://example.com/", "as_is", outline="URL"),
+    }
+)
+"""Each format of strings; [How it works](docs/design.md) has the recipe for another one."""
+
+
+def format_regex(node: StringNode) -> str | None:
+    """The whole-string expression of a formatted string, without anchors; `None` for free text."""
+    return None if node.format is None else STRING_FORMATS[node.format].regex(node)
 
 
 def sample_text(node: StringNode) -> str:
     """Some text of a formatted string, whatever bounds it has."""
-    if node.format == "uuid":
-        return f"8a9f7c1e-0b5d-{node.constraint('version') or 4}c3a-9f4e-2d6b8a1c5e7f"
-    if node.format == "uri" and node.constraint("schemes"):
+    assert node.format is not None, "free text has no sample"
+    sample = STRING_FORMATS[node.format].sample
+    if node.constraint("version"):
+        return f"{sample[:14]}{node.constraint('version')}{sample[15:]}"
+    if node.constraint("schemes"):
         return f"{str(node.constraint('schemes')).split(',')[0]}://example.com/"
-    return _SAMPLES[str(node.format)] + ("Z" if node.constraint("timezone") == "required" else "")
+    return sample + ("Z" if node.constraint("timezone") == "required" else "")

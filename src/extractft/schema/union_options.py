@@ -90,7 +90,8 @@ def _is_misread(read: Callable[[str], Any], text: str, value: bool | int | float
 
 def _is_text(read: Callable[[str], Any], node: StringNode) -> bool:
     """True if Pydantic reads text of the node's format as plain text."""
+    sample = dumps(sample_text(node))
     try:
-        return isinstance(read(dumps(sample_text(node))), str)
+        return isinstance(read(sample), str)
     except Exception:  # a user's validator may raise anything; then nothing is known
         return True

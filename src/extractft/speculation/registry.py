@@ -1,4 +1,4 @@
-"""The proposers by name, as `GenerationConfig.proposer` names them: the one place to register another one.
+"""The proposers by name, as `GenerationConfig.proposer` names them: the place to register another one.
 
 A proposer guesses the next tokens of a record. `Drafter` grows its guesses into a draft, one pass of the model checks
 the draft, and what was wrong is thrown away: so a proposer changes the time that a record takes, and never the record.
@@ -28,9 +28,14 @@ this one, the first for the engine and the second for each record:
         def finish(self, record: tuple[int, ...]) -> None:
             self.proposer.last = record
 
-Then add a line to `PROPOSERS` below. `tests/inference/test_proposers.py` and `tests/speculation/test_registry.py` try
-it like all others: every record has to be as `ReferenceEngine` decides it. `python benchmarks/drafting.py passes SET`
-counts what it buys. A proposer that is not registered can be handed to an engine:
+Its "last record" is the one that ended last: of records side by side, that may be one that began later.
+
+Then add its name to `ProposerName` in `config.py` and a line to `PROPOSERS` below, which is in the order of passes: each
+takes as many as the one before or fewer, and a test holds them to it. `tests/inference/test_proposers.py` and
+`tests/speculation/test_registry.py` try it like all others: every record has to be as `ReferenceEngine` decides it.
+`python benchmarks/drafting.py passes SET` counts what it buys, and `seconds` what it takes. Then write it where its name
+is told to users: the docstring of `GenerationConfig.proposer`, the table of `docs/design.md` ("Proposers"), the tables of
+`docs/benchmarks.md` and `CHANGELOG.md`. A proposer that is not registered can be handed to an engine:
 `TransformersEngine(..., proposer=LastRecordProposer())`.
 """
 
@@ -40,6 +45,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from extractft.completion import Proposer
+from extractft.config import ProposerName
 from extractft.errors import ConfigError
 from extractft.speculation.learned_proposer import LearnedProposer
 from extractft.speculation.prompt_lookup_proposer import PromptLookupProposer
@@ -47,7 +53,7 @@ from extractft.speculation.simple_proposers import ForcedProposer, NoProposer
 
 __all__ = ["PROPOSERS", "make_proposer"]
 
-PROPOSERS: Mapping[str, Callable[[], Proposer]] = MappingProxyType(
+PROPOSERS: Mapping[ProposerName, Callable[[], Proposer]] = MappingProxyType(
     {
         "none": NoProposer,
         "forced": ForcedProposer,
@@ -55,7 +61,7 @@ PROPOSERS: Mapping[str, Callable[[], Proposer]] = MappingProxyType(
         "learned": LearnedProposer,
     }
 )
-"""Each proposer by its name, the simplest first."""
+"""Each proposer by its name, in the order of the passes that a record takes, most first."""
 
 
 def make_proposer(name: str) -> Proposer:
@@ -64,6 +70,7 @@ def make_proposer(name: str) -> Proposer:
     Raises:
         ConfigError: There is no proposer of this name.
     """
-    if name not in PROPOSERS:
-        raise ConfigError(f"Expected a proposer ({', '.join(PROPOSERS)}), found {name!r}.")
-    return PROPOSERS[name]()
+    for known, make in PROPOSERS.items():
+        if known == name:
+            return make()
+    raise ConfigError(f"Expected a proposer ({', '.join(PROPOSERS)}), found {name!r}.")

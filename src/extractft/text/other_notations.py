@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from extractft.text.equality import Occurrence, Rung
 from extractft.text.indexed_text import IndexedText
-from extractft.text.scanners.numbers import MAX_DIGITS
+from extractft.text.scanners.numbers import MAX_NUMBER_LENGTH
 from extractft.text.search_budget import SearchBudget, starts_of
 
 __all__ = ["date_places", "number_places", "other_notations"]
@@ -25,7 +25,7 @@ _PHONE = re.compile(r"\+?[0-9][0-9 ()./\-]{4,}[0-9]")
 
 def other_notations(value: str, text: IndexedText, budget: SearchBudget) -> Iterable[Occurrence]:
     """Text that spells a date, a number or a telephone number."""
-    if len(value) > max(MAX_DIGITS, MAX_PHONE_LENGTH):
+    if len(value) > max(MAX_NUMBER_LENGTH, MAX_PHONE_LENGTH):
         return ()
     if _ISO_DATE.fullmatch(value):
         try:

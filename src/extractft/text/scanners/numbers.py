@@ -25,8 +25,8 @@ from extractft.text.word_boundaries import word_part
 
 __all__ = ["Numeral", "plain_digits", "scan_numbers"]
 
-MAX_DIGITS = 64
-"""Digits of a number; what has more is no number that anyone counts with."""
+MAX_NUMBER_LENGTH = 64
+"""Characters of a number in a text, with its points and commas; a longer one is none that anyone counts with."""
 LARGEST_FACTOR = 10**16
 """Largest factor of a number, that of 亿亿: more units in a row are no number."""
 _DIGIT = "".join(CHINESE_DIGITS)
@@ -157,7 +157,7 @@ def _in_digits(plain: str) -> Iterator[Numeral]:
 def _readings(run: str) -> Iterator[tuple[Decimal, int, int]]:
     """The numbers that a run of digits, points and commas may spell, each with the part that spells it."""
     bare = re.sub(r"['’\u00a0\u202f]", ",", run)
-    if len(run) > MAX_DIGITS:
+    if len(run) > MAX_NUMBER_LENGTH:
         if _LIST.fullmatch(bare):
             yield from _listed(run)
     elif _WHOLE.fullmatch(run):
@@ -175,7 +175,7 @@ def _readings(run: str) -> Iterator[tuple[Decimal, int, int]]:
 def _listed(run: str) -> Iterator[tuple[Decimal, int, int]]:
     """The numbers between the commas of a run."""
     for match in re.finditer("[0-9]+", run):
-        if len(match[0]) <= MAX_DIGITS:
+        if len(match[0]) <= MAX_NUMBER_LENGTH:
             yield Decimal(match[0]), *match.span()
 
 
@@ -238,7 +238,7 @@ def _scaled(plain: str, number: Numeral) -> Numeral | None:
             break
         total, end = total + part * factor, times.end()
         following = _RUN.match(plain, end) if times[1] else None
-        counts = following is not None and len(following[0]) <= MAX_DIGITS and following[0].isdigit()
+        counts = following is not None and len(following[0]) <= MAX_NUMBER_LENGTH and following[0].isdigit()
         part = Decimal(following[0]) if following and counts else None
         if following and part is not None and not _TIMES.match(plain, following.end()):
             break
@@ -299,7 +299,7 @@ def _chinese(plain: str, token: str, start: int) -> Iterator[Numeral]:
         if plain[end : end + 1] in _MINUTES:  # a time of day
             fraction, end = "", start + len(whole)
     value = chinese_number(whole)
-    if value is None or len(fraction) > MAX_DIGITS:
+    if value is None or len(fraction) > MAX_NUMBER_LENGTH:
         return
     exact = Decimal(value)
     if fraction:

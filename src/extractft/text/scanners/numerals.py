@@ -15,7 +15,7 @@ __all__ = [
     "english_numbers",
 ]
 
-MAX_DIGITS = 30
+MAX_DIGIT_WORDS = 30
 """Digits in words that are read one by one; more are no number that anyone means."""
 _DIGITS = ("零〇○", "一壹", "二两贰兩貳", "三叁參", "四肆", "五伍", "六陆陸", "七柒", "八捌", "九玖")
 CHINESE_DIGITS: Final = {char: value for value, chars in enumerate(_DIGITS) for char in chars}
@@ -36,7 +36,7 @@ ENGLISH_WORDS: Final = {
 
 def chinese_digits(token: str) -> int | None:
     """The number that digits spell one by one (二〇二六); `None` if there is anything else among them."""
-    if not 0 < len(token) <= MAX_DIGITS or not all(char in CHINESE_DIGITS for char in token):
+    if not 0 < len(token) <= MAX_DIGIT_WORDS or not all(char in CHINESE_DIGITS for char in token):
         return None
     return int("".join(str(CHINESE_DIGITS[char]) for char in token))
 
