@@ -30,12 +30,12 @@ this one, the first for the engine and the second for each record:
 
 Its "last record" is the one that ended last: of records side by side, that may be one that began later.
 
-Then add its name to `ProposerName` in `config.py` and a line to `PROPOSERS` below, which is in the order of passes: each
-takes as many as the one before or fewer, and a test holds them to it. `tests/inference/test_proposers.py` and
+Then add its name to `ProposerName` in `config.py` and a line to `PROPOSERS` below, which is in the order of passes:
+each takes as many as the one before or fewer, and a test holds them to it. `tests/inference/test_proposers.py` and
 `tests/speculation/test_registry.py` try it like all others: every record has to be as `ReferenceEngine` decides it.
-`python benchmarks/drafting.py passes SET` counts what it buys, and `seconds` what it takes. Then write it where its name
-is told to users: the docstring of `GenerationConfig.proposer`, the table of `docs/design.md` ("Proposers"), the tables of
-`docs/benchmarks.md` and `CHANGELOG.md`. A proposer that is not registered can be handed to an engine:
+`python benchmarks/drafting.py passes SET` counts what it buys, and `seconds` what it takes. Then write it where its
+name is told to users: the docstring of `GenerationConfig.proposer`, the table of `docs/design.md` ("Proposers"), the
+tables of `docs/benchmarks.md` and `CHANGELOG.md`. A proposer that is not registered can be handed to an engine:
 `TransformersEngine(..., proposer=LastRecordProposer())`.
 """
 
