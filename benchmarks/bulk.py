@@ -16,6 +16,7 @@ a run on one machine. The texts are complaints of `examples/complaints`, invente
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import random
@@ -66,6 +67,17 @@ class InstantExtractor:
     ) -> Iterator[Any]:
         for text in texts:
             yield Extraction(Note(code=text[:6], urgent=len(text) % 2 == 0), text, "", self._completion)
+
+
+class PacedExtractor(InstantExtractor):
+    """Takes its time and no processor, so that there is a middle of a run."""
+
+    def inspect_many(
+        self, texts: Iterable[str], *, batch_size: int | None = None, explain: Sequence[str] = ()
+    ) -> Iterator[Any]:
+        for outcome in super().inspect_many(texts):
+            time.sleep(0.0005)
+            yield outcome
 
 
 def save_tiny(folder: Path) -> Path:
@@ -253,19 +265,15 @@ def records_of(folder: Path) -> list[dict[str, Any]]:
 
 def run_ray(args: argparse.Namespace, folder: Path) -> None:
     """Two nodes of Ray on this machine, of which workers and one as a whole are killed in mid-run."""
-    try:
-        import ray  # noqa: F401
-
-        from lib.ray_nodes import kill_worker, ray_nodes, workers_of
-    except ImportError:
+    if importlib.util.find_spec("ray") is None:
         print("skipped: Ray is not installed, pip install 'extractft[ray]'")
         return
-    saved = save_tiny(folder)
+    from lib.ray_nodes import kill_worker, ray_nodes, workers_of
+
     write_rows(folder / "texts.jsonl", args.rows)
     settings: dict[str, Any] = {"id_column": "id", "format": "jsonl", "shard_rows": args.shard_rows}
+    bulk.run(InstantExtractor(), folder / "texts.jsonl", folder / "whole", **settings)
     begin = time.monotonic()
-    in_process(lambda: bulk.run(saved, folder / "texts.jsonl", folder / "whole", **settings))
-    middle = time.monotonic()
     killed = {"workers": 0, "nodes": 0}
 
     def disturb(progress: bulk.RunProgress) -> None:
@@ -281,11 +289,13 @@ def run_ray(args: argparse.Namespace, folder: Path) -> None:
     with ray_nodes(2) as cluster:
         doomed = sorted(cluster.worker_nodes, key=lambda node: node.unique_id)[0]
         there = bulk.RayCluster(address=cluster.address, min_size=2, max_size=2)
-        summary = bulk.run(saved, folder / "texts.jsonl", folder / "there", ray=there, progress=disturb, **settings)
+        summary = bulk.run(
+            PacedExtractor(), folder / "texts.jsonl", folder / "there", ray=there, progress=disturb, **settings
+        )
     alone, found = records_of(folder / "whole"), records_of(folder / "there")
     names = {line["id"] for line in found}
-    print(f"{middle - begin:.0f} s alone, {time.monotonic() - middle:.0f} s there; {killed}; {summary.errors}")
-    same = alone == found and len(names) == len(found) == summary.records
+    print(f"{time.monotonic() - begin:.0f} s with the start of the cluster; killed: {killed}")
+    same = alone == found and len(names) == len(found) == summary.records == args.rows
     verdict(same and min(killed.values()) > 0, f"{args.rows} rows, {len(found)} records, the same: {same}")
 
 

@@ -20,7 +20,7 @@ NODE: dict[str, Any] = {"node_ip_address": "127.0.0.1", "object_store_memory": 2
 @contextmanager
 def ray_nodes(nodes: int) -> Iterator[Any]:
     """A cluster of a head and some nodes of one processor each, which ends with the block."""
-    os.environ.update(WITHIN)
+    os.environ.update(WITHIN)  # before Ray is imported
     os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     import ray
     from ray.cluster_utils import Cluster

@@ -25,7 +25,7 @@ from extractft.speculation import PROPOSERS
 ROOT = Path(__file__).resolve().parents[2]
 ENTRY_POINTS = ("bulk", "decoding", "demo", "drafting", "memory", "peers", "quality", "servers", "training", "trust")
 COMMANDS = {
-    "bulk": ("cost", "instant", "kills", "disk"),
+    "bulk": ("cost", "instant", "kills", "disk", "ray"),
     "decoding": ("speed", "floor", "equality", "products", "eight-bit"),
     "quality": ("run", "table", "forms", "long"),
     "servers": ("equality", "throughput"),
