@@ -6,6 +6,8 @@ what the shards before it have of equal texts, so that it does not matter where 
 
 from __future__ import annotations
 
+import os
+import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -29,7 +31,7 @@ from extractft.bulk.shard_loop import ShardLoop
 from extractft.bulk.shard_publisher import ShardPublisher
 from extractft.bulk.stopped_runs import told_how_to_go_on
 from extractft.bulk.table_layout import TableLayout
-from extractft.errors import ConfigError
+from extractft.errors import BulkRunError, ConfigError
 from extractft.schema.field_presence import field_places
 
 __all__ = ["run"]
@@ -82,8 +84,11 @@ def run(
 
 
 def _checked(settings: Mapping[str, Any], max_failures: int | None) -> BulkConfig:
-    if max_failures is not None and max_failures < 0:
-        raise ConfigError(f"expected max_failures of at least 0, found {max_failures}")
+    if max_failures is not None:
+        if isinstance(max_failures, bool) or not isinstance(max_failures, int):
+            raise ConfigError(f"expected max_failures as a whole number, found {type(max_failures).__name__}")
+        if max_failures < 0:
+            raise ConfigError(f"expected max_failures of at least 0, found {max_failures}")
     return BulkConfig.checked(**settings)
 
 
@@ -118,15 +123,17 @@ class _BulkRun:
         folder, source, config = self._folder, self._source, self._config
         with folder.held(), ExitStack() as stack:
             folder.require_own()
-            if force:
-                folder.clear()
+            folder.require_outside([] if self._query is not None else [file.path for file in self._files.files])
+            goes_on = folder.manifest_path.exists() and not force
+            manifest = self._manifest() if goes_on else self._new_manifest()
+            layout = self._layout(manifest)  # refuses settings, so before anything is written
+            if not goes_on:
+                self._begin(manifest)
             folder.prepare()
-            manifest = self._manifest()
-            layout = self._layout(manifest)
             sink = None
             if self._table is not None:
                 database = stack.enter_context(connected(self._table.url))
-                sink = TableSink(database, self._table.name, manifest["run"], layout)
+                sink = self._sink(database, manifest, layout, goes_on=goes_on)
             files = ShardFiles(config, source.schema, layout, source.name)
             publisher = ShardPublisher(folder, config, files, field_places(source.schema), sink)
             parts = (folder, source, config, self._files, publisher, manifest["scanned"]["rows"])
@@ -134,25 +141,57 @@ class _BulkRun:
                 stack.enter_context(connected_to_ray(self._cluster.address))
             yield ShardLoop(*parts) if self._cluster is None else ClusterLoop(*parts, actors=self._cluster)
 
-    def _manifest(self) -> Mapping[str, Any]:
-        """The manifest of the run that the directory holds, or of a new one."""
+    def _identity(self) -> Identity:
         found = self._files.identity() if self._query is None else self._query.identity()
         sink = None if self._table is None else self._table.identity()
-        identity = Identity(found, self._source.identity, self._source.engine, self._config, sink)
-        if self._folder.manifest_path.exists():
-            manifest = self._folder.read_json(self._folder.manifest_path)
-            require_same(manifest, identity)
-            return manifest
+        return Identity(found, self._source.identity, self._source.engine, self._config, sink)
+
+    def _manifest(self) -> Mapping[str, Any]:
+        """The manifest of the run that the directory holds."""
+        manifest = self._folder.read_json(self._folder.manifest_path)
+        require_same(manifest, self._identity())
+        return manifest
+
+    def _new_manifest(self) -> Mapping[str, Any]:
+        """The manifest of a new run. Nothing of an earlier one is touched: the rows of a query are put aside."""
+        identity, scratch = self._identity(), self._folder.scratch
         if self._table is not None:
             require_new_table(self._table)
-        if self._query is not None:
-            save_rows(self._query, self._folder.rows_path)
-        scan = scan_input(self._files.rows(), self._config, self._folder.state)
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        try:
+            files = self._files
+            if self._query is not None:
+                saved = scratch / self._folder.rows_path.name
+                save_rows(self._query, saved)
+                files = InputFiles([InputFile(saved, "")], self._config)
+            scan = scan_input(files.rows(), self._config, scratch)
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
         manifest = manifest_of(identity, scan.to_dict())
-        if self._table is not None:
-            manifest["run"] = uuid.uuid4().hex
-        self._folder.write_json(self._folder.manifest_path, manifest)
-        return manifest
+        return manifest if self._table is None else {**manifest, "run": uuid.uuid4().hex}
+
+    def _begin(self, manifest: Mapping[str, Any]) -> None:
+        """Put a new run in the place of what the directory holds."""
+        folder = self._folder
+        folder.clear()
+        folder.prepare()
+        if self._query is not None:
+            os.replace(folder.scratch / folder.rows_path.name, folder.rows_path)
+        folder.write_json(folder.manifest_path, manifest)
+        shutil.rmtree(folder.scratch, ignore_errors=True)
+
+    def _sink(self, database: Any, manifest: Mapping[str, Any], layout: TableLayout, *, goes_on: bool) -> TableSink:
+        """The table of the run; of a new run that gets none, no manifest stays that another table would differ from."""
+        assert self._table is not None
+        begun = any(True for _ in self._folder.marks())
+        try:
+            return TableSink(database, self._table.name, manifest.get("run", ""), layout, begun=begun)
+        except BulkRunError:
+            if not goes_on:
+                self._folder.manifest_path.unlink()
+            raise
 
     def _layout(self, manifest: Mapping[str, Any]) -> TableLayout:
         arrow = self._files.arrow_types() if self._config.format == "parquet" else {}

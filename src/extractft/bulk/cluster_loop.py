@@ -12,7 +12,7 @@ from extractft.bulk.ray_shards import decode_on_ray
 from extractft.bulk.run_folder import FAILED
 from extractft.bulk.run_progress import RunProgress
 from extractft.bulk.shard_decoder import DecodedShard
-from extractft.bulk.shard_loop import TRIM_EVERY, Mark, ShardLoop
+from extractft.bulk.shard_loop import TRIM_EVERY, ShardLoop
 from extractft.bulk.shard_tasks import ShardTask, ShardTasks
 from extractft.bulk.stopped_runs import release_memory
 from extractft.schema.field_presence import field_places
@@ -33,14 +33,14 @@ class ClusterLoop(ShardLoop):
         self._actors = actors
 
     def _decode_missing(self) -> None:
-        done = {number: mark["input"] for number, mark in self._marks()}
+        done = {number: mark["input"] for number, mark in self._folder.marks()}
         for number, (task, decoded) in enumerate(self._decoded(ShardTasks(self._files, self._config, done))):
             self._counts += self._publisher.publish(task.number, task.rows, decoded)
             if number % TRIM_EVERY == 0:
                 release_memory()
 
     def _retry(self) -> None:
-        marks = dict(self._marks())
+        marks = dict(self._folder.marks())
         counts = RunCounts.of((), field_places(self._source.schema), None)
         for mark in marks.values():
             if not mark["places"][FAILED]:
@@ -52,14 +52,6 @@ class ClusterLoop(ShardLoop):
             rows = dict(zip(again[task.number], task.rows, strict=True))
             counts += self._publisher.add(task.number, marks[task.number], rows, decoded)
         self._counts = counts
-
-    def _marks(self) -> Iterator[tuple[int, Mark]]:
-        """The shards that are done, with their marks."""
-        for path in sorted(self._folder.state.glob("part-*.json")):
-            number = int(path.stem.rpartition("-")[2])
-            mark = self._folder.mark(number)
-            if mark is not None:
-                yield number, mark
 
     def _decoded(self, tasks: ShardTasks) -> Iterator[tuple[ShardTask, DecodedShard]]:
         """The shards with their results, each counted when it comes."""

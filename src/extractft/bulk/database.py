@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,10 @@ __all__ = ["connected", "database_url", "is_database", "shown_url"]
 
 DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 """Short forms of addresses, and the driver that comes with the extra."""
+
+
+SECRET = re.compile(r"pass|pwd|secret|token|key|credential|odbc_connect|dsn", re.IGNORECASE)
+"""Parameters of addresses that are, or may hold, what opens the database."""
 
 
 def is_database(value: Any) -> bool:
@@ -38,7 +43,9 @@ def database_url(address: str) -> Any:
 
 def shown_url(address: str) -> str:
     """An address without its password, for messages and manifests."""
-    return str(database_url(address).render_as_string(hide_password=True))
+    url = database_url(address)
+    hidden = {key: "***" for key in url.query if SECRET.search(key)}
+    return str(url.update_query_dict(hidden).render_as_string(hide_password=True))
 
 
 @contextmanager
@@ -76,9 +83,22 @@ def database_failure(error: Any, address: str) -> BulkRunError:
     found = str(getattr(error, "orig", None) or error).strip().split("\n")[0]
     if isinstance(error, errors.DataError | errors.IntegrityError):
         found = f"a value ({type(error).__name__})"
+    for secret in _secrets(address):
+        found = found.replace(secret, "***")
     return BulkRunError(f"The database {shown_url(address)} refused: {found}.").hint(
         "What is done is kept: once the database answers, the same command goes on from there."
     )
+
+
+def _secrets(address: str) -> list[str]:
+    """Passwords and the like in an address, longest first."""
+    url = database_url(address)
+    found = [url.password, *(value for key, value in url.query.items() if SECRET.search(key))]
+    parts = [str(part) for value in found for part in (value if isinstance(value, tuple) else [value or ""])]
+    inner = [
+        match[1] for part in parts for match in re.finditer(r"(?:pwd|password)\s*=\s*([^;\s]+)", part, re.IGNORECASE)
+    ]
+    return sorted({part for part in [*parts, *inner] if part}, key=len, reverse=True)
 
 
 def _sqlalchemy() -> Any:

@@ -52,11 +52,9 @@ def save_rows(query: DatabaseQuery, path: Path) -> None:
 
 
 def _lines(engine: Any, query: str) -> Iterator[bytes]:
-    import sqlalchemy
-
     with engine.connect() as connection:
-        streaming = connection.execution_options(stream_results=True, yield_per=ROWS_AT_ONCE)
-        with closing(streaming.execute(sqlalchemy.text(query))) as rows:
+        streaming = connection.execution_options(stream_results=True, yield_per=ROWS_AT_ONCE, no_parameters=True)
+        with closing(streaming.exec_driver_sql(query)) as rows:
             names = list(rows.keys())
             if len(set(names)) < len(names):
                 raise DatasetError("Expected a name of its own for each column of the query, found one twice.").hint(
@@ -64,4 +62,4 @@ def _lines(engine: Any, query: str) -> Iterator[bytes]:
                 )
             for row in rows:
                 values = dict(zip(names, row, strict=True))
-                yield to_json(values, fallback=str, bytes_mode="base64") + b"\n"
+                yield to_json(values, fallback=str, bytes_mode="base64", inf_nan_mode="strings") + b"\n"

@@ -21,6 +21,8 @@ __all__ = ["DatabaseTable", "TableSink", "require_new_table"]
 
 MARKS = "extractft_shards"
 """The table that says which attempts at which shards of which runs are in the tables of a database."""
+OWNER = -1
+"""In place of a shard: the run has made its table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +52,30 @@ def require_new_table(target: DatabaseTable) -> None:
 
     with connected(target.url) as engine:
         if sqlalchemy.inspect(engine).has_table(target.name):
-            raise BulkRunError(f"Expected a new table, found that {target.name!r} is there already.").hint(
-                "Name another one, or drop it: nothing but the run that made a table writes to it."
-            )
+            raise _there_already(target.name)
+
+
+def _there_already(name: str) -> BulkRunError:
+    return BulkRunError(f"Expected a new table, found that {name!r} is there already.").hint(
+        "Name another one, or drop it: nothing but the run that made a table writes to it."
+    )
 
 
 class TableSink:
-    """Writes the shards of one run to its table.
+    """Writes the shards of one run to its table, which it makes unless it did before.
 
     Args:
         engine: SQLAlchemy's engine of the database.
         name: The name of the table.
         run: The name of the run.
         layout: The columns.
+        begun: True if shards are done.
+
+    Raises:
+        BulkRunError: The table is of another run, or gone.
     """
 
-    def __init__(self, engine: Any, name: str, run: str, layout: TableLayout) -> None:
+    def __init__(self, engine: Any, name: str, run: str, layout: TableLayout, *, begun: bool = False) -> None:
         import sqlalchemy
 
         self._engine = engine
@@ -82,7 +92,41 @@ class TableSink:
             sqlalchemy.Column("shard", sqlalchemy.BigInteger, primary_key=True, autoincrement=False),
             sqlalchemy.Column("attempt", sqlalchemy.BigInteger, primary_key=True, autoincrement=False),
         )
-        catalog.create_all(engine)
+        self._marks.create(engine, checkfirst=True)
+        self._require_table(begun=begun)
+
+    def _require_table(self, *, begun: bool) -> None:
+        """Make the table, or see that it is the one that this run made.
+
+        Raises:
+            BulkRunError: It is of another run, or gone.
+        """
+        marks, name = self._marks.c, self._table.name
+        with self._engine.connect() as connection:
+            query = self._database.select(marks.shard).where(marks.run == self._run)
+            known = {shard for (shard,) in connection.execute(query)}
+        if self._database.inspect(self._engine).has_table(name):
+            if not known:
+                raise _there_already(name)
+        elif begun or known - {OWNER}:
+            raise BulkRunError(f"Expected the table {name!r} of the run, found that it is gone.").hint(
+                "Put it back, or begin anew with force=True or in a new directory."
+            )
+        else:
+            self._make(claimed=OWNER in known)
+
+    def _make(self, *, claimed: bool) -> None:
+        """Make the table and say whose it is, at once where the database can; the first of two runs gets it."""
+        errors = self._database.exc
+        try:
+            with self._engine.begin() as transaction:
+                if not claimed:
+                    transaction.execute(self._marks.insert(), {"run": self._run, "shard": OWNER, "attempt": 0})
+                self._table.create(transaction, checkfirst=False)
+        except (errors.OperationalError, errors.ProgrammingError, errors.IntegrityError) as error:
+            if self._database.inspect(self._engine).has_table(self._table.name):
+                raise _there_already(self._table.name) from error
+            raise
 
     @property
     def misfits(self) -> tuple[type[Exception], ...]:

@@ -56,6 +56,7 @@ class InputFiles:
     def __init__(self, files: Sequence[InputFile], config: BulkConfig) -> None:
         self.files = tuple(files)
         self._config = config
+        self._known: list[dict[str, Any]] | None = None
 
     @classmethod
     def find(cls, inputs: Any, config: BulkConfig) -> InputFiles:
@@ -81,7 +82,16 @@ class InputFiles:
 
     def identity(self) -> list[dict[str, Any]]:
         """Names, sizes and hashes of the files."""
-        return [file.identity() for file in self.files]
+        found = [file.identity() for file in self.files]
+        self._known = found if self._known is None else self._known
+        return found
+
+    def are_changed(self) -> bool:
+        """True if the files are not what they were when they were first looked at."""
+        try:
+            return self._known is not None and self._known != self.identity()
+        except DatasetError:
+            return True
 
     def arrow_types(self) -> dict[str, Any]:
         """Arrow types of the columns that are kept, where all files are Parquet and of one mind."""

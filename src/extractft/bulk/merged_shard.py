@@ -11,6 +11,7 @@ from typing import Any
 
 from extractft.bulk.run_folder import FAILED, REVIEW, SHARDS, FileWriter
 from extractft.bulk.shard_files import PlacedRow, ShardContent, ShardFiles
+from extractft.errors import BulkRunError
 
 __all__ = ["MergedShard"]
 
@@ -64,13 +65,15 @@ class MergedShard:
         old = pyarrow.parquet.read_table(self._folder / self._mark["files"][SHARDS], schema=layout.arrow_schema())
         both = pyarrow.concat_tables([old, layout.table(self._content.records)])
         places = [*self._old_places(SHARDS), *(found.place for found in self._content.records)]
-        order = sorted(range(len(places)), key=places.__getitem__)
+        _require_as_many(SHARDS, len(places), both.num_rows)
+        order = pyarrow.array(sorted(range(len(places)), key=places.__getitem__), pyarrow.int64())
         layout.write_parquet(path, both.take(order).combine_chunks())
 
     def _write_lines(self, path: Path, kind: str) -> None:
         name = self._mark["files"].get(kind)
         old = (self._folder / name).read_bytes().splitlines(keepends=True) if name else []
         new: Sequence[PlacedRow] = {SHARDS: self._content.records, REVIEW: self._content.review}[kind]
+        _require_as_many(kind, len(self._old_places(kind)), len(old))
         lines = [*zip(self._old_places(kind), old, strict=True)]
         lines += zip((found.place for found in new), self._files.lines(kind, self._content), strict=True)
         path.write_bytes(b"".join(line for _, line in sorted(lines)))
@@ -80,3 +83,15 @@ class MergedShard:
         if kind == REVIEW:
             return list(places[REVIEW])
         return sorted({*range(self._mark["rows"])} - {*places[FAILED], *places[REVIEW]})
+
+
+def _require_as_many(kind: str, expected: int, found: int) -> None:
+    """Refuse to add to a file that is not as it was written.
+
+    Raises:
+        BulkRunError: It has other rows.
+    """
+    if found != expected:
+        raise BulkRunError(f"Expected {expected} rows in a file of {kind}/, found {found}: it was changed.").hint(
+            "Put the file back as it was, or begin anew with force=True or in a new directory."
+        )

@@ -70,7 +70,7 @@ class RecordColumn:
 
 def json_text(value: Any) -> str:
     """A value as JSON text."""
-    return to_json(value).decode("utf-8")
+    return to_json(value, inf_nan_mode="strings").decode("utf-8")
 
 
 def record_columns(schema: Schema[Any]) -> list[RecordColumn]:

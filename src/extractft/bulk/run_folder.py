@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from extractft.errors import BulkRunError
-from extractft.storage import DirectoryInUse, lock_directory, publish_text, published_directory
+from extractft.errors import BulkRunError, ConfigError
+from extractft.storage import DirectoryInUse, file_digest, lock_directory, publish_text, published_directory
 from extractft.storage.atomic import sync_directory
 
 __all__ = ["FAILED", "REVIEW", "SHARDS", "FileWriter", "RunFolder"]
@@ -27,7 +28,16 @@ __all__ = ["FAILED", "REVIEW", "SHARDS", "FileWriter", "RunFolder"]
 SHARDS, FAILED, REVIEW, STATE = "shards", "failed", "review", "state"
 MANIFEST, SUMMARY = "run.json", "summary.json"
 MARK = "mark.json"
-OWN = frozenset({SHARDS, FAILED, REVIEW, STATE, MANIFEST, SUMMARY})
+OWN_ENTRIES = {
+    STATE: re.compile(r"part-\d+\.json|pending-\d+|(texts|names)\.sqlite.*|query\.jsonl|\..*\.extractft-.*"),
+    SHARDS: re.compile(r"part-\d+\.(parquet|jsonl)"),
+    FAILED: re.compile(r"part-\d+\.jsonl"),
+    REVIEW: re.compile(r"part-\d+\.jsonl"),
+}
+"""The directories of a run, in the order in which they are cleared, and the names of its files in them."""
+BEFORE_MANIFEST = re.compile(r"(texts|names)\.sqlite.*|query\.jsonl|\..*\.extractft-.*")
+"""Names in `state/` of what a kill may leave before there is a manifest."""
+MARK_KEYS = frozenset({"attempt", "input", "rows", "places", "counts", "files"})
 FileWriter = Callable[[Path], None]
 
 
@@ -39,10 +49,13 @@ class RunFolder:
     """
 
     def __init__(self, path: str | Path) -> None:
+        if "\0" in os.fspath(path):
+            raise ConfigError("expected the path of a directory for the run, found a zero character in it")
         self.path = Path(os.path.abspath(Path(path).expanduser()))
         self.manifest_path = self.path / MANIFEST
         self.summary_path = self.path / SUMMARY
         self.state = self.path / STATE
+        self._sound: set[int] = set()
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -69,21 +82,50 @@ class RunFolder:
         """
         if self.manifest_path.exists():
             return
-        names = {entry.name for entry in self.path.iterdir() if not entry.name.startswith(".")}
-        others = sorted(names - OWN)
+        others = [*self._others()]
         if others:
             raise BulkRunError(f"Expected a new directory or one of a run, found {others[0]} in {self.path}.").hint(
                 "Name another directory for the output."
             )
 
+    def _others(self) -> Iterator[str]:
+        """Names in a directory without a manifest that no killed run can have left there."""
+        for entry in sorted(self.path.iterdir()):
+            if entry.name.startswith("."):
+                continue
+            if entry.name not in OWN_ENTRIES or not entry.is_dir():
+                yield entry.name
+                continue
+            for inner in sorted(entry.iterdir()):
+                if entry.name != STATE or not BEFORE_MANIFEST.fullmatch(inner.name):
+                    yield f"{entry.name}/{inner.name}"
+
+    def require_outside(self, inputs: Sequence[Path]) -> None:
+        """Refuse input that lies where the run writes.
+
+        Raises:
+            BulkRunError: A file does.
+        """
+        own = {Path(os.path.realpath(self.path / name)) for name in OWN_ENTRIES}
+        for path in inputs:
+            if own & {*Path(os.path.realpath(path)).parents}:
+                raise BulkRunError(f"Expected input outside of the output, found {path.name} in {path.parent}.").hint(
+                    "Name another directory for the output."
+                )
+
     def clear(self) -> None:
-        """Remove what an earlier run left; other files stay. The manifest goes first: without it there is no run."""
-        for name in (MANIFEST, SUMMARY, STATE, SHARDS, FAILED, REVIEW):
-            entry = self.path / name
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink(missing_ok=True)
+        """Remove what an earlier run left; other files stay.
+
+        Marks go first and the manifest last: a kill in between leaves a run with shards to do.
+        """
+        for name, own in OWN_ENTRIES.items():
+            directory = self.path / name
+            for entry in sorted(directory.iterdir()) if directory.is_dir() else ():
+                if own.fullmatch(entry.name):
+                    _remove(entry)
+        self.summary_path.unlink(missing_ok=True)
+        self.manifest_path.unlink(missing_ok=True)
+        self._sound.clear()
 
     def prepare(self) -> None:
         """Make the directories that shards go to."""
@@ -106,7 +148,11 @@ class RunFolder:
             raise BulkRunError(f"{path} cannot be read ({type(error).__name__}).").hint(
                 "Start again in a new directory, or with force=True in this one."
             ) from error
-        return dict(values)
+        if not isinstance(values, dict):
+            raise BulkRunError(f"{path} cannot be read: expected an object, found something else.").hint(
+                "Start again in a new directory, or with force=True in this one."
+            )
+        return values
 
     # ------------------------------------------------------------------------------------------------------- shards
 
@@ -114,13 +160,40 @@ class RunFolder:
         """The place of the mark of a shard that is done."""
         return self.state / f"part-{number:05d}.json"
 
+    def marks(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The shards that are done, with their marks."""
+        for number in _numbers(self.state, r"part-(\d+)\.json"):
+            mark = self.mark(number)
+            if mark is not None:
+                yield number, mark
+
     def mark(self, number: int) -> dict[str, Any] | None:
-        """The mark of a shard that is done, `None` if it is not, or if one of its files is gone."""
+        """The mark of a shard that is done; `None` if it is not, or if one of its files is gone or damaged."""
         path = self.mark_path(number)
         if not path.exists():
             return None
-        mark = self.read_json(path)
-        return mark if all((self.path / name).exists() for name in mark["files"].values()) else None
+        try:
+            mark = self.read_json(path)
+        except BulkRunError:  # half a file: the shard is made again
+            return None
+        if not mark.keys() >= MARK_KEYS:
+            return None
+        if number not in self._sound and not self._is_whole(mark):
+            return None
+        self._sound.add(number)
+        return mark
+
+    def _is_whole(self, mark: Mapping[str, Any]) -> bool:
+        """True if the files of a shard are as they were written; those for review may have been worked on."""
+        for kind, name in mark["files"].items():
+            path, known = self.path / name, mark.get("sums", {}).get(kind)
+            if not path.is_file():
+                return False
+            if known is None or kind == REVIEW:
+                continue
+            if path.stat().st_size != known["size"] or file_digest(path) != known["sha256"]:
+                return False
+        return True
 
     def stage(self, number: int, mark: Mapping[str, Any], writers: Mapping[str, FileWriter]) -> None:
         """Publish the files of a shard and its mark beside their places, all or none; `move` brings them there.
@@ -136,11 +209,12 @@ class RunFolder:
         with published_directory(self._pending(number)) as directory:
             for name, write in writers.items():
                 write(directory / name)
-            (directory / MARK).write_text(json.dumps(mark, ensure_ascii=False) + "\n", "utf-8")
+            sums = {name: _sum_of(directory / name) for name in writers}
+            (directory / MARK).write_text(json.dumps({**mark, "sums": sums}, ensure_ascii=False) + "\n", "utf-8")
 
     def pending(self) -> list[int]:
         """The numbers of shards that are published beside their places."""
-        return sorted(int(path.name.rpartition("-")[2]) for path in self.state.glob("pending-*"))
+        return _numbers(self.state, r"pending-(\d+)")
 
     def pending_mark(self, number: int) -> dict[str, Any]:
         """The mark of a shard that is published beside its place, or of one that is in its place already."""
@@ -189,3 +263,25 @@ class RunFolder:
     def rows_path(self) -> Path:
         """The rows of a database that the run is of, as JSONL."""
         return self.state / "query.jsonl"
+
+    @property
+    def scratch(self) -> Path:
+        """A directory for what is read before it is known that the run begins."""
+        return self.path / ".extractft-new"
+
+
+def _remove(entry: Path) -> None:
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink(missing_ok=True)
+
+
+def _numbers(directory: Path, pattern: str) -> list[int]:
+    """The numbers in names of a directory that match a pattern whole."""
+    found = (re.fullmatch(pattern, path.name) for path in directory.iterdir())
+    return sorted(int(match[1]) for match in found if match)
+
+
+def _sum_of(path: Path) -> dict[str, Any]:
+    return {"size": path.stat().st_size, "sha256": file_digest(path)}

@@ -66,6 +66,14 @@ def require_same(manifest: Mapping[str, Any], identity: Identity) -> None:
     Raises:
         BulkRunError: The message says what differs.
     """
+    if manifest.get("input_changed"):
+        raise BulkRunError("Expected the input as it was, found that it changed while this run was reading it.").hint(
+            "Begin anew with force=True, or in a new directory."
+        )
+    if "rows" not in dict(manifest.get("scanned") or {}) or "kinds" not in manifest["scanned"]:
+        raise BulkRunError("Expected the manifest of a run, found a run.json without what it read.").hint(
+            "Begin anew with force=True, or in a new directory."
+        )
     wanted = manifest_of(identity, {})
     found = [line for part in PINNED for line in _differences(part, manifest.get(part), wanted[part])]
     if not found:

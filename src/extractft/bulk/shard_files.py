@@ -5,12 +5,12 @@ Knows results and rows; knows no extractor and no place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic_core import to_json, to_jsonable_python
+from pydantic_core import to_json
 
 from extractft.bulk.batch_requests import batch_error, batch_response
 from extractft.bulk.bulk_config import BulkConfig
@@ -112,7 +112,19 @@ class ShardFiles:
         """The lines of a file of JSONL."""
         rows = {SHARDS: content.records, FAILED: content.failed, REVIEW: content.review}
         line = {SHARDS: self._record_line, FAILED: self._failed_line, REVIEW: self._review_line}[kind]
-        return (to_json(line(row, result)) + b"\n" for _, row, result in rows[kind])
+        dump = _strict_json if kind == SHARDS else _json_of_any
+        return (dump(line(row, result)) + b"\n" for _, row, result in rows[kind])
+
+    def problem_of(self, row: InputRow, result: RowResult) -> str:
+        """The reason why a record has no place in the file, empty if it has."""
+        if self.config.format == "parquet":
+            problem = self.layout.problem_of(row, result)
+            return f"{problem}; format='jsonl' can" if problem else ""
+        try:
+            _strict_json(self._record_line(row, result))
+        except ValueError as error:
+            return f"it is no JSON ({type(error).__name__})"
+        return ""
 
     def _record_line(self, row: InputRow, result: RowResult) -> dict[str, Any]:
         if self.config.format == "batch":
@@ -143,8 +155,33 @@ class ShardFiles:
         }
 
     def _head(self, row: InputRow) -> dict[str, Any]:
-        kept = {"input": to_jsonable_python(row.kept)} if self.config.keep_columns else {}
+        kept = {"input": dict(row.kept)} if self.config.keep_columns else {}
         return {**_place(row), **kept}
+
+
+def _strict_json(values: Any) -> bytes:
+    """JSON that every reader takes: numbers that it does not have are texts.
+
+    Raises:
+        ValueError: A text has half a character.
+    """
+    return to_json(values, inf_nan_mode="strings")
+
+
+def _json_of_any(values: Any) -> bytes:
+    """The same of anything: half a character is written as one that stands for what is unknown."""
+    try:
+        return _strict_json(values)
+    except ValueError:
+        return _strict_json(_whole_characters(values))
+
+
+def _whole_characters(value: Any) -> Any:
+    if isinstance(value, str):
+        return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in value)
+    if isinstance(value, Mapping):
+        return {_whole_characters(key): _whole_characters(inner) for key, inner in value.items()}
+    return [_whole_characters(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _place(row: InputRow) -> dict[str, Any]:

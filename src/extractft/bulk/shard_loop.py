@@ -54,6 +54,7 @@ class ShardLoop:
     ) -> None:
         self._folder, self._source, self._config, self._files = folder, source, config, files
         self._publisher = publisher
+        self._rows = rows
         self._progress = RunProgress(rows)
         self._counts = RunCounts.of((), field_places(source.schema), None)
         self._max_failures: int | None = None
@@ -73,10 +74,15 @@ class ShardLoop:
         self._publisher.recover()
         self._count_done()
         failed = self._counts.failed
-        if self._counts.rows < self._progress.total:
+        missing = self._counts.rows != self._rows
+        if missing or (retry_failed and failed):
+            self._require_rows()
+        if missing:
             self._decode_missing()
         if retry_failed and failed:
             self._retry()
+        if missing or (retry_failed and failed):
+            self._require_unchanged()
         summary = summarize(self._folder.path, self._counts, self._source.trained)
         self._folder.write_json(self._folder.summary_path, summary.to_dict())
         self._folder.clean_state(keep_rows=summary.failed > 0)
@@ -84,13 +90,37 @@ class ShardLoop:
 
     def _count_done(self) -> None:
         """Take the counts of the shards that are done over."""
-        for path in sorted(self._folder.state.glob("part-*.json")):
-            mark = self._folder.mark(int(path.stem.rpartition("-")[2]))
-            if mark is not None:
-                self._counts += RunCounts.from_dict(mark["counts"])
+        for _, mark in self._folder.marks():
+            self._counts += RunCounts.from_dict(mark["counts"])
         progress, counts = self._progress, self._counts
         progress.done = progress.before = counts.rows
         progress.failed, progress.review = counts.failed, counts.review
+
+    def _require_rows(self) -> None:
+        """Refuse to go on without the rows of a query, which a run that is through does not keep.
+
+        Raises:
+            BulkRunError: They are gone.
+        """
+        rows = self._folder.rows_path
+        if any(file.path == rows for file in self._files.files) and not rows.exists():
+            raise BulkRunError("Expected the rows of the query, found that the run no longer has them.").hint(
+                "Put the files of its shards back as they were, or begin anew with force=True or in a new directory."
+            )
+
+    def _require_unchanged(self) -> None:
+        """Refuse to call a run done whose input was another one in between.
+
+        Raises:
+            BulkRunError: It was.
+        """
+        if self._counts.rows == self._rows and not self._files.are_changed():
+            return
+        manifest = self._folder.read_json(self._folder.manifest_path)
+        self._folder.write_json(self._folder.manifest_path, {**manifest, "input_changed": True})
+        raise BulkRunError("Expected the input as it was, found that it changed while the run was reading it.").hint(
+            "Let nobody write to it, and begin anew with force=True or in a new directory."
+        )
 
     def _decode_missing(self) -> None:
         reuse = self._config.reuse_equal

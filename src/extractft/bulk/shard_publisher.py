@@ -17,6 +17,7 @@ from extractft.bulk.row_result import RowResult
 from extractft.bulk.run_folder import FileWriter, RunFolder
 from extractft.bulk.shard_decoder import DecodedShard
 from extractft.bulk.shard_files import PlacedRow, ShardContent, ShardFiles
+from extractft.errors import BulkRunError
 from extractft.schema.field_presence import FieldPlace
 
 __all__ = ["ShardPublisher"]
@@ -53,7 +54,7 @@ class ShardPublisher:
     def recover(self) -> None:
         """Finish, or undo, what a run that was killed had begun to publish."""
         for number in self._folder.pending():
-            attempt = self._folder.pending_mark(number)["attempt"]
+            attempt = self._folder.pending_mark(number).get("attempt", -1)
             if self._sink is None or self._sink.has(number, attempt):
                 self._folder.move(number)
             else:
@@ -64,7 +65,12 @@ class ShardPublisher:
 
         Raises:
             OSError: A file cannot be written.
+            BulkRunError: The table has its rows, and its mark is gone.
         """
+        if self._sink is not None and self._sink.has(number, 0):
+            raise BulkRunError(
+                f"Expected the mark and files of shard {number}, found only its rows in the table."
+            ).hint("Put the files back as they were, or begin anew with force=True and a new table.")
         placed = [PlacedRow(*found) for found in zip(range(len(rows)), rows, decoded.results, strict=True)]
         base = {"attempt": 0, "input": rows_digest(rows), "rows": len(rows)}
 
@@ -127,7 +133,7 @@ class ShardPublisher:
         except misfits:
             if content.number in self._folder.pending():
                 self._folder.discard(content.number)
-        problem_of = self._files.layout.problem_of if self._sink is None else self._sink.problem_of
+        problem_of = self._files.problem_of if self._sink is None else self._sink.problem_of
         known = {found.place: problem_of(found.row, found.result) for found in content.records}
         checked = [_with_error(found, known.get(found.place, "")) for found in content.in_order()]
         return put(ShardContent.of(content.number, checked, self._least))
@@ -136,5 +142,5 @@ class ShardPublisher:
 def _with_error(found: PlacedRow, problem: str) -> PlacedRow:
     if not problem:
         return found
-    message = f"The record cannot be written: {problem}; format='jsonl' can."
+    message = f"The record cannot be written: {problem}."
     return found._replace(result=RowResult(error="OutputInvalidError", message=message))

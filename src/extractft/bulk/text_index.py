@@ -7,13 +7,16 @@ alone. So a kill between the two changes nothing: the shard is done again with t
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 from extractft.bulk.row_result import RowResult
 
 __all__ = ["TextIndex"]
+
+T = TypeVar("T")
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS results (place INTEGER PRIMARY KEY, content BLOB NOT NULL);
@@ -28,7 +31,7 @@ CACHE_KIB = 32 * 1024
 
 
 class TextIndex:
-    """Results by the hash of their text.
+    """Results by the hash of their text. A damaged file gives way to a new one: what was in it is decoded again.
 
     Args:
         path: The file; made if it is not there.
@@ -36,13 +39,36 @@ class TextIndex:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._database = sqlite3.connect(path, isolation_level=None)
+        try:
+            self._open()
+        except sqlite3.DatabaseError as error:
+            self._begin_anew(error)
+
+    def _open(self) -> None:
+        self._database = sqlite3.connect(self._path, isolation_level=None)
         self._database.execute("PRAGMA locking_mode = EXCLUSIVE")  # no shared memory, which network disks do not have
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = FULL")
         self._database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         self._database.execute("PRAGMA journal_size_limit = 16777216")
         self._database.executescript(TABLES)
+
+    def _begin_anew(self, error: sqlite3.DatabaseError) -> None:
+        """Put a new file in the place of one that is damaged; raise any other error again."""
+        if type(error) is not sqlite3.DatabaseError:  # a full disk, for one, is an OperationalError
+            raise error
+        self._database.close()
+        for path in self._path.parent.glob(f"{self._path.name}*"):
+            path.unlink()
+        self._open()
+
+    def _sound(self, work: Callable[[], T]) -> T:
+        """Do something with the file; once more with a new one, if it is damaged."""
+        try:
+            return work()
+        except sqlite3.DatabaseError as error:
+            self._begin_anew(error)
+        return work()
 
     def close(self) -> None:
         """Close the file."""
@@ -55,6 +81,9 @@ class TextIndex:
 
     def results(self, digests: Sequence[bytes], *, before: int) -> dict[bytes, RowResult]:
         """The results that are known of texts in the shards before a shard."""
+        return self._sound(lambda: self._results(digests, before))
+
+    def _results(self, digests: Sequence[bytes], before: int) -> dict[bytes, RowResult]:
         found: dict[bytes, RowResult] = {}
         for start in range(0, len(digests), VARIABLES):
             some = digests[start : start + VARIABLES]
@@ -68,6 +97,9 @@ class TextIndex:
 
     def add(self, shard: int, results: Mapping[bytes, RowResult]) -> None:
         """Commit the results of the texts that a shard has first."""
+        self._sound(lambda: self._add(shard, results))
+
+    def _add(self, shard: int, results: Mapping[bytes, RowResult]) -> None:
         self._database.execute("BEGIN IMMEDIATE")
         try:
             self._insert(shard, results.items())
