@@ -31,7 +31,6 @@ SHORT_FILES: dict[str, str] = {
     "evaluation/frozen_model.py": "one base class below everything else in its room",
     "data/example.py": "the one type that the whole room shares",
     "grounding/spans.py": "the one type that the whole room shares",
-    "remote/token_steps.py": "arithmetic that all dialects share",
     "schema/record_paths.py": "the one dialect of paths that all rooms share",
     "storage/digests.py": "one function that artifact and training share",
 }

@@ -15,7 +15,7 @@ from typing import Any
 
 import extractft
 from extractft.artifact import load_manifest
-from extractft.extractor.engine_registry import engine_kind
+from extractft.extractor.engine_registry import engine_kind, engine_name
 from extractft.schema import Schema
 
 __all__ = ["ExtractorSource"]
@@ -76,7 +76,7 @@ class ExtractorSource:
             identity,
             spec,
             path.name,
-            "local" if engine is None else engine if isinstance(engine, str) else type(engine).__name__,
+            engine_name(engine),
             manifest.field_rates,
             _path=path,
             _options={name: value for name, value in given.items() if value is not None},

@@ -5,7 +5,6 @@ Knows the questions that a server has to get right, since it knows the schema an
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -26,8 +25,6 @@ from extractft.schema import Schema
 
 __all__ = ["SavedWeights", "open_given", "open_server", "parts_without_model", "server_probe"]
 
-API_KEY = "EXTRACTFT_ENGINE_API_KEY"
-"""Environment variable with the key of the server."""
 PROBE_TEXTS = (
     "Zürich, 12. März: 3 × 4,50 €",
     "投诉：垃圾桶满了 ２０２６年",
@@ -101,7 +98,6 @@ def open_server(saved: SavedExtractor, options: EngineOptions) -> Runtime:
     engine = connect(
         options.engine,
         server_probe(tokenizer, chat, grammar, saved.schema),
-        api_key=os.environ.get(API_KEY),
         num_alternatives=saved.generation.num_alternatives,
     )
     window = engine.capabilities.max_window or weights.model_shape.max_window

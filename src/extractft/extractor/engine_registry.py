@@ -13,11 +13,12 @@ from typing import Any
 from extractft.errors import ConfigError
 from extractft.prompt.stored_tokenizer import TOKENIZER_FILE
 
-__all__ = ["EXPORT", "FIT", "OPEN_BASE", "PUSH", "EngineKind", "engine_kind", "load_entry"]
+__all__ = ["EXPORT", "FIT", "OPEN_BASE", "PUSH", "EngineKind", "engine_kind", "engine_name", "load_entry"]
 
 FIT = "extractft.extractor.fit:fit_extractor"
 OPEN_BASE = "extractft.extractor.loaded_model:open_base"
 EXPORT = "extractft.extractor.exporting:export_weights"
+SHOWN_ADDRESS = "extractft.remote.connect:shown_address"
 PUSH = "extractft.extractor.exporting:push_weights"
 
 
@@ -65,7 +66,23 @@ def engine_kind(engine: Any) -> EngineKind:
         return SERVER
     if engine in NAMED:
         return NAMED[engine]
-    raise _unknown(repr(engine))
+    raise _unknown("another name" if "@" in engine else repr(engine))  # it may be an address with a password
+
+
+def engine_name(engine: Any) -> str:
+    """The name to keep and to show of what a caller gives as an engine: never with a login.
+
+    Args:
+        engine: `None`, a name, the address of a server, or an engine.
+
+    Raises:
+        EngineError: It is meant for an address and is none.
+    """
+    if engine is None:
+        return "local"
+    if not isinstance(engine, str):
+        return type(engine).__name__
+    return str(load_entry(SHOWN_ADDRESS)(engine)) if "://" in engine else engine
 
 
 def load_entry(entry: str) -> Any:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, quote, urlsplit
 
 import httpx
 
@@ -18,12 +18,12 @@ from extractft.remote.openai_compatible import OpenAICompatible
 from extractft.remote.remote_engine import RemoteEngine
 from extractft.remote.retrying_client import Retries, ServerClient, Timeouts
 from extractft.remote.served_models import model_owners
-from extractft.remote.server_dialect import RequestSettings, ServerDialect
+from extractft.remote.server_dialect import MALFORMED, RequestSettings, ServerDialect
 from extractft.remote.server_probe import ServerProbe, check_server
 from extractft.remote.sglang import SGLang
 from extractft.remote.vllm import VLLM
 
-__all__ = ["API_KEY", "ServerAddress", "connect", "start_server"]
+__all__ = ["API_KEY", "ServerAddress", "connect", "shown_address", "start_server"]
 
 DIALECTS: tuple[ServerDialect, ...] = (VLLM(), SGLang(), LlamaCpp(), OpenAICompatible())
 """Kinds of servers, in the order in which a server is taken for one; the last is that of all others."""
@@ -35,17 +35,21 @@ API_KEY = "EXTRACTFT_ENGINE_API_KEY"
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """An engine that is a server, as users write it: `[kind+]http[s]://host:port[?model=name]`.
+    """An engine that is a server, as users write it: `[kind+]http[s]://[user:password@]host:port[?model=name]`.
+
+    Its string is the address to show and to keep: the login is no part of it.
 
     Attributes:
-        url: Address without a path.
+        url: Address without a path and without a login.
         kind: Kind of server; `None` to ask it.
         model: Name of the model there; `None` for the only one.
+        login: `user:password`, percent-encoded; `None` if there is none.
     """
 
     url: str
     kind: str | None = None
     model: str | None = None
+    login: str | None = field(default=None, repr=False)
 
     @classmethod
     def parse(cls, engine: str) -> Self:
@@ -54,7 +58,7 @@ class ServerAddress:
         Raises:
             EngineError: It is none.
         """
-        parts = urlsplit(engine.strip())
+        parts = _split(engine)
         written, _, scheme = parts.scheme.rpartition("+")
         kind = KINDS.get(written.replace(".", ""))
         if scheme not in ("http", "https") or not _host(parts) or (written and kind is None):
@@ -64,7 +68,21 @@ class ServerAddress:
             )
         model = parse_qs(parts.query).get("model", [None])[0]
         path = parts.path.rstrip("/").removesuffix("/v1")
-        return cls(f"{scheme}://{parts.netloc}{path}", kind, model)
+        login, _, place = parts.netloc.rpartition("@")
+        return cls(f"{scheme}://{place}{path}", kind, model, login or None)
+
+    def __str__(self) -> str:
+        kind = f"{self.kind.replace('.', '')}+" if self.kind else ""
+        return f"{kind}{self.url}" + (f"?model={quote(self.model, safe='/:')}" if self.model else "")
+
+
+def shown_address(engine: str) -> str:
+    """The address of a server as it can be shown and kept: without a login and without settings of others.
+
+    Raises:
+        EngineError: It is no address.
+    """
+    return str(ServerAddress.parse(engine))
 
 
 def connect(
@@ -83,7 +101,8 @@ def connect(
     Args:
         engine: Its address, see `ServerAddress`.
         server_probe: Questions that the server has to get right.
-        api_key: Its key; that of the environment variable EXTRACTFT_ENGINE_API_KEY if `None`.
+        api_key: Its key; if `None`, the login in the address, or else the environment variable
+            EXTRACTFT_ENGINE_API_KEY.
         num_alternatives: Most probable allowed tokens to ask for at each decision.
         max_in_flight: Requests under way at once.
         timeouts: Limits on one request.
@@ -95,9 +114,12 @@ def connect(
             grammars or has too short a window; the note says what to set.
     """
     address = ServerAddress.parse(engine)
+    if api_key is None and address.login is None:
+        api_key = os.environ.get(API_KEY)
     client = ServerClient(
         address.url,
-        api_key=api_key if api_key is not None else os.environ.get(API_KEY),
+        api_key=api_key,
+        login=address.login,
         max_in_flight=max_in_flight,
         timeouts=timeouts,
         retries=retries,
@@ -155,14 +177,16 @@ async def _checked_engine(
     dialect = await _find_dialect(client, address)
     try:
         capabilities = await dialect.inspect(client, address.model)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        settings = RequestSettings(
+            capabilities.model, probe.end_token_id, num_alternatives, probe.codec, capabilities.grammar
+        )
+        capabilities = await check_server(client, dialect, capabilities, settings, probe)
+    except EngineError:
+        raise
+    except MALFORMED as error:
         raise EngineError(f"Expected {address.url} to describe itself as {dialect.kind} does, found otherwise.").hint(
             f"Is it of that kind? ({type(error).__name__})"
         ) from error
-    settings = RequestSettings(
-        capabilities.model, probe.end_token_id, num_alternatives, probe.codec, capabilities.grammar
-    )
-    capabilities = await check_server(client, dialect, capabilities, settings, probe)
     return RemoteEngine(client, dialect, capabilities, settings)
 
 
@@ -172,6 +196,16 @@ async def _find_dialect(client: ServerClient, address: ServerAddress) -> ServerD
         return next(dialect for dialect in DIALECTS if dialect.kind == address.kind)
     owners = await model_owners(client)
     return next(dialect for dialect in DIALECTS if dialect.recognises(owners))
+
+
+def _split(engine: str) -> SplitResult:
+    """The parts of an address; none at all if it is not one that a request can be sent to."""
+    try:
+        parts = urlsplit(engine.strip())
+        httpx.URL(f"http://{parts.netloc}{parts.path}")
+    except (ValueError, httpx.InvalidURL):
+        return urlsplit("")
+    return parts
 
 
 def _host(parts: SplitResult) -> str | None:

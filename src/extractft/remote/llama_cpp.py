@@ -19,12 +19,14 @@ from extractft.remote.matcher_replay import renormalized_steps, require_allowed
 from extractft.remote.retrying_client import ServerAnswerError, ServerClient
 from extractft.remote.served_models import find_model
 from extractft.remote.server_dialect import LARK_HEADER, RequestSettings, ServerRequest
+from extractft.remote.token_steps import ended_otherwise
 
 __all__ = ["LlamaCpp"]
 
 REPORTED = 400
 """Most probable tokens to ask for: many more than are kept, as most of them may not be allowed. On citations 1 of 8
 confidences was right to 0.001 with 40 of them, and 8 of 8 with 400; an answer has tens of kilobytes a token then."""
+TOKEN_BYTES = 256 << 10
 FIELDS = ("content", "tokens", "stop_type", "truncated", "completion_probabilities")
 """Parts of an answer that are wanted: by default it repeats the prompt and all settings."""
 TINY_GRAMMAR = LARK_HEADER + 'start: "a"'
@@ -91,6 +93,7 @@ class LlamaCpp:
                 "response_fields": list(FIELDS),
                 **constraint,
             },
+            TOKEN_BYTES,
         )
 
     def completion(self, request: GenerationRequest, answer: Any, settings: RequestSettings) -> Completion:
@@ -99,7 +102,7 @@ class LlamaCpp:
         if reason == "limit" or answer["truncated"]:
             return Completion(tuple(TokenStep(i, None, 0.0) for i in ids), "length")
         if reason != "eos":
-            return Completion((), "error", f"The server ended the record for another reason: {reason}.")
+            return ended_otherwise((), reason)
         if settings.constraint != "llguidance":
             return read_json_answer(request, str(answer["content"]), settings.codec)
         ids = ids[:-1]  # the end of the vocabulary's own choice, which may be another than the chat's

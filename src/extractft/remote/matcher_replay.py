@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from extractft.completion import Grammar, TokenStep
 from extractft.errors import GrammarError, InvalidAnswerError
+from extractft.remote.token_steps import require_probabilities
 
 __all__ = ["first_refused", "renormalized_steps", "require_allowed"]
 
@@ -64,6 +65,7 @@ def renormalized_steps(
 
     Raises:
         InvalidAnswerError: A token is not allowed.
+        ValueError: What was reported are no probabilities.
     """
     matcher, mask = grammar.matcher(), bytearray(grammar.mask_bytes)
     for place, (token_id, top) in enumerate(zip(ids, reported, strict=True)):
@@ -78,6 +80,7 @@ def renormalized_steps(
         elif top is None:
             yield TokenStep(token_id, None, 0.0, alternatives=((token_id, 0.0),), unseen=1.0)
         else:
+            require_probabilities(top.values())
             allowed = {i: p for i, p in top.items() if _allows(mask, i) and math.isfinite(p)}
             rest = max(0.0, 1.0 - math.exp(_log_sum(top)))
             yield _renormalized(token_id, allowed, rest, num_alternatives=num_alternatives)

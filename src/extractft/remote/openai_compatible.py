@@ -17,6 +17,7 @@ from extractft.remote.llama_cpp import plain_schema
 from extractft.remote.retrying_client import ServerClient
 from extractft.remote.served_models import find_model
 from extractft.remote.server_dialect import RequestSettings, ServerRequest
+from extractft.remote.token_steps import ended_otherwise
 
 __all__ = ["OpenAICompatible"]
 
@@ -83,7 +84,7 @@ class OpenAICompatible:
         if reason == "length":
             return Completion(_spelled(content, settings), "length")
         if reason != "stop" or not isinstance(content, str):
-            return Completion((), "error", f"The server ended the record for another reason: {reason}.")
+            return ended_otherwise((), reason)
         return read_json_answer(request, content, settings.codec)
 
 

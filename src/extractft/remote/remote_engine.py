@@ -10,11 +10,12 @@ from contextlib import suppress
 from typing import Any
 
 from extractft.completion import Completion, EngineCapabilities, GenerationRequest
-from extractft.errors import GrammarError, InvalidAnswerError
+from extractft.errors import ConfigError, GrammarError, InvalidAnswerError
+from extractft.remote.bounded_answer import LONGEST_ANSWER
 from extractft.remote.event_loop import submit
 from extractft.remote.managed_server import ManagedServer
 from extractft.remote.retrying_client import ServerAnswerError, ServerClient
-from extractft.remote.server_dialect import RequestSettings, ServerDialect
+from extractft.remote.server_dialect import MALFORMED, RequestSettings, ServerDialect
 
 __all__ = ["RemoteEngine"]
 
@@ -56,7 +57,12 @@ class RemoteEngine:
         Args:
             requests: The requests.
             batch_size: Requests under way for this caller; the client's own limit if `None`.
+
+        Raises:
+            ConfigError: `batch_size` is less than 1.
         """
+        if batch_size is not None and batch_size < 1:
+            raise ConfigError(f"Expected batch_size of at least 1, found {batch_size}.")
         limit = min(batch_size or self._client.max_in_flight, self._client.max_in_flight)
         ahead, gate = 2 * limit, asyncio.Semaphore(limit)
         pending: deque[Future[Completion]] = deque()
@@ -94,8 +100,9 @@ class RemoteEngine:
 
     async def _complete(self, request: GenerationRequest) -> Completion:
         asked = self._dialect.request(request, self._settings)
+        longest = LONGEST_ANSWER + request.max_new_tokens * asked.token_bytes
         try:
-            answer = await self._client.post(asked.path, asked.body)
+            answer = await self._client.post(asked.path, asked.body, longest=longest)
         except ServerAnswerError as error:
             return Completion((), "error", str(error), cause=error)
         # off the event loop, which has other answers to receive: reading takes as long as the grammar's masks
@@ -106,6 +113,6 @@ class RemoteEngine:
             return self._dialect.completion(request, answer, self._settings)
         except InvalidAnswerError as error:
             return Completion((), "error", str(error), cause=error)
-        except (ValueError, LookupError, TypeError, AttributeError, GrammarError) as error:  # may quote the answer
+        except (*MALFORMED, GrammarError) as error:  # may quote the answer
             found = f"Expected an answer as {self.capabilities.kind} gives it, found another form"
             return Completion((), "error", f"{found} ({type(error).__name__}).")

@@ -1,28 +1,38 @@
 """HTTP to one server: bounded, retried where that can help, with timeouts and a key.
 
 Retried are connections that fail and the answers 429, 502, 503 and 504, since the same request may succeed later.
-Every other answer is final, and so is one that does not come in time: the server may still be at work on it. Knows
-URLs, statuses and JSON; knows no kind of server.
+Every other answer is final, and so is one that does not come in time: the server may still be at work on it. Neither
+the time nor the size of an answer is left to the server. Knows URLs, statuses and JSON; knows no kind of server.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import email.utils
 import random
 import time
+import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import httpx
 
-from extractft.errors import EngineError
+from extractft.errors import ConfigError, EngineError
+from extractft.remote.bounded_answer import (
+    LONGEST_ANSWER,
+    AnswerTooLargeError,
+    parsed_json,
+    read_bounded,
+    shown_word,
+)
 
 __all__ = ["Retries", "ServerAnswerError", "ServerClient", "Timeouts"]
 
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
-FINAL = (httpx.UnsupportedProtocol, httpx.ProxyError, httpx.DecodingError)
+FINAL = (httpx.UnsupportedProtocol, httpx.ProxyError, httpx.DecodingError, httpx.LocalProtocolError)
 """Failures of a connection that come back with every try."""
 LONGEST_DETAIL = 300
 """Characters of a server's own message that are shown; it is the operator's, but may quote a request."""
@@ -34,8 +44,8 @@ class Timeouts:
 
     Attributes:
         connect: To reach the server.
-        read: Between two pieces of its answer. A server answers when the record is complete, so this bounds its
-            queue and the decoding.
+        read: Between two pieces of its answer, and for the whole of it beside `connect`. A server answers when the
+            record is complete, so this bounds its queue and the decoding.
     """
 
     connect: float = 10.0
@@ -85,10 +95,15 @@ class ServerClient:
     Args:
         base_url: `http://host:port`, without a path of the API.
         api_key: Sent as `Authorization: Bearer ...`.
+        login: `user:password`, percent-encoded as in addresses; sent as `Authorization: Basic ...` if there is no key.
         max_in_flight: Requests under way at once; more wait here.
         timeouts: Limits on one request.
         retries: Further tries.
         transport: Replaces the network, in tests.
+
+    Raises:
+        ConfigError: No request may be under way.
+        EngineError: The key cannot be sent.
     """
 
     def __init__(
@@ -96,19 +111,23 @@ class ServerClient:
         base_url: str,
         *,
         api_key: str | None = None,
+        login: str | None = None,
         max_in_flight: int = 64,
         timeouts: Timeouts | None = None,
         retries: Retries | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        if max_in_flight < 1:
+            raise ConfigError(f"Expected max_in_flight of at least 1, found {max_in_flight}.")
         self.base_url = base_url.rstrip("/")
         self.max_in_flight = max_in_flight
         self.retries = retries or Retries()
         limits = timeouts or Timeouts()
+        self._longest_wait = limits.connect + limits.read
         self._free = asyncio.Semaphore(max_in_flight)
         self._http = httpx.AsyncClient(
             base_url=self.base_url,
-            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            headers={"Accept-Encoding": "identity", **_authorization(api_key, login)},
             timeout=httpx.Timeout(limits.read, connect=limits.connect),
             limits=httpx.Limits(max_connections=max_in_flight, max_keepalive_connections=max_in_flight),
             transport=transport,
@@ -121,22 +140,22 @@ class ServerClient:
         Raises:
             ServerAnswerError: It failed, for good or after the last try.
         """
-        return await self._request("GET", path, None)
+        return await self._request("GET", path, None, LONGEST_ANSWER)
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        """Parsed JSON of a POST; the same errors as `get`."""
-        return await self._request("POST", path, body)
+    async def post(self, path: str, body: Mapping[str, Any], *, longest: int = LONGEST_ANSWER) -> Any:
+        """Parsed JSON of a POST, of at most `longest` bytes; the same errors as `get`."""
+        return await self._request("POST", path, body, longest)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
 
-    async def _request(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
+    async def _request(self, method: str, path: str, body: Mapping[str, Any] | None, longest: int) -> Any:
         attempt = 1
         while True:
             try:
                 async with self._free:
-                    return await self._try_once(method, path, body)
+                    return await self._try_once(method, path, body, longest)
             except _FailedTry as failed:
                 if not failed.error.retryable or attempt >= self.retries.attempts:
                     raise failed.error from failed.__cause__
@@ -145,17 +164,30 @@ class ServerClient:
             await asyncio.sleep(wait)
             attempt += 1
 
-    async def _try_once(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
+    async def _try_once(self, method: str, path: str, body: Mapping[str, Any] | None, longest: int) -> Any:
         try:
-            response = await self._http.request(method, path, json=body)
+            async with (
+                asyncio.timeout(self._longest_wait),
+                self._http.stream(method, path, json=body) as response,
+            ):
+                if response.status_code >= 400:
+                    asked_for = _retry_after_seconds(response.headers.get("retry-after"))
+                    raise _FailedTry(await self._status_error(response), asked_for)
+                content = await read_bounded(response, longest)
         except httpx.HTTPError as error:
             raise _FailedTry(self._unreachable_error(error)) from error
-        if response.status_code >= 400:
-            raise _FailedTry(self._status_error(response), _retry_after_seconds(response.headers.get("retry-after")))
+        except TimeoutError as error:
+            raise _FailedTry(self._slow_error(self._longest_wait)) from error
+        except AnswerTooLargeError as error:
+            raise _FailedTry(ServerAnswerError(f"Expected an answer from {self.base_url} {error}.")) from None
+        except RuntimeError as error:
+            if not self._http.is_closed:
+                raise
+            raise _FailedTry(self._closed_error()) from error
         try:
-            return response.json()
-        except ValueError as error:
-            found = response.headers.get("content-type", "no content type")
+            return parsed_json(content)
+        except ValueError as error:  # quotes the answer
+            found = shown_word(response.headers.get("content-type", "").partition(";")[0], "no content type")
             raise _FailedTry(
                 ServerAnswerError(
                     f"Expected JSON from {self.base_url}{path}, found {found}.",
@@ -164,12 +196,19 @@ class ServerClient:
                 )
             ) from error
 
+    def _closed_error(self) -> ServerAnswerError:
+        closed = ServerAnswerError(f"Expected an open engine on {self.base_url}, found one that was closed.")
+        closed.hint("Connect again, or close it after the last text.")
+        return closed
+
+    def _slow_error(self, seconds: float) -> ServerAnswerError:
+        slow = ServerAnswerError(f"Expected an answer from {self.base_url}, found none within {seconds:g} seconds.")
+        slow.hint("Send fewer requests at once, or raise the read timeout.")
+        return slow
+
     def _unreachable_error(self, error: httpx.HTTPError) -> ServerAnswerError:
         if isinstance(error, httpx.ReadTimeout):
-            seconds = self._http.timeout.read or 0
-            slow = ServerAnswerError(f"Expected an answer from {self.base_url}, found none within {seconds:g} seconds.")
-            slow.hint("Send fewer requests at once, or raise the read timeout.")
-            return slow
+            return self._slow_error(self._http.timeout.read or 0)
         what = "no connection in time" if isinstance(error, httpx.TimeoutException) else type(error).__name__
         found = ServerAnswerError(
             f"Expected an answer from {self.base_url}, found {what}.",
@@ -178,13 +217,17 @@ class ServerClient:
         found.hint("Is the server running, and is that its address and port?")
         return found
 
-    def _status_error(self, response: httpx.Response) -> ServerAnswerError:
+    async def _status_error(self, response: httpx.Response) -> ServerAnswerError:
         status = response.status_code
+        try:
+            said = (await read_bounded(response, 4 * LONGEST_DETAIL, cut=True)).decode("utf-8", "replace")
+        except AnswerTooLargeError:
+            said = ""
         found = ServerAnswerError(
-            f"Expected an answer from {self.base_url}, found status {status} ({response.reason_phrase}).",
+            f"Expected an answer from {self.base_url}, found status {status}{_phrase(status)}.",
             status=status,
             retryable=status in RETRIED_STATUSES,
-            detail=response.text[:LONGEST_DETAIL],
+            detail=said[:LONGEST_DETAIL],
         )
         if status in (401, 403):
             found.hint("Put the server's key into EXTRACTFT_ENGINE_API_KEY.")
@@ -210,5 +253,29 @@ def _retry_after_seconds(value: str | None) -> float | None:
         pass
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, ArithmeticError, TypeError, LookupError, OSError):  # dates that no clock can show
         return None
+
+
+def _phrase(status: int) -> str:
+    """The standard's own words for a status: a server's may be a text."""
+    try:
+        return f" ({HTTPStatus(status).phrase})"
+    except ValueError:
+        return ""
+
+
+def _authorization(api_key: str | None, login: str | None) -> dict[str, str]:
+    """The header that lets a client in."""
+    key = (api_key or "").strip()
+    if not all("!" <= character <= "~" for character in key):
+        raise EngineError("Expected a server's key of printable ASCII characters, found others in it.").hint(
+            "Look at EXTRACTFT_ENGINE_API_KEY, or the api_key that was given: is it the key alone?"
+        )
+    if key:
+        return {"Authorization": f"Bearer {key}"}
+    if login is None:
+        return {}
+    user, _, password = login.partition(":")
+    pair = f"{urllib.parse.unquote(user)}:{urllib.parse.unquote(password)}"
+    return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}

@@ -11,6 +11,9 @@ from extractft.remote.retrying_client import ServerClient
 
 __all__ = ["ServedModel", "find_model", "model_owners"]
 
+MOST_SHOWN = 300
+"""Characters of the names of models in a message."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
@@ -59,7 +62,7 @@ async def _entries(client: ServerClient) -> list[Mapping[str, Any]]:
 
 
 def _choose(served: Mapping[str, Any], model: str | None, url: str) -> str:
-    names = ", ".join(sorted(served)) or "none"
+    names = (", ".join(sorted(served)) or "none")[:MOST_SHOWN]
     if model is not None and model not in served:
         raise EngineError(f"Expected the model {model!r} at {url}, found {names}.").hint(
             "Start the server with that model, or name one of these: http://host:8000?model=NAME"

@@ -9,10 +9,13 @@ from typing import Any, Protocol
 from extractft.completion import Completion, Constraint, EngineCapabilities, GenerationRequest
 from extractft.remote.retrying_client import ServerClient
 
-__all__ = ["LARK_HEADER", "PromptCodec", "RequestSettings", "ServerDialect", "ServerRequest"]
+__all__ = ["LARK_HEADER", "MALFORMED", "PromptCodec", "RequestSettings", "ServerDialect", "ServerRequest"]
 
 LARK_HEADER = "%llguidance {}\n"
 """First line of every grammar that is sent: llguidance reads it, and other parsers refuse it rather than differ."""
+
+MALFORMED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""Errors of reading an answer that has another form than it should: other types, other numbers, other depths."""
 
 
 class PromptCodec(Protocol):
@@ -58,10 +61,12 @@ class ServerRequest:
     Attributes:
         path: Path of the API.
         body: The JSON that is posted there.
+        token_bytes: Bytes of the answer that one token may take, several times what was seen.
     """
 
     path: str
     body: Mapping[str, Any]
+    token_bytes: int = 16 << 10
 
 
 class ServerDialect(Protocol):
@@ -105,7 +110,7 @@ class ServerDialect(Protocol):
         """The server's answer as a completion.
 
         Raises:
-            ValueError, LookupError, TypeError: The answer is not of the form that this kind of server gives.
+            Exception: One of `MALFORMED`: the answer is not of the form that this kind of server gives.
             InvalidAnswerError: It is, and what it spells is no record of the grammar.
         """
         ...

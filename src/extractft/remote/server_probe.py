@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from extractft.completion import Completion, EngineCapabilities, GenerationRequest
 from extractft.errors import EngineError, InvalidAnswerError
 from extractft.remote.retrying_client import ServerAnswerError, ServerClient
-from extractft.remote.server_dialect import PromptCodec, RequestSettings, ServerDialect
+from extractft.remote.server_dialect import MALFORMED, PromptCodec, RequestSettings, ServerDialect
 
 __all__ = ["ServerProbe", "check_server"]
 
@@ -103,7 +103,7 @@ async def _check_grammar(
         raise
     except InvalidAnswerError as error:
         raise _ignored_grammar(client, dialect) from error
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except MALFORMED as error:
         raise EngineError(f"Expected an answer of {dialect.kind} from {client.base_url}, found another form.").hint(
             f"{type(error).__name__}: {error}"
         ) from error

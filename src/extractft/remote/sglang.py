@@ -13,11 +13,12 @@ from typing import Any
 
 from extractft.completion import Completion, EngineCapabilities, GenerationRequest
 from extractft.errors import EngineError
+from extractft.remote.bounded_answer import shown_word
 from extractft.remote.matcher_replay import require_allowed
 from extractft.remote.retrying_client import ServerAnswerError, ServerClient
 from extractft.remote.served_models import find_model
 from extractft.remote.server_dialect import LARK_HEADER, RequestSettings, ServerRequest
-from extractft.remote.token_steps import drop_end_token, to_token_step
+from extractft.remote.token_steps import drop_end_token, ended_otherwise, to_token_step
 
 __all__ = ["SGLang"]
 
@@ -44,7 +45,8 @@ class SGLang:
         entry = await find_model(client, model)
         backend = info.get("grammar_backend")
         if backend not in (None, "llguidance"):
-            raise EngineError(f"Expected the grammar backend llguidance at {client.base_url}, found {backend!r}.").hint(
+            found = shown_word(backend)
+            raise EngineError(f"Expected the grammar backend llguidance at {client.base_url}, found {found!r}.").hint(
                 self.grammar_advice
             )
         name = f"{entry.base}{ADAPTER}{entry.name}" if entry.base else entry.name
@@ -94,7 +96,7 @@ class SGLang:
         if reason == "length":
             return Completion(steps, "length")
         if reason != "stop":
-            return Completion(steps, "error", f"The server ended the record for another reason: {reason}.")
+            return ended_otherwise(steps, reason)
         record = drop_end_token(steps, settings.end_token_id)
         require_allowed(request.grammar, [step.token_id for step in record])
         return Completion(record, "stop")

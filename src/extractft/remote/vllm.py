@@ -16,7 +16,7 @@ from extractft.remote.matcher_replay import require_allowed
 from extractft.remote.retrying_client import ServerClient
 from extractft.remote.served_models import find_model
 from extractft.remote.server_dialect import LARK_HEADER, RequestSettings, ServerRequest
-from extractft.remote.token_steps import drop_end_token, to_token_step
+from extractft.remote.token_steps import drop_end_token, ended_otherwise, to_token_step
 
 __all__ = ["VLLM"]
 
@@ -79,7 +79,7 @@ class VLLM:
         if reason == "length":
             return Completion(tuple(steps), "length")
         if reason != "stop":
-            return Completion(tuple(steps), "error", f"The server ended the record for another reason: {reason}.")
+            return ended_otherwise(tuple(steps), reason)
         record = drop_end_token(steps, settings.end_token_id)
         require_allowed(request.grammar, [step.token_id for step in record])
         return Completion(record, "stop")

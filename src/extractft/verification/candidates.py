@@ -17,6 +17,7 @@ from extractft.completion import Engine
 from extractft.errors import ArtifactError, ArtifactMismatchError, ArtifactNotFoundError
 from extractft.export import EXPORT_FILE, ExportManifest, read_export
 from extractft.extractor import Extractor
+from extractft.extractor.engine_registry import engine_name
 from extractft.extractor.loaded_model import LoadedModel
 from extractft.modeling import ADAPTER_FILE, BaseModelRef, load_adapter, resolve_base_model
 from extractft.modeling.gguf_conversion import unpack_gguf
@@ -117,7 +118,7 @@ def _from_server(address: str, reference: Extractor[T], directory: str | Path | 
             "Give the directory that `save_pretrained` wrote."
         )
     remote: Extractor[T] = Extractor.from_pretrained(directory, schema=reference.schema, engine=address)
-    return Candidate(remote, address)
+    return Candidate(remote, engine_name(address))
 
 
 def _from_merged(path: Path, reference: Extractor[T], export: ExportManifest | None, device: str) -> Candidate[T]:
