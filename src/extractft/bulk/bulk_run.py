@@ -197,4 +197,7 @@ class _BulkRun:
         arrow = self._files.arrow_types() if self._config.format == "parquet" else {}
         kinds = manifest["scanned"]["kinds"]
         several = len(self._files.files) > 1
-        return TableLayout(self._source.schema, self._config, kinds, arrow=arrow, several=several)
+        layout = TableLayout(self._source.schema, self._config, kinds, arrow=arrow, several=several)
+        if self._table is not None or self._config.format == "parquet":
+            layout.require_different_names()
+        return layout

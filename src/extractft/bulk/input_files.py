@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date, time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from extractft.bulk.batch_requests import CUSTOM_ID, request_text
 from extractft.bulk.bulk_config import BulkConfig
@@ -142,10 +145,11 @@ class InputFiles:
     def _named(self, file: InputFile, row: RawRow, name: Any, text: str | None, problem: str) -> InputRow:
         kept = {column: _present(cell_of(row.value, column)) for column in self._config.keep_columns}
         found = self._default_id(file, row.number) if name is None else name
-        if isinstance(found, bool) or not isinstance(found, str | int) or found == "":
+        known = _as_name(found)
+        if not known:
             message = f"expected a name for the row under {display_name(self._id_column)}, found none"
             return self._without_text(file, row.number, message, kept)
-        return InputRow(str(found), row.number, file.name, text, problem, kept)
+        return InputRow(known, row.number, file.name, text, problem, kept)
 
     @property
     def _id_column(self) -> str:
@@ -153,7 +157,9 @@ class InputFiles:
 
     def _without_text(self, file: InputFile, number: int, problem: str, kept: Any = None) -> InputRow:
         missing = dict.fromkeys(self._config.keep_columns)
-        return InputRow(self._default_id(file, number), number, file.name, None, problem, kept or missing)
+        number_name = self._default_id(file, number)
+        name = f"row {number_name}" if self._id_column else number_name  # apart from names that are numbers
+        return InputRow(name, number, file.name, None, problem, kept or missing)
 
     def _default_id(self, file: InputFile, number: int) -> str:
         return f"{file.name}:{number}" if file.name else str(number)
@@ -165,6 +171,17 @@ def _name_cell(value: Any, column: str | None) -> Any:
         return None
     found = cell_of(value, column)
     return "" if found is None else found
+
+
+def _as_name(value: Any) -> str:
+    """A value as a name; empty if it is none."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or value != value:  # not a number, and not a name
+        return ""
+    if isinstance(value, date | time):
+        return value.isoformat()
+    return str(value) if isinstance(value, int | float | Decimal | UUID) else ""
 
 
 def _text(value: Any, config: BulkConfig) -> tuple[str | None, str]:

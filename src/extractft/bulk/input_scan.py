@@ -26,6 +26,8 @@ SHOWN = 10
 """Names that stand twice, in a message."""
 KINDS = {bool: "bool", int: "int", float: "float", str: "str"}
 LARGEST_INT = 2**63
+LARGEST_EXACT = 2**53
+"""Up to here every integer is a float as well."""
 
 
 @dataclass
@@ -89,11 +91,15 @@ def _kind(value: Any) -> str:
         return "null"
     if type(value) is int and not -LARGEST_INT <= value < LARGEST_INT:
         return "json"
+    if type(value) is int and abs(value) > LARGEST_EXACT:
+        return "large int"
     return KINDS.get(type(value), "json")
 
 
 def _kind_of(kinds: set[str]) -> str:
     found = kinds - {"null"}
+    if "large int" in found:
+        found = {"int", *found - {"large int"}} if found <= {"int", "large int"} else {"json"}
     if found == {"int", "float"}:
         return "float"
     return found.pop() if len(found) == 1 else "str" if not found else "json"
@@ -114,7 +120,7 @@ def _require_different(rows: Iterable[InputRow], path: Path) -> str:
         database.execute("CREATE TABLE names (digest BLOB PRIMARY KEY) WITHOUT ROWID")
         for batch in _batches(rows):
             first = first or next((row.problem for row in batch if row.problem), "")
-            twice += _known(database, [row for row in batch if row.text is not None])
+            twice += _known(database, batch)
             if len(twice) > SHOWN:
                 break
     path.unlink()

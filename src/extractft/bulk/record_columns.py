@@ -98,7 +98,7 @@ def _kind(node: Node, schema: Schema[Any], above: tuple[str, ...]) -> ColumnKind
     options = [option for option in options_of(node, schema.definitions) if not isinstance(option, NullNode)]
     if options and all(isinstance(option, IntegerNode | NumberNode) for option in options):
         whole = all(isinstance(option, IntegerNode) for option in options)
-        return ColumnKind(pyarrow.int64()) if whole else ColumnKind(pyarrow.float64(), float)
+        return ColumnKind(pyarrow.int64()) if whole else ColumnKind(pyarrow.float64(), _exact_float)
     if len(options) != 1:
         return _json()
     match options[0]:
@@ -113,6 +113,18 @@ def _kind(node: Node, schema: Schema[Any], above: tuple[str, ...]) -> ColumnKind
         case ObjectNode() as found if found.fields:
             return _struct_kind({field.key: _kind(field.node, schema, above) for field in found.fields})
     return _json()
+
+
+def _exact_float(value: Any) -> float:
+    """A number as a float.
+
+    Raises:
+        ValueError: It is an integer that none is equal to.
+    """
+    found = float(value)
+    if found != value and found == found:  # not a number is equal to nothing
+        raise ValueError("an integer that no float is equal to")
+    return found
 
 
 def _literal_kind(values: Sequence[Any]) -> ColumnKind:

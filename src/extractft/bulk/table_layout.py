@@ -66,6 +66,13 @@ class TableLayout:
         named = [TableColumn(_free_name(column.name, taken), column.kind, column.value) for column in own]
         after = [*_explaining_columns(config)]
         self.columns = [*named, *map(_from_record, record), *after]
+
+    def require_different_names(self) -> None:
+        """Refuse columns of one name, which no table has.
+
+        Raises:
+            ConfigError: Two have.
+        """
         names = [column.name for column in self.columns]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
