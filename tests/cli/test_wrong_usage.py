@@ -131,6 +131,29 @@ def broken(shop: Path) -> Path:
         (("extract", "ext", "rows.jsonl", "--review", "r", "--min-confidence", "nan"), "0 to 1"),
         (("extract", "ext", "rows.jsonl", "--batch-size", "0"), "--batch-size"),
         (("extract", "", "rows.jsonl"), "empty"),
+        (("extract", "nowhere", "rows.jsonl"), "found no such directory"),
+        (("extract", "exx", "rows.jsonl", "--output", "o.jsonl"), "Did you mean ext?"),
+        (("extract", "base", "rows.jsonl"), "found a base model"),
+        (("extract", "ext", "rows.jsonl", "--engine", "vlmm", "--output", "o.jsonl"), "Did you mean vllm?"),
+        (("extract", "ext", "rows.jsonl", "--engine", "localhost:8000"), "Did you mean http://localhost:8000?"),
+        (("extract", "ext", "rows.jsonl", "--engine", "ftp://a:1"), "--engine"),
+        (("run", "exx", "rows.jsonl", "--output", "o"), "Did you mean ext?"),
+        (("run", "ext", "nope.jsonl", "--output", "o"), "no such file"),
+        (("run", "ext", "schema.py", "--output", "o"), "unknown file ending"),
+        (("run", "ext", "rows.jsonl", "--output", "o", "--engine", "vlmm"), "Did you mean vllm?"),
+        (("evaluate", "exx", "rows.jsonl"), "Did you mean ext?"),
+        (("evaluate", "ext", "schema.py"), "unknown file ending"),
+        (("calibrate", "exx", "rows.jsonl"), "Did you mean ext?"),
+        (("fit", "rows.jsonl", "--init-adapter", "exx", "--output", "x"), "--init-adapter"),
+        (("verify", "nope", "--extractor", "ext", "--data", "rows.jsonl"), "EXPORT_OR_URL"),
+        (("verify", "http://127.0.0.1:9", "--extractor", "exx", "--data", "rows.jsonl"), "--extractor"),
+        (("export", "exx", "x"), "Did you mean ext?"),
+        (("export", "ext", "x", "--format", "ggml"), "--format"),
+        (("export", "ext", "x", "--format", "adapter"), "found an untrained one"),
+        (("export", "ext", "x", "--dtype", "bf17"), "--dtype"),
+        (("export", "ext", "x", "--quantization", "q8_0"), "--quantization"),
+        (("export", "ext", "x", "--format", "gguf", "--quantization", "q9"), "expected a GGUF type"),
+        (("export", "ext", "folder"), "OUT"),
         (("demo", "--seed", "-1"), "--seed"),
         (("demo", "--output", "ext"), "--force"),
         (("frobnicate",), "No such command"),
@@ -160,9 +183,6 @@ def test_a_message_and_exit_code_2(
         ("prompt", "schema.py:BaseModel.__name__"),
         ("prompt", "schema:BaseModel.model_fields"),
         ("prompt", "schema.py:Order", "--text", "a", "--base-model", "ext"),
-        ("extract", "nowhere", "rows.jsonl"),
-        ("extract", "base", "rows.jsonl"),
-        ("evaluate", "ext", "schema.py"),
         ("fit", "schema.py:Order", "rows.jsonl", "--output", "x", "--base-model", "nowhere"),
     ],
 )
@@ -255,3 +275,28 @@ def test_every_setting_can_be_set() -> None:
     names = list(setting_names())
     assert len(names) == len(set(names))
     assert {"seed", "lora.r", "generation.batch_size", "tracking.mode", "prompt.language"} <= set(names)
+
+
+@pytest.mark.parametrize("variable", ["EXTRACTFT_CONVERT_HF_TO_GGUF", "EXTRACTFT_LLAMA_QUANTIZE"])
+def test_a_missing_program_is_said_before_the_model_is_loaded(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str
+) -> None:
+    converter = shop / "convert_hf_to_gguf.py"
+    converter.write_text("")
+    monkeypatch.setenv("EXTRACTFT_CONVERT_HF_TO_GGUF", str(converter))
+    monkeypatch.setenv(variable, str(shop / "missing"))
+    monkeypatch.setattr("extractft.cli.export_commands.load_extractor", lambda *_, **__: pytest.fail("loaded"))
+    code, shown = outcome(monkeypatch, capsys, "export", "ext", "x", "--format", "gguf", "--quantization", "q4_k_m")
+    assert code == 2
+    assert f"{variable}={shop / 'missing'}, found no such file" in shown
+    assert not (shop / "x").exists()
+
+
+def test_a_wrong_text_column_is_said_with_the_keys_that_are_there(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, shown = outcome(monkeypatch, capsys, "run", "ext", "rows.jsonl", "-o", "records", "--text-column", "body")
+    assert code == 1
+    assert "expected 'body', found only 'text', 'output'" in shown
+    assert "Name the column with --text-column" in shown
+    assert not (shop / "records").exists()

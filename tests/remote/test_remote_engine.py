@@ -106,7 +106,7 @@ def test_a_server_that_cannot_be_reached(connected: Connect, server: FakeVLLM) -
         raise httpx.ConnectError("refused")
 
     server.before = before
-    with pytest.raises(EngineError, match="found ConnectError"):
+    with pytest.raises(EngineError, match="found nothing there that takes the connection"):
         connected()
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from extractft.bulk.row_result import RowResult
 
-__all__ = ["ProgressListener", "RunProgress"]
+__all__ = ["ProgressListener", "RunProgress", "duration_words", "rate_words"]
 
 
 @dataclass
@@ -60,16 +60,23 @@ class RunProgress:
         left = self.seconds_left
         share = f"{self.review / self.done:.1%}" if self.done else "0.0%"
         return (
-            f"{self.done}/{self.total} rows, {self.rows_per_second:.1f} rows/s, "
+            f"{self.done}/{self.total} rows, {rate_words(self.done - self.before, self.seconds, 'row')}, "
             f"{self.tokens / self.seconds:.0f} tokens/s, "
-            f"{self.failed} failed, {share} for review, {'?' if left is None else _duration(left)} left"
+            f"{self.failed} failed, {share} for review, {'?' if left is None else duration_words(left)} left"
         )
 
 
 ProgressListener = Callable[[RunProgress], None]
 
 
-def _duration(seconds: float) -> str:
+def rate_words(count: int, seconds: float, unit: str) -> str:
+    """A rate in words: pieces in a second, or seconds for a piece if it takes more than one."""
+    if count == 0 or seconds <= count:
+        return f"{count / max(seconds, 1e-9):.1f} {unit}s/s"
+    return f"{seconds / count:.1f} s/{unit}"
+
+
+def duration_words(seconds: float) -> str:
     """Hours, minutes and seconds."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import typer
 
-from extractft.cli.error_messages import with_flags
+from extractft.cli.error_messages import usage_error
 from extractft.data import DataFiles
-from extractft.data.data_files import ENDINGS, TEXT_ENDINGS, find_data_files
+from extractft.data.data_files import ENDINGS, TEXT_ENDINGS, file_ending, find_data_files
+from extractft.data.raw_row import NumberedText
 from extractft.data.text_encoding import normalize_encoding
 from extractft.errors import DatasetError
 
-__all__ = ["STDIN", "data_files", "known_encoding", "paths_of", "text_files"]
+__all__ = ["STDIN", "data_files", "known_encoding", "paths_of", "require_column", "text_files"]
 
 STDIN = "-"
 
@@ -37,7 +38,7 @@ def paths_of(files: DataFiles | None) -> Sequence[str | Path] | None:
     return None if files is None else files.paths
 
 
-def text_files(values: Sequence[str]) -> list[Path] | None:
+def text_files(values: Sequence[str], flag: str = "TEXTS") -> list[Path] | None:
     """The files of texts that the arguments name; `None` for standard input.
 
     Raises:
@@ -46,8 +47,25 @@ def text_files(values: Sequence[str]) -> list[Path] | None:
     if list(values) == [STDIN]:
         return None
     if STDIN in values:
-        raise typer.BadParameter("expected files or standard input (-), found both", param_hint="TEXTS")
-    return _found(values, "TEXTS", TEXT_ENDINGS)
+        raise typer.BadParameter("expected files or standard input (-), found both", param_hint=flag)
+    return _found(values, flag, TEXT_ENDINGS)
+
+
+def require_column(rows: Iterable[NumberedText], flag: str) -> None:
+    """Refuse rows of which none has the column of the text; rows are read until one has it.
+
+    Raises:
+        DatasetError: All rows are without it.
+    """
+    first = None
+    for row in rows:
+        if isinstance(row.text, str) or row.text.kind != "missing_column":
+            return
+        first = first or row.text
+    if first is not None:
+        raise DatasetError(f"No row has the column of the texts. Row {first.row}: {first.message}.").hint(
+            f"Name the column with {flag}."
+        )
 
 
 def known_encoding(name: str | None) -> str | None:
@@ -59,20 +77,18 @@ def known_encoding(name: str | None) -> str | None:
     try:
         return normalize_encoding(name)
     except DatasetError as error:
-        raise typer.BadParameter(_told(error), param_hint="--encoding") from error
+        raise usage_error(error, "--encoding") from error
 
 
 def _found(values: Sequence[str], flag: str, endings: Sequence[str]) -> list[Path]:
     try:
         files = [file.expanduser() for value in values for file in find_data_files(value, endings) or ()]
+        for file in files:
+            file_ending(file, endings)
     except DatasetError as error:
-        raise typer.BadParameter(_told(error), param_hint=flag) from error
+        raise usage_error(error, flag) from error
     real = [os.path.realpath(file) for file in files]
     twice = [file for number, file in enumerate(files) if real[number] in real[:number]]
     if twice:
         raise typer.BadParameter(f"{twice[0]} is given twice", param_hint=flag)
     return files
-
-
-def _told(error: DatasetError) -> str:
-    return "\n".join([str(error), *map(with_flags, getattr(error, "__notes__", ()))])

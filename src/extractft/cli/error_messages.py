@@ -9,12 +9,13 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import typer
 from pydantic import BaseModel
 
 from extractft.config import GenerationConfig, LoRAConfig, PromptConfig, TrackingConfig, TrainingConfig
 from extractft.errors import ExtractFTError
 
-__all__ = ["error_text", "setting_names", "with_flags", "without_run_flags"]
+__all__ = ["error_text", "setting_names", "usage_error", "with_flags", "without_run_flags"]
 
 FLAGS = {
     "base_model": "--base-model",
@@ -93,6 +94,14 @@ def error_text(error: BaseException) -> str:
     rows = [row.replace(", all in `.issues`", "") for row in rows]
     notes = [with_flags(note) for note in getattr(error, "__notes__", ())]
     return "\n".join([f"{type(error).__name__}: {with_flags(first, as_advice=False)}", *rows, *notes])
+
+
+def usage_error(error: BaseException, flag: str) -> typer.BadParameter:
+    """An error of the library about what was typed, as wrong usage of a flag or an argument."""
+    first, *rows = str(error).split("\n")
+    told = first[:1].lower() + first[1:] if first.startswith("Expected ") else first
+    notes = [with_flags(note) for note in getattr(error, "__notes__", ())]
+    return typer.BadParameter("\n".join([with_flags(told, as_advice=False), *rows, *notes]), param_hint=flag)
 
 
 def with_flags(text: str, *, as_advice: bool = True) -> str:

@@ -11,6 +11,8 @@ import typer
 from extractft.cli.app import ROWS_FAILED, app
 from extractft.cli.command_paths import CommandPaths, file_path, is_stdout, user_path
 from extractft.cli.data_options import data_files, paths_of
+from extractft.cli.error_messages import usage_error
+from extractft.cli.extractor_arguments import named_extractor
 from extractft.cli.inputs import load_extractor, pairs, probability, schema_file
 from extractft.cli.options import (
     ClassOption,
@@ -23,6 +25,8 @@ from extractft.cli.options import (
     ShowValuesOption,
 )
 from extractft.cli.streams import print_report, say, write_text
+from extractft.errors import ArtifactError, ConfigError, MissingDependencyError
+from extractft.export import check_export
 
 __all__ = ["export", "verify"]
 
@@ -78,8 +82,10 @@ def export(
         force=force,
     ).check()
     columns = pairs(column, "--column") or None
+    settings: dict[str, Any] = {"format": format_, "dtype": dtype, "quantization": quantization, "force": force}
+    _check_export(extractor, output, settings)
     model = load_extractor(extractor, schema, base_model, None)
-    written = model.export(output, format=format_, dtype=dtype, quantization=quantization, force=force)
+    written = model.export(output, **settings)
     say(f"Exported to {output} ({written.format}, {written.dtype})")
     if rows is None:
         say("Not verified: give --data with held-out examples, or run extractft verify.")
@@ -125,9 +131,30 @@ def verify(
         force=force,
     ).check()
     columns = pairs(column, "--column") or None
-    model = load_extractor(extractor, schema, base_model, None)
+    if "://" not in place and not Path(place).expanduser().exists():
+        raise typer.BadParameter(f"no such file or directory: {place}", param_hint="EXPORT_OR_URL")
+    model = load_extractor(extractor, schema, base_model, None, flag="--extractor")
     candidate = _verification().load_candidate(place, model, directory=extractor, base_model=base_model)
     _finish(_held_together(model, candidate, rows, columns, min_equal, keep_records=keep_records), output)
+
+
+def _check_export(extractor: Path, output: Path, settings: dict[str, Any]) -> None:
+    """Check an export before the model is loaded.
+
+    Raises:
+        typer.BadParameter: There is no such extractor, the settings do not go together, a program is not installed,
+            or the place is taken.
+    """
+    manifest = named_extractor(extractor)
+    try:
+        check_export(manifest, output, **settings)
+    except (ConfigError, MissingDependencyError) as error:
+        given = [flag for flag in ("format", "dtype", "quantization") if settings[flag] is not None]
+        raise usage_error(error, " / ".join(f"--{flag}" for flag in given)) from error
+    except ArtifactError as error:
+        raise usage_error(
+            error, "OUT" if manifest.adapter or settings["format"] != "adapter" else "--format"
+        ) from error
 
 
 def _verification() -> Any:

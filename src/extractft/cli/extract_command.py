@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +13,11 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 import extractft
+from extractft.bulk.run_progress import duration_words, rate_words
 from extractft.cli.app import ROWS_FAILED, app
 from extractft.cli.command_paths import CommandPaths, file_path, is_stdout
 from extractft.cli.data_options import STDIN, known_encoding, text_files
+from extractft.cli.extractor_arguments import begin_words, require_extractor
 from extractft.cli.inputs import load_extractor, probability, schema_file, text_column
 from extractft.cli.options import (
     ClassOption,
@@ -29,7 +31,7 @@ from extractft.cli.options import (
 from extractft.cli.progress_report import ProgressReport, reporting
 from extractft.cli.streams import LineWriter, lines_to, say, stdin_bytes
 from extractft.data.raw_row import NumberedText
-from extractft.errors import ExtractionError
+from extractft.errors import DatasetError, ExtractionError
 
 __all__ = ["extract"]
 
@@ -70,9 +72,7 @@ def extract(
     force: ForceOption = False,
 ) -> None:
     """Extract a record from each of TEXTS, as JSONL: `{"row": 1, "output": {...}}` or `{"row": 2, "error": ...}`."""
-    if min_confidence is not None and review is None:
-        message = "says which records go to --review; give that as well"
-        raise typer.BadParameter(message, param_hint="--min-confidence")
+    _require_review(review, min_confidence)
     found = text_files(texts)
     CommandPaths(
         inputs={"TEXTS": [STDIN] if found is None else found},
@@ -80,19 +80,27 @@ def extract(
         files={"--output": output or file_path("-"), "--review": review},
         force=force,
     ).check()
-    source = stdin_bytes() if found is None else found
-    rows = extractft.data.iter_text_rows(source, column=text_column(column), encoding=known_encoding(encoding))
+    require_extractor(extractor, engine)
+    settings: dict[str, Any] = {"column": text_column(column), "encoding": known_encoding(encoding)}
+    rows = extractft.data.iter_text_rows(stdin_bytes() if found is None else found, **settings)
+    total = _total(found, settings)
     with ExitStack() as stack:
         out = stack.enter_context(lines_to(output, "--output", force=force))
         for_review = None if review is None else stack.enter_context(lines_to(review, "--review", force=force))
+        report = stack.enter_context(reporting(beside_records=output is None or is_stdout(output)))
+        report.begin(begin_words("", engine))
         model = load_extractor(extractor, schema, base_model, engine)
         lines = _extract_lines(model, rows, batch_size, explain=explain or for_review is not None)
-        lines = _counted(lines, stack.enter_context(reporting(beside_records=output is None or is_stdout(output))))
+        lines = _counted(lines, report, total)
         counts = _write_lines(lines, out, for_review, explain=explain, min_confidence=min_confidence)
-    reviewed = f", {counts.for_review} to be looked over in {review}" if review else ""
-    say(f"{counts.records} records, {counts.failed} failed{reviewed}")
-    if counts.failed:
-        raise typer.Exit(ROWS_FAILED)
+    say(counts.line(review))
+    raise typer.Exit(ROWS_FAILED if counts.failed else 0)
+
+
+def _require_review(review: Path | None, min_confidence: float | None) -> None:
+    if min_confidence is not None and review is None:
+        message = "says which records go to --review; give that as well"
+        raise typer.BadParameter(message, param_hint="--min-confidence")
 
 
 class _Line(NamedTuple):
@@ -115,6 +123,11 @@ class _Counts:
     failed: int = 0
     for_review: int = 0
 
+    def line(self, review: Path | None) -> str:
+        """The counts in words."""
+        reviewed = f", {self.for_review} to be looked over in {review}" if review else ""
+        return f"{self.records} records, {self.failed} failed{reviewed}"
+
 
 def _write_lines(
     lines: Iterable[_Line], out: LineWriter, review: LineWriter | None, *, explain: bool, min_confidence: float | None
@@ -134,16 +147,53 @@ def _write_lines(
     return counts
 
 
-def _counted(lines: Iterable[_Line], report: ProgressReport) -> Iterator[_Line]:
+@dataclass
+class _TextProgress:
+    """Progress of `extract`.
+
+    Attributes:
+        total: Number of texts, `None` if nobody knows.
+        begun: When the first text was begun.
+        done: Texts that are done.
+        failed: Of these, those without a record.
+    """
+
+    total: int | None
+    begun: float
+    done: int = 0
+    failed: int = 0
+
+    def line(self) -> str:
+        """The progress in one line."""
+        seconds = time.monotonic() - self.begun
+        counted = f"{self.done}" if self.total is None else f"{self.done}/{self.total}"
+        left = ""
+        if self.total is not None:
+            rest = "?" if not self.done else duration_words((self.total - self.done) * seconds / self.done)
+            left = f", {rest} left"
+        return f"{counted} texts, {rate_words(self.done, seconds, 'text')}, {self.failed} failed{left}"
+
+
+def _counted(lines: Iterable[_Line], report: ProgressReport, total: int | None) -> Iterator[_Line]:
     """The lines, with their progress shown when it is time."""
-    begun = time.monotonic()
-    failed = 0
-    for done, line in enumerate(lines, 1):
+    progress = _TextProgress(total, time.monotonic())
+    report.follow(progress.line)
+    for line in lines:
         yield line
-        failed += line.result is None
+        progress.done += 1
+        progress.failed += line.result is None
         if report.is_due:
-            rate = done / max(time.monotonic() - begun, 1e-9)
-            report.show(f"{done} texts, {rate:.1f} texts/s, {failed} failed", done, None)
+            report.show(progress.line(), progress.done, total)
+
+
+def _total(files: Sequence[Path] | None, settings: dict[str, Any]) -> int | None:
+    """The number of texts in files; `None` if they can be read once only or not to the end."""
+    if files is None or not all(file.is_file() for file in files):
+        return None
+    try:
+        return sum(1 for _ in extractft.data.iter_text_rows(files, **settings))
+    except DatasetError:  # told when the texts before it are done
+        return None
 
 
 def _extract_lines(

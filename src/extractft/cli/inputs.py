@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 import extractft
 from extractft.cli.error_messages import setting_names
+from extractft.cli.extractor_arguments import check_engine, named_extractor
 
 if TYPE_CHECKING:
     from extractft.config import TrainingConfig
@@ -328,7 +329,15 @@ def load_curve(path: Path | None) -> list[LearningPoint]:
 # ------------------------------------------------------------------------------------------------------- extractors
 
 
-def load_extractor(directory: Path, schema: str | None, base_model: str | None, engine: str | None) -> Any:
-    """Load a saved extractor, with the class and on the engine that are given."""
+def load_extractor(
+    directory: Path, schema: str | None, base_model: str | None, engine: str | None, *, flag: str = "EXTRACTOR"
+) -> Any:
+    """Load a saved extractor, with the class and on the engine that are given.
+
+    Raises:
+        typer.BadParameter: There is no such extractor, class or engine.
+    """
+    named_extractor(directory, flag)
+    check_engine(engine)
     record_type = load_schema(schema, "--schema") if schema else None
     return extractft.Extractor.from_pretrained(directory, schema=record_type, base_model=base_model, engine=engine)

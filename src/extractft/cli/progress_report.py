@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from extractft.bulk.run_progress import duration_words
 from extractft.cli.streams import say
 
 __all__ = ["ProgressReport", "reporting", "show_log_lines"]
 
 LOG_SECONDS = 30.0
 BAR_SECONDS = 0.2
+SHORTEST_TICK = 0.05
 
 
 class _LogLines(logging.Handler):
@@ -44,6 +47,38 @@ class ProgressReport:
         self._bar = bar
         self._task: Any = None
         self._next = time.monotonic() + (0.0 if bar is not None else LOG_SECONDS)
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._line: Callable[[], str] | None = None
+
+    def begin(self, what: str) -> None:
+        """Say what the command begins with, and from now on show a line on time even if no piece gets done.
+
+        Args:
+            what: In words, such as `loading the model`.
+        """
+        begun, in_bar = time.monotonic(), self._bar is not None
+        self._line = lambda: f"{what} ... {duration_words(time.monotonic() - begun)}"
+        if in_bar:
+            self.show(what, 0, None)
+        else:
+            say(f"{what} ...")
+            threading.Thread(target=self._show_on_time, name="extractft-progress", daemon=True).start()
+
+    def end(self) -> None:
+        """Show nothing more."""
+        self._over.set()
+
+    def follow(self, line: Callable[[], str]) -> None:
+        """Show this line from now on when it is time; it is asked for from another thread."""
+        self._line = line
+
+    def _show_on_time(self) -> None:
+        while not self._over.wait(max(LOG_SECONDS / 30, SHORTEST_TICK)):
+            with self._lock:
+                if self.is_due and self._line is not None and not self._over.is_set():
+                    say(self._line())
+                    self._next = time.monotonic() + LOG_SECONDS
 
     @property
     def is_due(self) -> bool:
@@ -59,12 +94,13 @@ class ProgressReport:
             total: All pieces, `None` if nobody knows.
         """
         if self._bar is None:
-            say(line)
-            self._next = time.monotonic() + LOG_SECONDS
+            with self._lock:
+                say(line)
+                self._next = time.monotonic() + LOG_SECONDS
             return
         if self._task is None:
             self._task = self._bar.add_task("", total=total)
-        self._bar.update(self._task, completed=done, description=line)
+        self._bar.update(self._task, completed=done, total=total, description=line)
         self._next = time.monotonic() + BAR_SECONDS
 
 
@@ -76,11 +112,24 @@ def reporting(*, beside_records: bool = False) -> Iterator[ProgressReport]:
         beside_records: True if records go to the same terminal, where a bar would come in between.
     """
     if sys.stderr is None or not sys.stderr.isatty() or beside_records:
-        yield ProgressReport()
+        with _ended(ProgressReport()) as report:
+            yield report
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
     columns = (BarColumn(bar_width=20), TextColumn("{task.description}", markup=False))
-    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
-        yield ProgressReport(bar)
+    with (
+        Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar,
+        _ended(ProgressReport(bar)) as report,
+    ):
+        yield report
+
+
+@contextmanager
+def _ended(report: ProgressReport) -> Iterator[ProgressReport]:
+    """The report, which shows nothing more afterwards."""
+    try:
+        yield report
+    finally:
+        report.end()

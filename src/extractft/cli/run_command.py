@@ -12,7 +12,8 @@ import typer
 import extractft
 from extractft.cli.app import ROWS_FAILED, app
 from extractft.cli.command_paths import CommandPaths, NamedPath, user_path
-from extractft.cli.data_options import known_encoding
+from extractft.cli.data_options import known_encoding, require_column, text_files
+from extractft.cli.extractor_arguments import begin_words, require_extractor
 from extractft.cli.inputs import load_schema, probability, schema_file, text_column_of
 from extractft.cli.options import ClassOption, EncodingOption, EngineOption, ExtractorArgument, MovedOption
 from extractft.cli.progress_report import ProgressReport, reporting
@@ -110,21 +111,49 @@ def run(
 ) -> None:
     """Extract from files of any size into shards of records; the same command goes on with a run that was stopped."""
     source, target = _database_query(inputs, query), _database_table(into, table)
-    read: dict[str, Any] = {"INPUT": () if query else inputs, "EXTRACTOR": extractor, "--base-model": base_model}
-    read |= {"--schema": schema_file(schema)}
+    read = _read_paths([] if query else inputs, extractor, base_model, schema)
     CommandPaths(sources=read, work_dir=NamedPath("--output", output)).check()
+    require_extractor(extractor, engine)
     settings: dict[str, Any] = {"id_column": id_column, "text_column": text_column, "keep_columns": tuple(keep or ())}
     settings |= {"encoding": known_encoding(encoding), "format": form.value, "min_confidence": min_confidence}
     settings |= {"explain": _parts(confidence=confidence, spans=spans), "show_texts": show_texts}
     settings |= {"shard_rows": shard_rows, "batch_size": batch_size, "max_failures": max_failures, "force": force}
     settings |= {"base_model": base_model, "engine": engine, "table": target, "retry_failed": retry_failed}
-    settings |= {"schema": load_schema(schema, "--schema") if schema else None}
-    settings |= {"ray": ray_cluster(ray, ray_actor)}
+    settings |= {"schema": load_schema(schema, "--schema") if schema else None, "ray": ray_cluster(ray, ray_actor)}
+    _require_texts([] if query else inputs, settings)
     with reporting() as report:
+        report.begin(begin_words("reading the input", engine))
         summary = extractft.bulk.run(extractor, source or inputs, output, progress=_shown_in(report), **settings)
     _print_summary(summary)
     if summary.failed:
         raise typer.Exit(ROWS_FAILED)
+
+
+def _read_paths(inputs: list[str], extractor: Path, base_model: str | None, schema: str | None) -> dict[str, Any]:
+    """The arguments that may be paths, by flag."""
+    return {"INPUT": inputs, "EXTRACTOR": extractor, "--base-model": base_model, "--schema": schema_file(schema)}
+
+
+def _require_texts(inputs: list[str], settings: dict[str, Any]) -> None:
+    """Refuse files that are missing, and columns of texts that no row has.
+
+    Args:
+        inputs: Files, folders and patterns; none if a database is read.
+        settings: Those of the run.
+
+    Raises:
+        typer.BadParameter: There is no such file.
+        DatasetError: No row has such a column.
+    """
+    if not inputs:
+        return
+    files = text_files(inputs, "INPUT")
+    if files is None:
+        raise typer.BadParameter("expected files, found standard input: give its texts to extract", param_hint="INPUT")
+    if settings["format"] == "batch" or "." in settings["text_column"]:
+        return
+    rows = extractft.data.iter_text_rows(files, column=settings["text_column"], encoding=settings["encoding"])
+    require_column(rows, "--text-column")
 
 
 def _database_query(inputs: list[str], query: str | None) -> Any:
@@ -164,6 +193,7 @@ def _shown_in(report: ProgressReport) -> Callable[[Any], None]:
     """A listener that shows progress when it is time."""
 
     def show(progress: Any) -> None:
+        report.follow(progress.line)
         if report.is_due:
             report.show(progress.line(), progress.done, progress.total)
 

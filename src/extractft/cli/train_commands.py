@@ -16,6 +16,7 @@ from extractft.cli.app import app
 from extractft.cli.command_paths import CommandPaths, NamedPath, user_path
 from extractft.cli.data_options import data_files, paths_of
 from extractft.cli.error_messages import without_run_flags
+from extractft.cli.extractor_arguments import named_extractor
 from extractft.cli.inputs import column_names, load_config, load_schema, pairs, schema_and_data, schema_file, shares
 from extractft.cli.options import (
     BASE_MODEL_HELP,
@@ -94,7 +95,7 @@ def fit(
         work_dir=NamedPath("--work-dir", work_dir),
         force=force,
     ).check()
-    importlib.import_module("extractft.artifact").require_replaceable(output)
+    _require_parts(output, init_adapter)
     with advising_on_interrupt("The same command with --resume goes on from the last checkpoint."):
         extractor = extractft.Extractor.fit(
             None if schema is None else load_schema(schema),
@@ -110,6 +111,13 @@ def fit(
         )
         if extractft.training.is_main_process():
             _save(extractor, output)
+
+
+def _require_parts(output: Path, init_adapter: Path | None) -> None:
+    """Refuse an output that is not to be replaced, and an extractor to go on from that is missing."""
+    if init_adapter is not None:
+        named_extractor(init_adapter, "--init-adapter")
+    importlib.import_module("extractft.artifact").require_replaceable(output)
 
 
 def _save(extractor: extractft.Extractor[Any], output: Path) -> None:

@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from extractft.export.export_checks import check_export
     from extractft.export.export_manifest import EXPORT_FILE, ExportFormat, ExportManifest, read_export
     from extractft.export.export_source import ExportSource
     from extractft.export.exporter import export_model
@@ -20,6 +21,7 @@ _MODULES = {
     "ExportFormat": "export_manifest",
     "ExportManifest": "export_manifest",
     "ExportSource": "export_source",
+    "check_export": "export_checks",
     "export_model": "exporter",
     "push_to_hub": "hub_upload",
     "read_export": "export_manifest",
@@ -32,6 +34,7 @@ __all__ = [
     "ExportFormat",
     "ExportManifest",
     "ExportSource",
+    "check_export",
     "export_model",
     "push_to_hub",
     "read_export",

@@ -14,12 +14,13 @@ from transformers import PreTrainedModel
 
 from extractft.artifact import Manifest, save_artifact
 from extractft.errors import ArtifactError, ConfigError
+from extractft.export.export_checks import WEIGHT_TYPES
 from extractft.modeling import BaseModelRef, load_adapter, load_model, merge_adapter
 from extractft.prompt import ChatRenderer
 
 __all__ = ["DTYPES", "ExportSource"]
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in WEIGHT_TYPES}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,23 +11,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from extractft.artifact.manifest import MANIFEST_FILE
-from extractft.errors import ArtifactError, ConfigError, ExtractFTError
+from extractft.errors import ArtifactError, ExtractFTError
 from extractft.export.export_card import render_export_card
+from extractft.export.export_checks import checked_weights_type, require_export_target
 from extractft.export.export_manifest import (
     EXPORT_FILE,
-    FORMATS,
     ExportFormat,
     ExportManifest,
-    changed_files,
     read_export,
 )
-from extractft.export.export_source import DTYPES, ExportSource
-from extractft.export.gguf_tools import CONVERTED, QUANTIZATIONS, convert_to_gguf, require_gguf_tools
+from extractft.export.export_source import ExportSource
+from extractft.export.gguf_tools import QUANTIZATIONS, convert_to_gguf
 from extractft.export.serving_template import modelfile, serving_template
 from extractft.modeling import ADAPTER_FILE
-from extractft.storage import LOCK_FILE, published_directory, restore_lost
+from extractft.storage import published_directory
 
-__all__ = ["export_model", "require_export_target"]
+__all__ = ["export_model"]
 
 CARD_FILE = "README.md"
 MODELFILE = "Modelfile"
@@ -59,7 +58,9 @@ def export_model(
         MissingDependencyError: llama.cpp's converter or quantiser is not installed.
     """
     target = Path(path).expanduser().resolve()
-    chosen = _checked_settings(source, format, dtype, quantization)
+    chosen = checked_weights_type(
+        format, dtype, quantization, has_adapter=source.manifest.adapter, default=source.dtype
+    )
     require_export_target(target, force=force)
     export = ExportManifest.of(
         source.manifest,
@@ -76,75 +77,6 @@ def export_model(
         (directory / CARD_FILE).write_text(card, encoding="utf-8")
         export.write(directory)
     return read_export(target, check_files=False)
-
-
-def require_export_target(target: Path, *, force: bool) -> None:
-    """Refuse a place in which something is that would be lost.
-
-    Raises:
-        ArtifactError: There is a file, another directory, an export without `force`, or one with changed files.
-    """
-    try:
-        restore_lost(target)
-        if not target.exists() and not target.is_symlink():
-            return
-        names = {entry.name for entry in target.iterdir()} - {LOCK_FILE} if target.is_dir() else {target.name}
-    except OSError as error:
-        raise ArtifactError(f"Expected to look into {target}, found: {error}.") from error
-    if target.is_dir() and not names:
-        return
-    if EXPORT_FILE not in names or not target.is_dir():
-        raise _taken(target, "a file" if not target.is_dir() else "other files")
-    export = read_export(target, check_files=False)
-    strange = sorted(names - {name.partition("/")[0] for name in export.files} - {EXPORT_FILE})
-    strange += changed_files(target, export)
-    if strange:
-        raise _taken(target, f"an export with files that it did not write: {', '.join(strange)}")
-    if not force:
-        raise ArtifactError(f"Expected a new directory at {target}, found an older export.").hint(
-            "Give force=True (--force on the command line) to replace it."
-        )
-
-
-def _taken(target: Path, found: str) -> ArtifactError:
-    return ArtifactError(f"Expected a new directory or an older export at {target}, found {found}.").hint(
-        "Export under another name; nothing but an unchanged export is ever replaced."
-    )
-
-
-def _checked_settings(source: ExportSource, format_: str, dtype: str | None, quantization: str | None) -> str:
-    """The type of the exported weights."""
-    if format_ not in FORMATS:
-        raise ConfigError(f"Expected a format among {', '.join(FORMATS)}, found {format_!r}.")
-    to_gguf = format_ in ("gguf", "ollama")
-    if quantization is not None and not to_gguf:
-        raise ConfigError(f"Expected a quantization with format gguf or ollama, found it with {format_}.").hint(
-            "Merged weights can be quantised by the engine that loads them, as vLLM does with --quantization."
-        )
-    if quantization is not None and dtype is not None:
-        raise ConfigError("Expected dtype or quantization, found both: each says what the weights are written as.")
-    if format_ == "adapter":
-        if not source.manifest.adapter:
-            raise ArtifactError("Expected an extractor with an adapter, found an untrained one.").hint(
-                "Export it with format='merged'."
-            )
-        if dtype not in (None, "float32"):
-            raise ConfigError(f"Expected an adapter in float32, as it was trained, found dtype={dtype!r}.").hint(
-                "Engines give an adapter the type of the base weights when they load it."
-            )
-        return "float32"
-    if not to_gguf:
-        chosen = dtype or source.dtype
-        if chosen not in DTYPES:
-            raise ConfigError(f"Expected a dtype among {', '.join(DTYPES)}, found {chosen!r}.")
-        return chosen
-    wanted = (quantization or dtype or source.dtype).lower()
-    chosen = CONVERTED.get(wanted, wanted)
-    if chosen not in (*CONVERTED.values(), *QUANTIZATIONS):
-        names = ", ".join(dict.fromkeys((*CONVERTED.values(), *QUANTIZATIONS)))
-        raise ConfigError(f"Expected a GGUF type among {names}, found {wanted!r}.")
-    require_gguf_tools(chosen)
-    return chosen
 
 
 def _write_merged(source: ExportSource, directory: Path, export: ExportManifest) -> None:

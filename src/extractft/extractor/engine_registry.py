@@ -6,7 +6,9 @@ a model or trains one is named here, by module and attribute, and imported when 
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +47,8 @@ NAMED = {
     "llama.cpp": EngineKind("extractft.extractor.managed:open_llama_cpp"),
 }
 """Engines that have a name rather than an address."""
+HOST_AND_PORT = re.compile(r"([\w.-]+|\[[0-9a-fA-F:]+\]):\d{1,5}(/\S*)?")
+"""An address without its scheme."""
 
 
 def engine_kind(engine: Any) -> EngineKind:
@@ -66,7 +70,9 @@ def engine_kind(engine: Any) -> EngineKind:
         return SERVER
     if engine in NAMED:
         return NAMED[engine]
-    raise _unknown("another name" if "@" in engine else repr(engine))  # it may be an address with a password
+    if "@" in engine:  # it may be an address with a password
+        raise _unknown("another name")
+    raise _unknown(repr(engine), _meant(engine))
 
 
 def engine_name(engine: Any) -> str:
@@ -91,8 +97,17 @@ def load_entry(entry: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def _unknown(found: str) -> ConfigError:
+def _meant(engine: str) -> str:
+    """The engine that a mistyped one most likely means, as a question; empty if none is near."""
+    if HOST_AND_PORT.fullmatch(engine):
+        return f"Did you mean http://{engine}? "
+    close = difflib.get_close_matches(engine.lower(), NAMED, n=1)
+    return f"Did you mean {close[0]}? " if close else ""
+
+
+def _unknown(found: str, question: str = "") -> ConfigError:
     return ConfigError(f"Expected an engine, found {found}.").hint(
+        f"{question}"
         f"Name one of {', '.join(NAMED)}, or give the address of a server, such as http://localhost:8000 or "
         "vllm+http://localhost:8000."
     )

@@ -34,6 +34,18 @@ __all__ = ["Retries", "ServerAnswerError", "ServerClient", "Timeouts"]
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 FINAL = (httpx.UnsupportedProtocol, httpx.ProxyError, httpx.DecodingError, httpx.LocalProtocolError)
 """Failures of a connection that come back with every try."""
+FAILURES: dict[type[httpx.HTTPError], str] = {
+    httpx.TimeoutException: "no connection in time",
+    httpx.ConnectError: "nothing there that takes the connection",
+    httpx.ProxyError: "a proxy that refuses",
+    httpx.UnsupportedProtocol: "an address of another protocol",
+    httpx.LocalProtocolError: "a request that HTTP does not allow",
+    httpx.DecodingError: "an answer that cannot be unpacked",
+    httpx.TooManyRedirects: "redirections without end",
+    httpx.TransportError: "a connection that broke off",
+    httpx.HTTPError: "a request that failed",
+}
+"""Words for failures without an answer, the narrower kinds first."""
 LONGEST_DETAIL = 300
 """Characters of a server's own message that are shown; it is the operator's, but may quote a request."""
 
@@ -209,7 +221,7 @@ class ServerClient:
     def _unreachable_error(self, error: httpx.HTTPError) -> ServerAnswerError:
         if isinstance(error, httpx.ReadTimeout):
             return self._slow_error(self._http.timeout.read or 0)
-        what = "no connection in time" if isinstance(error, httpx.TimeoutException) else type(error).__name__
+        what = next(words for kind, words in FAILURES.items() if isinstance(error, kind))
         found = ServerAnswerError(
             f"Expected an answer from {self.base_url}, found {what}.",
             retryable=isinstance(error, httpx.TransportError) and not isinstance(error, FINAL),
