@@ -183,7 +183,7 @@ def test_errors_go_to_stderr_with_what_to_do(
     with pytest.raises(SystemExit) as caught:
         main()
     shown = capsys.readouterr()
-    assert caught.value.code == 1
+    assert caught.value.code == 2
     assert shown.out == ""
     assert "no-such-extractor" in shown.err
     assert "written by `extractft fit`" in shown.err
