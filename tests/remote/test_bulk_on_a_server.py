@@ -16,6 +16,7 @@ from loopback_vllm import fake_for
 from pydantic import BaseModel, Field
 
 from extractft import Extractor, bulk
+from extractft.bulk.extractor_source import ExtractorSource
 from extractft.errors import EngineError
 from extractft.remote import Retries, connect
 
@@ -108,3 +109,11 @@ def test_a_server_that_is_back_soon_does_not_stop_the_run(
     assert killed
     assert lines_of(tmp_path / "out") == lines_of(tmp_path / "whole")
     assert lines_of(tmp_path / "out", "failed") == []
+
+
+def test_a_password_in_the_address_is_no_part_of_a_run(saved: Path) -> None:
+    named = {
+        ExtractorSource.of(saved, engine=f"http://{login}127.0.0.1:1/v1").engine
+        for login in ("", "me:secret@", "me:changed@")
+    }
+    assert named == {"http://127.0.0.1:1"}

@@ -23,7 +23,7 @@ from extractft.modeling import ADAPTER_FILE, BaseModelRef, load_adapter, resolve
 from extractft.modeling.gguf_conversion import unpack_gguf
 from extractft.prompt import ChatFrame, ChatRenderer
 
-__all__ = ["Candidate", "load_candidate", "with_engine"]
+__all__ = ["Candidate", "load_candidate", "under_schema_of", "with_engine"]
 
 T = TypeVar("T")
 SYSTEM_SLOT, USER_SLOT = "ExtractFTVerifiedSystem", "ExtractFTVerifiedText"
@@ -98,6 +98,36 @@ def with_engine(reference: Extractor[T], engine: Engine) -> Extractor[T]:
         generation=own.generation,
         max_window=own.max_window,
         calibration=reference._explainer.calibration,
+    )
+
+
+def under_schema_of(reference: Extractor[T], candidate: Extractor[Any]) -> Extractor[T]:
+    """The candidate, giving records of the reference's own class, so that the two can be compared.
+
+    One of them may have been loaded without its class: then its records are of a class that was rebuilt.
+
+    Raises:
+        ArtifactMismatchError: Its schema is another.
+    """
+    expected, found = reference.schema, candidate.schema
+    if found.fingerprint != expected.fingerprint:
+        raise ArtifactMismatchError(
+            f"Expected a candidate with the extractor's schema ({expected.name}, fingerprint "
+            f"{expected.fingerprint[:12]}), found {found.name}, fingerprint {found.fingerprint[:12]}.",
+            expected=expected.fingerprint,
+            found=found.fingerprint,
+        ).hint("Load both with the same schema: Extractor.from_pretrained(path, schema=YourModel).")
+    if found.type is expected.type:
+        return candidate
+    own = candidate._pipeline
+    return Extractor(
+        expected,
+        own.chat,
+        own.engine,
+        own.grammar,
+        generation=own.generation,
+        max_window=own.max_window,
+        calibration=candidate._explainer.calibration,
     )
 
 

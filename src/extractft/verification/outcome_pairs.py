@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from extractft.completion import Completion, TokenStep
 from extractft.data import Example, LoadedExamples, load_numbered_examples
-from extractft.errors import ConfigError, PromptError
+from extractft.errors import ConfigError, PromptError, ServerError
 from extractft.evaluation import evaluate_records
 from extractft.extractor import Extraction, Extractor
 from extractft.extractor.extraction import Outcome
@@ -20,6 +20,7 @@ from extractft.extractor.outcomes import answers_of, comparable, report_of
 from extractft.extractor.pipeline import Pipeline
 from extractft.schema import Schema
 from extractft.text import normalize_text
+from extractft.verification.candidates import under_schema_of
 from extractft.verification.verification_report import (
     DEFAULT_MIN_EQUAL,
     RecordDifference,
@@ -60,6 +61,7 @@ def verify(
     Raises:
         DatasetError: Rows are bad; all of them are in `.issues`.
         ConfigError: `min_equal` is no share.
+        ArtifactMismatchError: The candidate's schema is another.
     """
     least = _checked_share(min_equal, quantized=quantized)
     known = ReferenceRecords(reference, rows, columns=columns)
@@ -96,8 +98,10 @@ class ReferenceRecords(Generic[T]):
 
         Raises:
             ConfigError: `min_equal` is no share.
+            ArtifactMismatchError: The candidate's schema is another.
         """
         least = _checked_share(min_equal, quantized=quantized)
+        candidate = under_schema_of(self._reference, candidate)
         mine, theirs = self._side, _Side.decoded(candidate, self._loaded)
         pairs = [_Pair(*pair) for pair in zip(mine.outcomes, theirs.outcomes, strict=True)]
         equal = [pair.equal(self._reference.schema) for pair in pairs]
@@ -119,8 +123,10 @@ class ReferenceRecords(Generic[T]):
 def _checked_share(min_equal: float | None, *, quantized: bool) -> float | None:
     if min_equal is None:
         return None if quantized else DEFAULT_MIN_EQUAL
-    if not 0 <= min_equal <= 1:
-        raise ConfigError(f"Expected min_equal between 0 and 1, found {min_equal!r}.")
+    if isinstance(min_equal, bool) or not isinstance(min_equal, int | float) or not 0 <= min_equal <= 1:
+        raise ConfigError(f"Expected min_equal between 0 and 1, found {min_equal!r}.").hint(
+            "Give a share of equal records, such as 0.99; 1.0 asks for all of them."
+        )
     return min_equal
 
 
@@ -129,6 +135,7 @@ def _token_numbers(pairs: Sequence[_Pair[Any]]) -> dict[str, Any]:
     margins = [margin for pair in pairs if (margin := pair.margin()) is not None]
     return {
         "tokens_equal": sum(pair.same_tokens() for pair in pairs),
+        "records_compared": sum(pair.first is not None and pair.second is not None for pair in pairs),
         "only_reference": sum(pair.first is not None and pair.second is None for pair in pairs),
         "only_candidate": sum(pair.first is None and pair.second is not None for pair in pairs),
         "widest_gap": max((gap for pair in pairs for gap in pair.gaps()), default=None),
@@ -200,9 +207,9 @@ class _Pair(Generic[T]):
         self.second = second if isinstance(second, Extraction) else None
 
     def equal(self, schema: Schema[T]) -> bool:
-        """True for the same record, or the same failure."""
+        """True for the same record, or the same failure of the model: a server that is gone says nothing of it."""
         if self.first is None or self.second is None:
-            return self._failures[0] is self._failures[1]
+            return self._failures[0] is self._failures[1] and not issubclass(self._failures[0], ServerError)
         return bool(schema.full_value(self.first.output) == schema.full_value(self.second.output))
 
     def same_tokens(self) -> bool:

@@ -56,7 +56,9 @@ class VerificationReport(FrozenModel):
     prompts_equal: int
     """Texts for which both sides make the same prompt, token by token."""
     records_equal: int
-    """Texts for which both sides give the same record, or fail in the same way."""
+    """Texts for which both sides give the same record, or fail in the same way; failures of servers are never equal."""
+    records_compared: int
+    """Texts for which both sides give a record, the same or not."""
     tokens_equal: int
     """Texts for which both sides write the same tokens."""
     only_reference: int
@@ -110,6 +112,8 @@ class VerificationReport(FrozenModel):
         if self.prompts_equal < self.rows:
             found = f"{self.prompts_equal} of {self.rows} prompts"
             yield f"expected the extractor's prompts, found {found} the same: another tokenizer or chat template"
+        if not self.records_compared:
+            yield f"expected texts for which both sides give a record, found none of {self.rows}: nothing was compared"
         if self.min_equal is not None and self.equal_rate < self.min_equal:
             yield f"expected {self.min_equal:.1%} of the records to be equal, found {self.equal_rate:.1%}"
         least = self.reference.field_f1 - self.reference.field_f1_error
