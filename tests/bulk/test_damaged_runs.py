@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from bulk_doubles import InstantExtractor, lines_of, output_of
+from bulk_doubles import InstantExtractor, lines_of, output_of, run_in_fork
 
 from extractft import bulk
 from extractft.errors import BulkRunError, ConfigError, DatasetError, ExtractFTError
@@ -94,6 +98,45 @@ def test_force_removes_files_of_the_run_alone(extractor: InstantExtractor, rows:
     bulk.run(extractor, rows, tmp_path / "out", force=True)
     found = sorted(path.name for path in (tmp_path / "out/shards").iterdir())
     assert found == ["notes.txt", "part-00000.parquet"]
+
+
+def test_a_kill_while_a_new_run_takes_the_place_of_an_old_one(
+    rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # the machine lives on
+
+    def killed(step: int, folder: Path) -> None:
+        left = step
+
+        def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*args: Any, **settings: Any) -> Any:
+                nonlocal left
+                left -= 1
+                if left < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return real(*args, **settings)
+
+            return call
+
+        os.replace, os.unlink, os.mkdir = counted(os.replace), counted(os.unlink), counted(os.mkdir)
+        bulk.run(InstantExtractor(), rows, folder, force=True, format="jsonl", id_column="id")
+
+    bulk.run(InstantExtractor(), rows, tmp_path / "old", id_column="id")
+    bulk.run(InstantExtractor(), rows, tmp_path / "new", format="jsonl", id_column="id")
+    step, code = 0, -signal.SIGKILL
+    while code == -signal.SIGKILL:
+        folder = tmp_path / f"killed-{step}"
+        shutil.copytree(tmp_path / "old", folder)
+        code = run_in_fork(partial(killed, step, folder))
+        manifest = folder / "run.json"
+        if manifest.exists() and "parquet" in manifest.read_text():
+            shutil.copytree(folder, tmp_path / f"back-{step}")  # the old run is there still, or again
+            bulk.run(InstantExtractor(), rows, tmp_path / f"back-{step}", id_column="id")
+            assert output_of(tmp_path / f"back-{step}") == output_of(tmp_path / "old"), step
+        bulk.run(InstantExtractor(), rows, folder, force=True, format="jsonl", id_column="id")
+        assert output_of(folder) == output_of(tmp_path / "new"), step
+        step += 2
+    assert step > 10
 
 
 def test_input_inside_of_the_output_is_refused(extractor: InstantExtractor, rows: Path, tmp_path: Path) -> None:

@@ -124,6 +124,7 @@ class _BulkRun:
         with folder.held(), ExitStack() as stack:
             folder.require_own()
             folder.require_outside([] if self._query is not None else [file.path for file in self._files.files])
+            shutil.rmtree(folder.scratch, ignore_errors=True)  # of a run that was killed
             goes_on = folder.manifest_path.exists() and not force
             manifest = self._manifest() if goes_on else self._new_manifest()
             layout = self._layout(manifest)  # refuses settings, so before anything is written
@@ -157,7 +158,6 @@ class _BulkRun:
         identity, scratch = self._identity(), self._folder.scratch
         if self._table is not None:
             require_new_table(self._table)
-        shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
         try:
             files = self._files

@@ -35,7 +35,7 @@ OWN_ENTRIES = {
     REVIEW: re.compile(r"part-\d+\.jsonl"),
 }
 """The directories of a run, in the order in which they are cleared, and the names of its files in them."""
-BEFORE_MANIFEST = re.compile(r"(texts|names)\.sqlite.*|query\.jsonl|\..*\.extractft-.*")
+BEFORE_MANIFEST = re.compile(r"(texts|names)\.sqlite.*|query\.jsonl")
 """Names in `state/` of what a kill may leave before there is a manifest."""
 MARK_KEYS = frozenset({"attempt", "input", "rows", "places", "counts", "files"})
 FileWriter = Callable[[Path], None]
@@ -97,7 +97,8 @@ class RunFolder:
                 yield entry.name
                 continue
             for inner in sorted(entry.iterdir()):
-                if entry.name != STATE or not BEFORE_MANIFEST.fullmatch(inner.name):
+                left = entry.name == STATE and BEFORE_MANIFEST.fullmatch(inner.name)
+                if not left and not inner.name.startswith("."):  # hidden files are in nobody's way
                     yield f"{entry.name}/{inner.name}"
 
     def require_outside(self, inputs: Sequence[Path]) -> None:
