@@ -121,6 +121,19 @@ class RowIssue:
         return f"{where}: {self.message}"
 
 
+MOST_EQUAL = 3
+"""Most rows with the same fault that have a line each in a message."""
+
+
+def _rows_with_one_fault(issues: Sequence[RowIssue]) -> str:
+    """One line for rows that all have the same fault."""
+    first = issues[0]
+    rows = ", ".join(str(issue.row) for issue in issues[:MOST_EQUAL])
+    rows = f"rows {rows} and {len(issues) - MOST_EQUAL} more"
+    where = ", ".join(part for part in (first.file, rows, first.field) if part)
+    return f"{where}: {first.message}"
+
+
 class DatasetError(ExtractFTError, ValueError):
     """Rows of a dataset cannot be used.
 
@@ -132,7 +145,9 @@ class DatasetError(ExtractFTError, ValueError):
 
     def __init__(self, message: str, *, issues: Sequence[RowIssue] = ()) -> None:
         lines = [message, *(f"  {issue}" for issue in issues[: self.shown])]
-        if len(issues) > self.shown:
+        if len(issues) > MOST_EQUAL and len({(issue.file, issue.field, issue.message) for issue in issues}) == 1:
+            lines[1:] = [f"  {_rows_with_one_fault(issues)}"]
+        elif len(issues) > self.shown:
             lines.append(f"  ... and {len(issues) - self.shown} more, all in `.issues`")
         super().__init__("\n".join(lines))
         self.issues = tuple(issues)

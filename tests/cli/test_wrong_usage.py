@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from extractft.artifact.artifact_reader import read_manifest
+from extractft.artifact.manifest import content_digest
 from extractft.cli import main
 from extractft.cli.error_messages import setting_names
 
@@ -300,3 +303,42 @@ def test_a_wrong_text_column_is_said_with_the_keys_that_are_there(
     assert "expected 'body', found only 'text', 'output'" in shown
     assert "Name the column with --text-column" in shown
     assert not (shop / "records").exists()
+
+
+def test_texts_without_labels_take_one_line(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shop / "texts.jsonl").write_text('{"text": "a"}\n' * 12)
+    for command in ("evaluate", "calibrate"):
+        code, shown = outcome(monkeypatch, capsys, command, "ext", "texts.jsonl")
+        assert code == 1
+        assert shown.count("expected 'output', found only 'text'") == 1
+        assert "rows 1, 2, 3 and 9 more: expected" in shown
+        assert "for texts alone use `extract`" in shown
+
+
+def test_a_missing_file_lists_what_the_command_line_takes(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, shown = outcome(monkeypatch, capsys, "check", "schema.py:Order", "nope.jsonl")
+    assert ".xlsm), a folder or a pattern in quotes." in shown
+    assert "list of rows" not in shown
+
+
+def test_resave_writes_todays_format(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(shop / "ext", shop / "old")
+    manifest = json.loads((shop / "old/manifest.json").read_text(encoding="utf-8"))
+    del manifest["model_shape"], manifest["manifest_sha256"]
+    manifest["format_version"] = 2
+    manifest["manifest_sha256"] = content_digest(manifest)
+    (shop / "old/manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    address = "http://127.0.0.1:9"
+    code, shown = outcome(monkeypatch, capsys, "extract", "old", "rows.jsonl", "--engine", address)
+    assert code == 1
+    assert "extractft resave EXTRACTOR" in shown
+    assert outcome(monkeypatch, capsys, "resave", "old")[0] == 0
+    after = read_manifest(shop / "old")
+    assert after.format_version == 3
+    assert after.model_shape is not None

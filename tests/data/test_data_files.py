@@ -610,6 +610,15 @@ def test_a_file_without_a_header_is_not_quoted(tmp_path: Path) -> None:
     assert not any(secret in _said(caught.value) for secret in SECRETS)
 
 
+def test_chinese_column_names_are_named_and_persons_are_not(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError) as caught:
+        iter_texts(_file(tmp_path, "a.csv", "编号,消息\n1,你好\n"))
+    assert "found only '编号', '消息'; is '消息' it?" in _said(caught.value)
+    with pytest.raises(DatasetError) as caught:
+        iter_texts(_file(tmp_path, "b.csv", "王小明,李四\n1,你好\n"))
+    assert "found only 2 others (is there a header?)" in _said(caught.value)
+
+
 @pytest.mark.parametrize(
     "text",
     ["Zyxwuth wants his money back", "Zyxwuth", "zyxwuth@qvorple.example", "Zyxwuth?", "*Zyxwuth*", "Zyxwuth\n.csv", "Zyxwuth Ltd. Co"],

@@ -48,6 +48,13 @@ def test_an_extraction_is_its_record(extractor: Extractor[Order]) -> None:
     assert repr(found.completion) == f"Completion({len(found.completion.steps)} tokens, finish_reason='stop')"
 
 
+def test_a_printed_extraction_has_places_and_confidences(extractor: Extractor[Order]) -> None:
+    first, *lines = str(extractor.inspect(ROWS[3][0])).split("\n")
+    assert first.startswith("Extraction(output=Order(item='3'")
+    assert lines[0].startswith("  item: '3' at 10-11 (exact), confidence 0.")
+    assert SECRET not in "".join(lines)
+
+
 def test_a_long_record_is_cut() -> None:
     text = "x" * 1000
     found = scripted_extractor(Order, {text: Order(item=text)}).inspect(text)

@@ -24,6 +24,7 @@ ORDER = (
     "learning-curve",
     "export",
     "verify",
+    "resave",
     "demo",
 )
 """Commands in the order in which the help lists them: the order of a job."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import typer
@@ -11,11 +12,11 @@ import typer
 from extractft.cli.error_messages import usage_error
 from extractft.data import DataFiles
 from extractft.data.data_files import ENDINGS, TEXT_ENDINGS, file_ending, find_data_files
-from extractft.data.raw_row import NumberedText
+from extractft.data.raw_row import InvalidRow, NumberedText
 from extractft.data.text_encoding import normalize_encoding
 from extractft.errors import DatasetError
 
-__all__ = ["STDIN", "data_files", "known_encoding", "paths_of", "require_column", "text_files"]
+__all__ = ["STDIN", "advising_on_labels", "data_files", "known_encoding", "paths_of", "require_column", "text_files"]
 
 STDIN = "-"
 
@@ -66,6 +67,20 @@ def require_column(rows: Iterable[NumberedText], flag: str) -> None:
         raise DatasetError(f"No row has the column of the texts. Row {first.row}: {first.message}.").hint(
             f"Name the column with {flag}."
         )
+
+
+@contextmanager
+def advising_on_labels(command: str) -> Iterator[None]:
+    """Add to an error about missing columns that the command compares with labels."""
+    try:
+        yield
+    except DatasetError as error:
+        cause = error.__cause__
+        kinds = {issue.kind for issue in error.issues}
+        kinds |= {fault.kind for fault in cause.faults} if isinstance(cause, InvalidRow) else set()
+        if kinds == {"missing_column"}:
+            error.hint(f"`{command}` needs labelled records beside the texts; for texts alone use `extract`.")
+        raise
 
 
 def known_encoding(name: str | None) -> str | None:

@@ -36,6 +36,7 @@ ARGUMENTS = {**FLAGS, "encoding": "--encoding", "engine": "--engine"}
 """Arguments that are recognised only with a value, because they are ordinary words as well, and all others."""
 
 PHRASES = (
+    (r"Extractor\.from_pretrained\(path\)\.save_pretrained\(path\)", "`extractft resave EXTRACTOR`"),
     (r"\bresume=True\b", "--resume"),
     (r"\boverwrite=True\b", "--force"),
     (r"Give force=True \(--force on the command line\)", "Give --force"),
@@ -50,6 +51,7 @@ PHRASES = (
     (r", or pass (pandas|datasets)\.\w+\([^)]*\)", ""),
     (r"\bread the file with dtype=str, or pass its path", "write that column as text"),
     (r"Other ways to read it: .*, then pass the DataFrame", "Save it anew as .xlsx, or as CSV UTF-8"),
+    (r", a folder, a pattern or a list of rows\.", ", a folder or a pattern in quotes."),
     (r"; columns=\{\} maps none", ""),
     (r"^columns maps\b", "--column maps"),
 )

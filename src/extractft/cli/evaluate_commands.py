@@ -10,7 +10,7 @@ import typer
 import extractft
 from extractft.cli.app import app
 from extractft.cli.command_paths import CommandPaths, file_path, is_stdout, user_path
-from extractft.cli.data_options import data_files, paths_of
+from extractft.cli.data_options import advising_on_labels, data_files, paths_of
 from extractft.cli.inputs import column_names, load_curve, load_extractor, schema_file
 from extractft.cli.options import (
     ClassOption,
@@ -72,7 +72,8 @@ def evaluate(
     points, columns = load_curve(curve), column_names(column)
     model = load_extractor(extractor, schema, base_model, engine)
     private, aside = html is not None, is_stdout(output)
-    report = model.evaluate(rows, columns=columns, keep_records=private, keep_texts=private)
+    with advising_on_labels("evaluate"):
+        report = model.evaluate(rows, columns=columns, keep_records=private, keep_texts=private)
     print_report(report, aside=aside)
     before = None
     if baseline:
@@ -105,7 +106,9 @@ def calibrate(
         sources={"DATA": data, "EXTRACTOR": extractor, "--schema": schema_file(schema), "--base-model": base_model},
     ).check()
     model = load_extractor(extractor, schema, base_model, engine)
-    for what, report in model.calibrate(rows, columns=column_names(column)).items():
+    with advising_on_labels("calibrate"):
+        reports = model.calibrate(rows, columns=column_names(column))
+    for what, report in reports.items():
         write_out(
             f"{what}: {report.count}, {report.accuracy:.3f} right ({report.accuracy_at(0.9):.3f} of the surest 90 %). "
             f"{extractft.evaluation.about_confidence(report, what)}\n"

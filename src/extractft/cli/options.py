@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from extractft.cli.command_paths import file_path, user_path
+from extractft.data.data_files import ENDINGS
 
 __all__ = [
     "BASE_MODEL_HELP",
@@ -35,9 +36,7 @@ DEFAULT_BASE_MODEL = "Qwen/Qwen3-0.6B"
 SchemaArgument = Annotated[str, typer.Argument(metavar="SCHEMA", help="`module:Class` or `file.py:Class`.")]
 DataArgument = Annotated[
     list[str],
-    typer.Argument(
-        metavar="DATA", help="Examples: .jsonl, .json, .csv, .tsv, .parquet, .xlsx; files, folders or patterns."
-    ),
+    typer.Argument(metavar="DATA", help=f"Examples: {', '.join(ENDINGS)}; files, folders or patterns."),
 ]
 EncodingOption = Annotated[
     str | None, typer.Option("--encoding", help="How text files are written, such as gb18030; UTF-8 if not given.")

@@ -19,6 +19,7 @@ from extractft.cli.options import ClassOption, EncodingOption, EngineOption, Ext
 from extractft.cli.progress_report import ProgressReport, reporting
 from extractft.cli.ray_options import ActorOption, RayOption, ray_cluster
 from extractft.cli.streams import print_report, say
+from extractft.data.data_files import TEXT_ENDINGS
 
 __all__ = ["run"]
 
@@ -38,7 +39,7 @@ InputArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="INPUT",
-        help="Files of texts: .jsonl, .csv, .tsv, .parquet, .xlsx, .txt, also compressed; folders or patterns.",
+        help=f"Files of texts: {', '.join(TEXT_ENDINGS)}, also compressed; folders or patterns.",
     ),
 ]
 RunOption = Annotated[

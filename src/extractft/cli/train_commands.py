@@ -1,4 +1,4 @@
-"""Commands that train: `fit`, `learning-curve`, `demo`."""
+"""Commands that train or save: `fit`, `resave`, `learning-curve`, `demo`."""
 
 from __future__ import annotations
 
@@ -17,17 +17,29 @@ from extractft.cli.command_paths import CommandPaths, NamedPath, user_path
 from extractft.cli.data_options import data_files, paths_of
 from extractft.cli.error_messages import without_run_flags
 from extractft.cli.extractor_arguments import named_extractor
-from extractft.cli.inputs import column_names, load_config, load_schema, pairs, schema_and_data, schema_file, shares
+from extractft.cli.inputs import (
+    column_names,
+    load_config,
+    load_extractor,
+    load_schema,
+    pairs,
+    schema_and_data,
+    schema_file,
+    shares,
+)
 from extractft.cli.options import (
     BASE_MODEL_HELP,
     DEFAULT_BASE_MODEL,
     BaseModelOption,
+    ClassOption,
     ColumnOption,
     ConfigOption,
     DataArgument,
     EncodingOption,
     EvalDataOption,
+    ExtractorArgument,
     ForceOption,
+    MovedOption,
     OutputOption,
     SchemaArgument,
     SettingOption,
@@ -37,7 +49,7 @@ from extractft.cli.streams import advising_on_interrupt, say, write_out, write_t
 from extractft.data import DataFiles
 from extractft.evaluation import LearningPoint
 
-__all__ = ["demo", "fit", "learning_curve"]
+__all__ = ["demo", "fit", "learning_curve", "resave"]
 
 LARGEST_SEED = 2**32 - 1
 
@@ -167,6 +179,24 @@ def _require_unfinished(output: Path, work_dir: Path, *, resume: bool) -> None:
     else:
         advice = "--resume saves it as --output, --force trains anew and replaces it"
     raise typer.BadParameter(found + advice, param_hint="--resume" if resume else "--work-dir")
+
+
+@app.command()
+def resave(
+    extractor: ExtractorArgument,
+    schema: ClassOption = None,
+    base_model: MovedOption = None,
+) -> None:
+    """Save EXTRACTOR in today's format, with the same weights; clients of a server need it of older ones."""
+    read: dict[str, str | Path | Sequence[str | Path] | None] = {
+        "EXTRACTOR": extractor,
+        "--schema": schema_file(schema),
+        "--base-model": base_model,
+    }
+    CommandPaths(sources=read).check()
+    before = named_extractor(extractor).format_version
+    load_extractor(extractor, schema, base_model, None).save_pretrained(extractor)
+    say(f"Saved {extractor} in format {named_extractor(extractor).format_version}; it was of format {before}.")
 
 
 @app.command("learning-curve")

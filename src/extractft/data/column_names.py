@@ -19,8 +19,20 @@ MAX_SHOWN_NAMES = 20
 MAX_COMPARED_NAMES = 500
 SIMILAR = 0.75
 NAME = re.compile(r"[^\W\d][\w-]*")
+CHINESE_TEXTS = ("文本", "内容", "正文", "原文", "消息", "文本内容", "消息内容")
 SYNONYMS = {
-    "text": ("content", "body", "sentence", "document", "source", "input", "complaint", "question", "文本", "内容"),
+    "text": (
+        "content",
+        "body",
+        "sentence",
+        "document",
+        "source",
+        "input",
+        "complaint",
+        "question",
+        "message",
+        *CHINESE_TEXTS,
+    ),
     "output": ("label", "labels", "record", "target", "answer", "response", "completion", "标签", "标注", "输出"),
 }
 KNOWN_COLUMNS = frozenset(
@@ -29,10 +41,14 @@ KNOWN_COLUMNS = frozenset(
         *("prompt", "completion", "data", "rows", "records", "items", "examples", "train", "test", "validation"),
         *SYNONYMS["text"],
         *SYNONYMS["output"],
-        *("id", "index", "name", "label", "labels"),
+        *("id", "index", "name", "label", "labels", "title", "description", "date", "timestamp"),
+        *("编号", "序号", "姓名", "名称", "标题", "日期", "时间", "地址", "电话", "描述", "备注", "类别", "类型"),
     }
 )
-"""Usual column names of example files; quoting them reveals nothing."""
+"""Usual column names of example files; quoting them reveals nothing.
+
+Other Chinese words are written like the names of persons, so that a list of them alone is never quoted.
+"""
 
 
 def display_name(name: object) -> str:

@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 MAX_SHOWN_OUTPUT = 300
 """Most characters of a record in the `repr` of an extraction."""
+MAX_SHOWN_VALUES, MAX_SHOWN_VALUE = 60, 60
+"""Most values of a printed extraction, and most characters of one."""
 
 
 def shorten(text: str, limit: int) -> str:
@@ -68,6 +70,27 @@ class Extraction(Generic[T]):
         if self.explanation_error is not None:
             found.append(f"explanation_error={self.explanation_error!r}")
         return f"Extraction({', '.join(found)})"
+
+    def __str__(self) -> str:
+        """The record, and a line for each value with its place in the text and its confidence, to be printed."""
+        certain = {} if self.confidence is None else self.confidence.fields
+        paths = list(dict.fromkeys([*self.spans, *certain]))
+        lines = [f"  {path}: {self._known_of(path)}" for path in paths[:MAX_SHOWN_VALUES]]
+        more = len(paths) - MAX_SHOWN_VALUES
+        return "\n".join([repr(self), *lines, *([f"  and {more} more"] if more > 0 else [])])
+
+    def _known_of(self, path: str) -> str:
+        """The place and the confidence of a value, in words."""
+        found = []
+        if path in self.spans:
+            place = next(iter(self.spans[path]), None)
+            found.append("not in the text")
+            if place is not None:
+                written = shorten(repr(self.text[place.start : place.end]), MAX_SHOWN_VALUE)
+                found[0] = f"{written} at {place.start}-{place.end} ({place.method})"
+        if self.confidence is not None and path in self.confidence.fields:
+            found.append(f"confidence {self.confidence.fields[path]:.3f}")
+        return ", ".join(found)
 
 
 @dataclass(frozen=True, slots=True)
