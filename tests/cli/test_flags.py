@@ -143,9 +143,8 @@ def test_advice(said: str, shown: str) -> None:
 
 
 def test_messages_keep_what_was_found_and_rows_are_left_alone() -> None:
-    error = DatasetError(
-        "expected at most max_length=16 tokens", issues=[RowIssue(n, "x", "bad", "base_model") for n in range(1, 13)]
-    ).hint("Pass resume=True.")
+    issues = [RowIssue(number, "x", "bad" if number < 12 else "worse", "base_model") for number in range(1, 13)]
+    error = DatasetError("expected at most max_length=16 tokens", issues=issues).hint("Pass resume=True.")
     lines = error_text(error).splitlines()
     assert lines[0] == "DatasetError: expected at most max_length (16) tokens"
     assert lines[1] == "  row 1, base_model: bad"
