@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -64,7 +65,13 @@ def shop(tmp_path: Path, shop_template: Path, tiny_base: Path, monkeypatch: pyte
 
 @pytest.fixture
 def start() -> Callable[..., subprocess.Popen[bytes]]:
-    """Start the command line in a process of its own."""
+    """Start the command line in a process of its own, which Ctrl-C ends.
+
+    A job in the background of a shell ignores Ctrl-C, and so would what the tests start in one.
+    """
+
+    def heed_interrupts() -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def run(
         folder: Path, *arguments: str, env: dict[str, str] | None = None, **options: Any
@@ -72,8 +79,7 @@ def start() -> Callable[..., subprocess.Popen[bytes]]:
         command = [sys.executable, "-m", "extractft", *arguments]
         for stream in ("stdin", "stdout", "stderr"):
             options.setdefault(stream, subprocess.PIPE)
-        return subprocess.Popen(
-            command, cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})}, **options
-        )
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", **(env or {})}
+        return subprocess.Popen(command, cwd=folder, env=environment, preexec_fn=heed_interrupts, **options)
 
     return run

@@ -28,7 +28,7 @@ from extractft.training import train
 
 NUMBERS = (
     r"\.(loss|eval_loss|grad_norm|seconds|scoring_seconds|metrics\.\w+|[\w.]*calibration\.[\w.*]+|created|best_metric)$"
-    r"|\.files\.README\.md\.size$"
+    r"|\.field_rates\.[\w.]+\.confidence$|\.files\.README\.md\.size$"
 )
 """Scores, losses, times: what may be another number in another run. Beside them, hashes of 32 bytes may differ."""
 
