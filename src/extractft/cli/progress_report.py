@@ -12,6 +12,7 @@ from typing import Any
 
 from extractft.bulk.run_progress import duration_words
 from extractft.cli.streams import say
+from extractft.processes import fork_safe_lock
 
 __all__ = ["ProgressReport", "reporting", "show_log_lines"]
 
@@ -47,7 +48,7 @@ class ProgressReport:
         self._bar = bar
         self._task: Any = None
         self._next = time.monotonic() + (0.0 if bar is not None else LOG_SECONDS)
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
         self._over = threading.Event()
         self._line: Callable[[], str] | None = None
 
