@@ -62,7 +62,7 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(shop: Path, start: Sta
     assert process.stdout is not None
     process.stdout.close()
     process.stdout = None
-    assert ended(process) == (141, "", "")
+    assert ended(process) == (141, "", "loading the model ...\n")
 
 
 def test_a_full_disk_is_a_message(shop: Path, start: Start) -> None:
@@ -116,7 +116,7 @@ def test_an_interrupted_fit_says_how_to_go_on(shop: Path, start: Start, number: 
 
 
 def test_a_whole_job_says_nothing_but_its_own_lines(shop: Path, start: Start) -> None:
-    own = ("never_filled: ", "Saved to ", "4 records, ")
+    own = ("never_filled: ", "Saved to ", "4 records, ", "loading the model ...")
     commands = (
         ("fit", "schema.py:Order", "rows.jsonl", "--output", "x", "--base-model", "base", "--set", "num_train_epochs=1",
          "--set", "generation.max_new_tokens=16", "--set", "generation.keep_truncated=true"),
