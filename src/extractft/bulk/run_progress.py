@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from extractft.bulk.row_result import RowResult
+if TYPE_CHECKING:
+    from extractft.bulk.row_result import RowResult
 
 __all__ = ["ProgressListener", "RunProgress", "duration_words", "rate_words"]
 

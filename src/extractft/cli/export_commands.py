@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+import extractft
 from extractft.cli.app import ROWS_FAILED, app
 from extractft.cli.command_paths import CommandPaths, file_path, is_stdout, user_path
 from extractft.cli.data_options import data_files, paths_of
@@ -26,7 +27,6 @@ from extractft.cli.options import (
 )
 from extractft.cli.streams import print_report, say, write_text
 from extractft.errors import ArtifactError, ConfigError, MissingDependencyError
-from extractft.export import check_export
 
 __all__ = ["export", "verify"]
 
@@ -147,7 +147,7 @@ def _check_export(extractor: Path, output: Path, settings: dict[str, Any]) -> No
     """
     manifest = named_extractor(extractor)
     try:
-        check_export(manifest, output, **settings)
+        extractft.export.check_export(manifest, output, **settings)
     except (ConfigError, MissingDependencyError) as error:
         given = [flag for flag in ("format", "dtype", "quantization") if settings[flag] is not None]
         raise usage_error(error, " / ".join(f"--{flag}" for flag in given)) from error

@@ -1,16 +1,19 @@
-"""Look at the extractor and the engine that a command names, before any work: what is mistyped is wrong usage."""
+"""Look at the extractor and the engine that a command names, before any work: what is mistyped is wrong usage.
+
+The rooms that know extractors and servers are loaded when a command looks at one: `--help` does not wait for them.
+"""
 
 from __future__ import annotations
 
 import difflib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from extractft.artifact.artifact_reader import read_manifest
-from extractft.artifact.manifest import MANIFEST_FILE, Manifest
 from extractft.cli.error_messages import usage_error
 from extractft.errors import ArtifactNotFoundError, ConfigError, EngineError
-from extractft.extractor.engine_registry import engine_kind, engine_name
-from extractft.remote.connect import ServerAddress
+
+if TYPE_CHECKING:
+    from extractft.artifact.manifest import Manifest
 
 __all__ = ["begin_words", "check_engine", "named_extractor", "require_extractor"]
 
@@ -25,6 +28,8 @@ def named_extractor(directory: Path, flag: str = "EXTRACTOR") -> Manifest:
         typer.BadParameter: There is no extractor.
         ArtifactError: It is damaged, or of a newer extractft.
     """
+    from extractft.artifact.artifact_reader import read_manifest
+
     try:
         return read_manifest(directory)
     except ArtifactNotFoundError as error:
@@ -45,6 +50,9 @@ def check_engine(engine: str | None) -> None:
     Raises:
         typer.BadParameter: It is neither the name of an engine nor an address.
     """
+    from extractft.extractor.engine_registry import engine_kind
+    from extractft.remote.connect import ServerAddress
+
     try:
         engine_kind(engine)
         if engine is not None and "://" in engine:
@@ -60,6 +68,8 @@ def begin_words(first: str, engine: str | None) -> str:
         first: What it does besides, such as `reading the input`; may be empty.
         engine: The engine that it was given.
     """
+    from extractft.extractor.engine_registry import engine_name
+
     loads = "loading the model" if engine is None else f"starting {engine}"
     if engine is not None and "://" in engine:
         loads = f"connecting to {engine_name(engine)}"
@@ -68,6 +78,8 @@ def begin_words(first: str, engine: str | None) -> str:
 
 def _nearest(directory: Path) -> Path | None:
     """The saved extractor beside a missing directory whose name is most like it."""
+    from extractft.artifact.manifest import MANIFEST_FILE
+
     try:
         names = [path.name for path in sorted(directory.parent.iterdir())[:MOST_NEIGHBOURS] if path.is_dir()]
     except OSError:

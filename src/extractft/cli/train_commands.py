@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -47,7 +47,9 @@ from extractft.cli.options import (
 )
 from extractft.cli.streams import advising_on_interrupt, say, write_out, write_text
 from extractft.data import DataFiles
-from extractft.evaluation import LearningPoint
+
+if TYPE_CHECKING:
+    from extractft.evaluation import LearningPoint
 
 __all__ = ["demo", "fit", "learning_curve", "resave"]
 

@@ -68,6 +68,8 @@ def convert_gguf(file: Path) -> Path:
     except _ConvertedMeanwhileError:
         pass
     except OSError as error:
+        if _is_unchanged(target):  # another process published it between our last look and our renaming
+            return target
         raise ArtifactError(f"Expected to keep a converted model in {target.parent}, found: {error}.").hint(
             "Make room, or set EXTRACTFT_CACHE to a directory that can be written."
         ) from error
