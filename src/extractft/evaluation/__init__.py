@@ -6,8 +6,9 @@ are asked for: scikit-learn, which calibration is measured and fitted with, take
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from extractft.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from extractft.evaluation.calibration_curves import Calibrator
@@ -77,15 +78,4 @@ __all__ = [
     "score_records",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    module = _MODULES.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -6,8 +6,9 @@ same records. Names are loaded when they are asked for: reading what an export s
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from extractft.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from extractft.export.export_checks import check_export
@@ -41,15 +42,4 @@ __all__ = [
     "upload_export",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    module = _MODULES.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -6,8 +6,9 @@ they are asked for: what only reads about models, such as a manifest, loads no t
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from extractft.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from extractft.modeling.adapter_files import read_adapter_weights
@@ -69,15 +70,4 @@ __all__ = [
     "weights_digest",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    module = _MODULES.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)
