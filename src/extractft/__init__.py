@@ -50,6 +50,7 @@ _SUBMODULES = frozenset(
         "modeling",
         "prompt",
         "schema",
+        "serving",
         "testing",
         "verification",
     }

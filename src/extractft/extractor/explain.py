@@ -11,18 +11,28 @@ from typing import Generic, TypeVar
 
 from extractft.confidence.calibration import Calibration
 from extractft.confidence.token_confidence import Confidence, raw_confidence
-from extractft.errors import EngineError, ExtractionError, LowConfidenceError
+from extractft.errors import ConfigError, EngineError, ExtractionError, LowConfidenceError
 from extractft.extractor.extraction import Extraction, Outcome
 from extractft.extractor.long_texts import combine_spans, merge_confidence
 from extractft.grounding import Span, ground
 from extractft.processes import raised_by_signal
 from extractft.schema import Schema
 
-__all__ = ["EXPLANATIONS", "Explainer"]
+__all__ = ["EXPLANATIONS", "Explainer", "require_explanations"]
 
 T = TypeVar("T")
 EXPLANATIONS = ("confidence", "spans")
 """Parts of an `Extraction` that explain its record."""
+
+
+def require_explanations(parts: Collection[str]) -> None:
+    """Refuse parts that no record is explained by.
+
+    Raises:
+        ConfigError: One is unknown.
+    """
+    if unknown := sorted(set(parts) - set(EXPLANATIONS)):
+        raise ConfigError(f"expected parts to explain out of {', '.join(EXPLANATIONS)}, found {unknown[0]!r}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ model is asked for.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, Unpack, overload
@@ -26,7 +27,7 @@ from extractft.extractor.argument_checks import (
     user_directory,
 )
 from extractft.extractor.engine_registry import EXPORT, FIT, OPEN_BASE, PUSH, engine_kind, load_entry
-from extractft.extractor.explain import EXPLANATIONS
+from extractft.extractor.explain import EXPLANATIONS, require_explanations
 from extractft.extractor.extraction import Extraction, Outcome
 from extractft.extractor.extractor_parts import ExtractorParts
 from extractft.extractor.keyword_settings import BaseSettings, FitSettings, LoadSettings
@@ -258,8 +259,7 @@ class Extractor(ExtractorParts[T]):
             batch_size: As for `extract_many`.
             explain: Parts to compute, of `"confidence"` and `"spans"`; each takes time beside decoding.
         """
-        if unknown := sorted(set(explain) - set(EXPLANATIONS)):
-            raise ConfigError(f"expected parts to explain out of {', '.join(EXPLANATIONS)}, found {unknown[0]!r}")
+        require_explanations(explain)
         outcomes, explainer = self._pipeline.outcomes(texts, batch_size), self._explainer
         return (explainer.explained(outcome, explain) for outcome in outcomes)
 
@@ -297,6 +297,15 @@ class Extractor(ExtractorParts[T]):
         if isinstance(outcome, ExtractionError):
             raise outcome
         return outcome.output
+
+    async def ainspect(self, text: str, *, explain: Collection[str] = EXPLANATIONS) -> Extraction[T]:
+        """`inspect` for callers on an event loop; `explain` as for `inspect_many`, errors as of `aextract`."""
+        require_explanations(explain)
+        explainer = self._explainer
+        outcome = await self._async_pipeline.run_one(text)
+        if isinstance(outcome, ExtractionError):
+            raise outcome
+        return await asyncio.to_thread(explainer.explanation, outcome, explain) if explain else outcome
 
     def aextract_many(
         self,
