@@ -23,7 +23,19 @@ import pytest
 from extractft.speculation import PROPOSERS
 
 ROOT = Path(__file__).resolve().parents[2]
-ENTRY_POINTS = ("bulk", "decoding", "demo", "drafting", "memory", "peers", "quality", "servers", "training", "trust")
+ENTRY_POINTS = (
+    "bulk",
+    "decoding",
+    "demo",
+    "drafting",
+    "memory",
+    "peers",
+    "quality",
+    "revisions",
+    "servers",
+    "training",
+    "trust",
+)
 COMMANDS = {
     "bulk": ("cost", "instant", "kills", "disk", "ray"),
     "decoding": ("speed", "floor", "equality", "products", "eight-bit"),
@@ -261,6 +273,22 @@ def test_servers_against_the_engine_itself(
         (way, number) for way in ("ours", "vllm", "llama.cpp") for number in (1, 2)
     ]
     assert all(row["records_per_second"] > 0 and row["failed"] == 0 for row in rows)
+
+
+def test_a_revision_beside_the_working_tree(
+    load_benchmark: Load, small_set: Path, small_base: Path, tmp_path: Path
+) -> None:
+    if subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, check=False, capture_output=True).returncode:
+        pytest.skip("needs a checkout of the repository with its history")
+    kept = tmp_path / "revisions.json"
+    sizes = ["--turns", "1", "--train", "4", "--epochs", "1", "--warm-up", "1", "--limit", "3", "--batch-size", "2"]
+    arguments = ["--data", str(small_set), "--base-model", str(small_base), *sizes, "--output", str(kept)]
+    load_benchmark("revisions").main(["HEAD", "bookings", *arguments])
+    work = json.loads(kept.read_text("utf-8"))["work"]
+    assert {kind: row["count"] for kind, row in work.items()} == {
+        "import": 1, "training": 1, "warm-up": 1, "single": 3, "batched": 2,
+    }  # fmt: skip
+    assert all(row["here"] > 0 and row["revision"] > 0 for row in work.values())
 
 
 @pytest.mark.parametrize("plain", [[], ["--plain"]])
