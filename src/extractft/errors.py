@@ -34,6 +34,8 @@ __all__ = [
     "OutputTruncatedError",
     "PerformanceWarning",
     "PromptError",
+    "ReviewConflictError",
+    "ReviewError",
     "RowIssue",
     "SchemaError",
     "ServerError",
@@ -181,6 +183,14 @@ class ArtifactMismatchError(ArtifactError, ValueError):
 
 class BulkRunError(ExtractFTError, RuntimeError):
     """A bulk run cannot begin or go on, or stopped before its end; what is done is kept."""
+
+
+class ReviewError(ExtractFTError, RuntimeError):
+    """A review cannot be opened, read or added to; what was saved before is kept."""
+
+
+class ReviewConflictError(ReviewError):
+    """Somebody else looks at a record, or has decided about it in the meantime."""
 
 
 class ExtractionError(ExtractFTError):

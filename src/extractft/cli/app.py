@@ -19,6 +19,7 @@ ORDER = (
     "fit",
     "extract",
     "run",
+    "review",
     "evaluate",
     "calibrate",
     "learning-curve",

@@ -19,6 +19,7 @@ from extractft.cli import (
     evaluate_commands,
     export_commands,
     extract_command,
+    review_commands,
     run_command,
     train_commands,
 )
@@ -31,7 +32,15 @@ from extractft.storage import DirectoryInUse
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = (data_commands, evaluate_commands, export_commands, extract_command, run_command, train_commands)
+COMMANDS = (
+    data_commands,
+    evaluate_commands,
+    export_commands,
+    extract_command,
+    review_commands,
+    run_command,
+    train_commands,
+)
 """Modules whose commands register with `app` when they are imported."""
 
 INTERRUPTED, READER_GONE, TERMINATED = 130, 141, 143

@@ -1,0 +1,175 @@
+"""The SQLite file of a review: opened, recognised, and changed in transactions that outlive a kill."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from extractft.errors import ReviewError
+
+__all__ = ["ReviewDatabase", "is_review_database"]
+
+APPLICATION = 0x45465256
+"""Marks the file as one of ours: `EFRV`."""
+FORMAT_VERSION = 1
+PATIENCE = 30.0
+"""Seconds to wait for another process that writes."""
+HEADER = b"SQLite format 3\x00"
+TABLES = """
+CREATE TABLE items (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    extractor TEXT NOT NULL,
+    id TEXT NOT NULL,
+    text_sha256 TEXT NOT NULL,
+    text TEXT NOT NULL,
+    proposed TEXT,
+    confidence REAL,
+    explanation TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    source TEXT NOT NULL,
+    added REAL NOT NULL,
+    reviewers INTEGER NOT NULL,
+    decided INTEGER NOT NULL DEFAULT 0,
+    version INTEGER NOT NULL DEFAULT 0,
+    claimed_by TEXT,
+    claimed_until REAL NOT NULL DEFAULT 0,
+    UNIQUE (extractor, id, text_sha256)
+);
+CREATE INDEX queue ON items (extractor, confidence) WHERE decided < reviewers;
+CREATE TABLE decisions (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    item INTEGER NOT NULL REFERENCES items,
+    reviewer TEXT NOT NULL,
+    at REAL NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('accept', 'correct', 'skip')),
+    record TEXT
+);
+CREATE INDEX decisions_of ON decisions (item, reviewer);
+CREATE TABLE changes (
+    decision INTEGER NOT NULL REFERENCES decisions,
+    path TEXT NOT NULL,
+    field TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    before TEXT,
+    after TEXT
+);
+CREATE INDEX changes_of ON changes (decision);
+"""
+
+
+def is_review_database(path: str | Path) -> bool:
+    """True if a path is that of a SQLite file, by its first bytes."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(HEADER)) == HEADER
+    except OSError:
+        return False
+
+
+class ReviewDatabase:
+    """The file. One connection, used by one thread at a time; other processes have their own.
+
+    What is committed is on the disk: a kill, or a power cut, leaves all of a decision or nothing of it.
+
+    Args:
+        path: The file.
+        create: Make it if it is not there.
+
+    Raises:
+        ReviewError: It is missing, or something else.
+    """
+
+    def __init__(self, path: str | Path, *, create: bool = True) -> None:
+        self.path = Path(path).expanduser()
+        self._lock = threading.RLock()
+        self._process = os.getpid()
+        self._require_file(create=create)
+        with self._explained():
+            self._connection = self._connect()
+            self._require_own()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    def _require_file(self, *, create: bool) -> None:
+        found = self.path.exists()
+        if not found and not create:
+            raise ReviewError(f"Expected the database of a review, found no file {self.path}.").hint(
+                "`extractft review add` makes one."
+            )
+        if found and (not self.path.is_file() or (self.path.stat().st_size and not is_review_database(self.path))):
+            raise ReviewError(f"Expected the database of a review, found something else: {self.path}.").hint(
+                "Name another file; this one is left as it is."
+            )
+        if not found and not self.path.parent.is_dir():
+            raise ReviewError(f"Expected a directory for the review, found none: {self.path.parent}.").hint("Make it.")
+
+    def _require_own(self) -> None:
+        """Make the tables of a new file; refuse one of another program or of a newer version."""
+        with self.writing() as connection:
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            if not tables:
+                for statement in TABLES.split(";\n"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA application_id = {APPLICATION}")
+                connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+            elif application != APPLICATION:
+                raise ReviewError(f"Expected the database of a review, found one of another program: {self.path}.")
+            elif version > FORMAT_VERSION:
+                raise ReviewError(
+                    f"Expected a review of format {FORMAT_VERSION}, found format {version}: {self.path}."
+                ).hint("A newer extractft wrote it; use that one.")
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for a look at one state of the file."""
+        with self._transaction("BEGIN") as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """The connection in a transaction that nobody else writes in: all of the block is saved, or nothing."""
+        with self._transaction("BEGIN IMMEDIATE") as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
+        if os.getpid() != self._process:
+            raise ReviewError("Expected a review that this process opened, found one from before a fork.").hint(
+                "Open the database in each process."
+            )
+        with self._lock, self._explained():
+            self._connection.execute(begin)
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say in our words what SQLite cannot do; its own words go along as the cause."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise ReviewError(f"The review in {self.path} cannot be used: {error}.").hint(
+                "What was saved before is kept. Look at the disk and at who else works with the file, then try again."
+            ) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
