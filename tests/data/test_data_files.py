@@ -7,7 +7,6 @@ import gzip
 import io
 import json
 import sys
-import time
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -36,6 +35,7 @@ from extractft.data import (
 )
 from extractft.errors import DatasetError, MissingDependencyError, RowIssue
 from extractft.schema import Schema
+from timing import assert_within
 
 
 class Person(BaseModel):
@@ -667,20 +667,14 @@ def test_a_validator_that_fails_spoils_its_row_alone() -> None:
     assert "Zyxwuth" not in str(error)
 
 
-def _seconds(call: Callable[[], Any]) -> float:
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
-
-
 def test_many_unknown_keys_and_columns_are_quick_and_told_in_short(tmp_path: Path) -> None:
     row = {"text": "t", "output": {"name": "a", **{f"k{j}": 1 for j in range(50_000)}}}
     error = _refused([row])
     assert len(error.issues) == 21
     assert "and 49980 more" in error.issues[-1].message
-    assert _seconds(lambda: _refused([row])) < 5
+    assert_within(lambda: _refused([row]), 5)
     path = _file(tmp_path, "w.csv", ",".join(f"c{i}" for i in range(50_000)) + "\n1\n")
-    assert _seconds(lambda: _refused(path)) < 5
+    assert_within(lambda: _refused(path), 5)
     bad = {"text": "t", "output": {"name": "a", **{f"k{j}": {"x": 1} for j in range(2_000)}}}
     assert len(str(_refused([bad] * 50))) < 4_000
 
@@ -716,4 +710,4 @@ def test_lines_are_bounded(short_lines: int, tmp_path: Path) -> None:
 def test_texts_with_many_brackets_are_checked_quickly() -> None:
     texts = ["{" * 20_000, '{"name":' * 2_500, "[" * 20_000 + '{"name": "x"}', '{"name": "y"} ' * 1_500]
     rows = [Example(text, Person(name="z")) for text in texts]
-    assert _seconds(lambda: check_examples(rows, SCHEMA)) < 2
+    assert_within(lambda: check_examples(rows, SCHEMA), 2)

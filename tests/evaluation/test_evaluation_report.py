@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from extractft.errors import DatasetError
 from extractft.evaluation import EvaluationReport, evaluate_records, measure_calibration, score_records
 from extractft.evaluation.bootstrap import f1_interval, wilson_interval
 from extractft.schema import Schema
+from timing import assert_within
 
 
 class Person(BaseModel):
@@ -156,10 +156,8 @@ def test_a_thousand_records_of_twenty_fields_take_less_than_a_second() -> None:
     schema = Schema.of(model)
     gold = [model(**{f"field_{i}": f"value {row} {i}" for i in range(20)}) for row in range(1000)]
     wrong = [model(**{f"field_{i}": f"value {row} {i + row % 2}" for i in range(20)}) for row in range(1000)]
-    started = time.process_time()
-    found = evaluate_records(schema, gold, wrong)
+    found = assert_within(lambda: evaluate_records(schema, gold, wrong), 1)
     assert found.field_f1 == 0.5
-    assert time.process_time() - started < 1
     assert score_records(schema, gold, gold)["exact_rate"] == 1
 
 

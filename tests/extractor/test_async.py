@@ -242,16 +242,15 @@ def test_an_engine_that_raises_raises_and_leaves_nothing_behind() -> None:
 
 
 def test_the_loop_goes_on_meanwhile(local: Extractor[Order]) -> None:
-    async def run() -> float:
-        longest = 0.0
+    async def run() -> int:
+        turns = 0
         task = asyncio.create_task(collect(local.aextract_many(TEXTS * 4)))
         while not task.done():
-            began = time.perf_counter()
-            await asyncio.sleep(0.005)
-            longest = max(longest, time.perf_counter() - began)
-        return longest
+            await asyncio.sleep(0.001)
+            turns += 1
+        return turns
 
-    assert asyncio.run(run()) < 2.0  # a record alone takes less; the machine may be busy
+    assert asyncio.run(run()) > 10  # one or two if the loop waited for all of it
 
 
 def test_two_loops_share_an_extractor(local: Extractor[Order]) -> None:

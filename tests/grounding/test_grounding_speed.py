@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from pydantic import BaseModel, create_model
 
 from extractft.grounding import ground
 from extractft.schema import Schema
+from timing import assert_growth, assert_within
 
 WORDS = [
     f"{a}{b}{c}" for a in ("ka", "lo", "mi", "su") for b in ("ren", "tol", "ba", "ding") for c in ("", "x", "sen", "us")
@@ -29,15 +30,6 @@ def chinese() -> str:
     return "".join(rng.choice(CHINESE) for _ in range(LENGTH))
 
 
-def milliseconds(schema: Schema[Any], value: Any, text: str, tries: int = 5) -> float:
-    best = float("inf")
-    for _ in range(tries):
-        start = time.process_time()
-        ground(schema, value, text)
-        best = min(best, time.process_time() - start)
-    return 1000 * best
-
-
 @pytest.mark.parametrize("text", [english(), chinese()], ids=["english", "chinese"])
 def test_exact_values_in_a_long_text(text: str) -> None:
     rng = random.Random(1)
@@ -45,14 +37,14 @@ def test_exact_values_in_a_long_text(text: str) -> None:
     value = {f"f{i}": text[start : start + 30].strip() for i, start in enumerate(starts)}
     schema: Schema[Any] = Schema.of(create_model("Record", **dict.fromkeys(value, (str, ...))))
     assert all(ground(schema, value, text).values())
-    assert milliseconds(schema, value, text) < 20
+    assert_within(lambda: ground(schema, value, text), 0.02)
 
 
 @pytest.mark.parametrize("text", [english(), chinese()], ids=["english", "chinese"])
 def test_absent_values_in_a_long_text(text: str) -> None:
     value = {f"f{i}": f"{text[i * 500 : i * 500 + 12]}qqqq{text[i * 300 : i * 300 + 12]}" for i in range(LEAVES)}
     schema: Schema[Any] = Schema.of(create_model("Record", **dict.fromkeys(value, (str, ...))))
-    assert milliseconds(schema, value, text) < 150
+    assert_within(lambda: ground(schema, value, text), 0.15)
 
 
 def test_many_items_with_many_places() -> None:
@@ -62,15 +54,16 @@ def test_many_items_with_many_places() -> None:
 
     schema = Schema.of(list[Item])
     text = "".join(f"tea {number % 7} cups, cake {number % 5} pieces. " for number in range(600))
-    times = []
-    for count in (100, 400):
+
+    def of_size(count: int) -> Callable[[], Any]:
         value = [{"name": ("tea", "cake")[i % 2], "quantity": (i // 2) % 7} for i in range(count)]
-        times.append(milliseconds(schema, value, text, tries=3))
-    assert times[1] < 8 * times[0], "near-linear in the number of leaves"
-    assert times[1] < 1000
+        return lambda: ground(schema, value, text)
+
+    assert_growth(of_size, 100, 400, 8)  # near-linear in the number of leaves
+    assert_within(of_size(400), 1)
 
 
 def test_one_value_everywhere() -> None:
     schema: Schema[Any] = Schema.of(create_model("Record", value=(str, ...)))
-    assert milliseconds(schema, {"value": "a"}, "a" * LENGTH, tries=2) < 200
-    assert milliseconds(schema, {"value": "a" * 500}, "a" * LENGTH, tries=2) < 400
+    assert_within(lambda: ground(schema, {"value": "a"}, "a" * LENGTH), 0.2)
+    assert_within(lambda: ground(schema, {"value": "a" * 500}, "a" * LENGTH), 0.4)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
-from time import process_time
 from typing import Any, Literal
 
 import pytest
 from pydantic import AnyUrl, BaseModel
+
+from timing import assert_growth, assert_within
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "text"))
 
@@ -77,9 +79,7 @@ def test_similar_places(size: int) -> None:
 
 @pytest.mark.parametrize("part", ["1", "1:", "1 ", "a", "\u0315\u0300", "1/2/2024 ", "万"])
 def test_a_hundred_thousand_characters(part: str) -> None:
-    start = process_time()
-    ground_everything(hostile_text(part, 5 * LENGTH))
-    assert process_time() - start < 5 * MOST
+    assert_within(lambda: ground_everything(hostile_text(part, 5 * LENGTH)), 5 * MOST)
 
 
 TEXT = "".join(f"tea {index % 7} cups, cake {index % 5} pieces. " for index in range(600))[:LENGTH]
@@ -96,14 +96,12 @@ RECORDS = {
 
 @pytest.mark.parametrize("name", RECORDS)
 def test_large_records(name: str) -> None:
-    times = []
-    for count in (500, 1000, 2000):
+    def of_size(count: int) -> Callable[[], Any]:
         schema, value, text = RECORDS[name](count)
-        start = process_time()
-        ground(schema, value, text)
-        times.append(process_time() - start)
-    assert times[0] < MOST
-    assert times[2] < 3.5 * max(times[1], 0.1), "grows with the number of values"
+        return lambda: ground(schema, value, text)
+
+    assert_within(of_size(500), MOST)
+    assert_growth(of_size, 500, 4000, 20)  # the square of 8 is 64
 
 
 def test_one_budget_for_a_record() -> None:
@@ -129,10 +127,9 @@ def test_merging_many_windows() -> None:
         count: int | None = None
 
     schema: Schema[Any] = Schema.of(list[Item])
-    times = []
-    for windows in (25, 50):
+
+    def of_size(windows: int) -> Callable[[], Any]:
         values = [[{"name": f"n{index % 9}", "count": at} for index in range(40)] for at in range(windows)]
-        start = process_time()
-        merge(schema, values)
-        times.append(process_time() - start)
-    assert times[1] < 4.5 * max(times[0], 0.1)
+        return lambda: merge(schema, values)
+
+    assert_growth(of_size, 25, 50, 4.5)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
+
+from timing import assert_growth, assert_within
 
 LENGTH = 20_000
 MOST = 0.3
 """Seconds of processor time for 20,000 characters: 100 ms on a quiet machine, three times as much on a busy one."""
-GROWTH, NOISE = 2.8, 0.03
-"""Growth allowed for twice the length; below so many seconds it is not measured."""
+GROWTH = 2.8
+"""Growth allowed for twice the length."""
 
 PARTS = [
     # digits and figures
@@ -34,23 +35,20 @@ def hostile_text(part: str, length: int = LENGTH) -> str:
     return ("龙 " + part * (length // len(part) + 1))[:length]
 
 
-def seconds(work: Callable[[str], Any], text: str, tries: int = 1) -> float:
-    """Processor time, the best of some tries."""
-    best = float("inf")
-    for _ in range(tries):
-        start = time.process_time()
-        work(text)
-        best = min(best, time.process_time() - start)
-    return best
-
-
-def too_slow(work: Callable[[str], Any], part: str, tries: int = 1) -> tuple[float, float] | None:
-    """Seconds on a hostile text and on one of twice the length, if that is too long or grows too fast."""
-    took, twice = (seconds(work, hostile_text(part, length), tries) for length in (LENGTH, 2 * LENGTH))
-    return (took, twice) if took > MOST or twice > GROWTH * max(took, NOISE) else None
-
-
 def assert_bounded(work: Callable[[str], Any]) -> None:
     """Assert that work is quick on every hostile text, and takes hardly more than twice as long on twice the text."""
-    suspects = [part for part in PARTS if too_slow(work, part)]
-    assert not {part: slow for part in suspects if (slow := too_slow(work, part, tries=3))}
+    slow = {}
+    for part in PARTS:
+        try:
+            took = assert_growth(lambda length, part=part: prepared(work, part, length), LENGTH, 2 * LENGTH, GROWTH)
+            if took > MOST:
+                assert_within(prepared(work, part, LENGTH), MOST)
+        except AssertionError as error:
+            slow[part] = str(error)
+    assert not slow
+
+
+def prepared(work: Callable[[str], Any], part: str, length: int) -> Callable[[], Any]:
+    """Work on a hostile text that is made already."""
+    text = hostile_text(part, length)
+    return lambda: work(text)
