@@ -16,6 +16,7 @@ ROWS_FAILED = 3
 ORDER = (
     "check",
     "prompt",
+    "convert",
     "fit",
     "extract",
     "run",

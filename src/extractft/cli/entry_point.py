@@ -15,6 +15,7 @@ from types import FrameType
 from typing import NoReturn
 
 from extractft.cli import (
+    convert_command,
     data_commands,
     evaluate_commands,
     export_commands,
@@ -33,6 +34,7 @@ from extractft.storage import DirectoryInUse
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = (
+    convert_command,
     data_commands,
     evaluate_commands,
     export_commands,
