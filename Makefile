@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-floors lint format docs serve-docs bench check-release clean distclean
+.PHONY: help setup label-studio demo test test-floors lint format docs serve-docs bench check-release clean distclean
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell \
 	$(name) -c 'import sys; print("$(name)") if sys.version_info >= (3, 11) else None' 2>/dev/null)))
@@ -23,6 +23,10 @@ setup: $(INSTALLED) $(QWEN3)/tokenizer.json $(GGUF_TOOLS)/.installed ## make .ve
 
 demo: $(INSTALLED) ## train a small model on invented complaints and extract from a new one (ARGS="--base-model ...")
 	$(BIN)/extractft demo $(ARGS)
+
+label-studio: ## an environment with Label Studio's own SDK, which the tests of exports to it run if it is there
+	$(PYTHON) -m venv --clear .cache/label-studio
+	.cache/label-studio/bin/python -m pip install --quiet --disable-pip-version-check 'label-studio-sdk>=2.1,<3'
 
 test: setup ## run all tests (ARGS="tests/schema -x")
 	$(BIN)/python -m pytest $(ARGS)

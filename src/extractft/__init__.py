@@ -47,6 +47,7 @@ _SUBMODULES = frozenset(
         "export",
         "extractor",
         "grounding",
+        "interchange",
         "modeling",
         "prompt",
         "schema",

@@ -14,7 +14,6 @@ from extractft.data.example_loader import validate_text
 from extractft.data.output_parser import OutputParser
 from extractft.data.raw_row import InvalidRow, RawRow
 from extractft.data.strict_json import InvalidJson, parse_json
-from extractft.grounding.spans import Method
 from extractft.interchange.label_studio_tasks import PLACES
 from extractft.interchange.labelled_row import METHODS, LabelledRow, parsed_record
 from extractft.interchange.marked_text import Mark, MarkedText, unmark
@@ -51,10 +50,10 @@ def row_of_task(
         raise InvalidRow.one("missing_text", "the data of the task has no such column for the text")
     text = validate_text(data[text_column])
     decision = _annotation(task)
-    confidence = None
+    confidence: dict[str, Any] | None = None
     if decision is None and predictions:
         decision = next((found for found in task.get("predictions") or () if isinstance(found, Mapping)), None)
-        confidence = decision and _confidence(task, decision)
+        confidence = None if decision is None else _confidence(task, decision)
     if decision is None:
         raise InvalidRow.one(UNLABELLED, "the task has no annotation that counts")
     marked = _marked(decision.get("result") or (), text, parser.schema)
@@ -83,7 +82,8 @@ def _confidence(task: Mapping[str, Any], prediction: Mapping[str, Any]) -> dict[
     """The confidence of a prediction: as we wrote it, if it is that, else its score."""
     score, meta = prediction.get("score"), task.get("meta")
     known = meta.get("confidence") if isinstance(meta, Mapping) else None
-    ours = known.get("record") if isinstance(known, Mapping) else None
+    known = known if isinstance(known, Mapping) else {}
+    ours = known.get("record")
     if isinstance(ours, int | float) and (score is None or abs(float(ours) - float(score)) <= 10**-PLACES):
         return dict(known)
     return None if score is None else {"record": score, "fields": {}, "calibrated": False}
@@ -118,7 +118,7 @@ def _mark(
     value = one["value"]
     start, end = _place(value, text, offsets)
     notes = one.get("meta", {}).get("text") if isinstance(one.get("meta"), Mapping) else None
-    method: Method = next((known for known in METHODS if known in (notes or ())), "exact")
+    method = next((known for known in METHODS if known in (notes or ())), METHODS[0])
     score = one.get("score")
     return Mark(
         start=start,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from extractft.data.example_loader import validate_text
 from extractft.data.output_parser import OutputParser
@@ -12,12 +12,13 @@ from extractft.data.raw_row import InvalidRow, RawRow, RowIssue
 from extractft.data.row_format import RowFormat
 from extractft.data.row_source import RowSource
 from extractft.grounding import Span
+from extractft.grounding.spans import Method
 from extractft.schema import Schema
 
 __all__ = ["LabelledRow", "labelled_rows", "parsed_record", "row_line"]
 
 OWN_KEYS = ("id", "text", "output", "confidence", "spans")
-METHODS = ("exact", "normalized", "fuzzy")
+METHODS: tuple[Method, ...] = get_args(Method)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

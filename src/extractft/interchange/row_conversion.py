@@ -124,8 +124,8 @@ def read_rows(
         bad = len({(issue.file, issue.row) for issue in issues})
         raise DatasetError(f"{bad} of {total} rows cannot be used as {source_format}", issues=issues)
     if not read.rows:
-        found = f"{read.unlabelled} tasks that nobody has labelled" if read.unlabelled else "none"
-        raise DatasetError(f"expected rows of {source_format}, found {found}")
+        instead = f"{read.unlabelled} tasks that nobody has labelled" if read.unlabelled else "none"
+        raise DatasetError(f"expected rows of {source_format}, found {instead}")
     return read
 
 
