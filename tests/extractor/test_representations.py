@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -86,3 +87,31 @@ def test_everything_else(extractor: Extractor[Order]) -> None:
         assert repr(value).startswith(beginning)
         assert SECRET not in repr(value)
         assert len(repr(value)) < MOST
+
+
+def test_an_extraction_in_a_notebook_marks_places_and_escapes_everything() -> None:
+    text = "<script>alert(1)</script> wants 龙 & a 👩\u200d👧 cup"
+    found = scripted_extractor(Order, {text: Order(item="龙 & a 👩\u200d👧 cup", note="<b>")}).inspect(text)
+    source = found._repr_html_()
+    assert "<script" not in source
+    assert "<b>Order</b>" in source
+    assert '<mark title="item"' in source
+    assert "龙 &amp; a 👩\u200d👧 cup</mark>" in source
+    assert "&lt;script&gt;" in source
+    assert "not in the text" in source, "the note"
+    assert source.count("<tr>") == source.count("</tr>") == 3
+
+
+def test_a_long_text_in_a_notebook_is_cut() -> None:
+    text = "cup " + "龙 " * 3000
+    found = scripted_extractor(Order, {text: Order(item="cup")}).inspect(text)
+    assert "龙 " * 1900 in found._repr_html_()
+    assert len(found._repr_html_()) < 6000
+    assert "…" in found._repr_html_()
+
+
+def test_overlapping_places_in_a_notebook_give_back_the_text() -> None:
+    text = "a tea cup for tea"
+    found = scripted_extractor(Order, {text: Order(item="tea cup", note="tea")}).inspect(text)
+    shown = found._repr_html_().split("</p>")[0]
+    assert re.sub("<[^>]*>", "", shown) == text

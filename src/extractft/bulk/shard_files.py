@@ -15,10 +15,10 @@ from pydantic_core import to_json
 from extractft.bulk.batch_requests import batch_error, batch_response
 from extractft.bulk.bulk_config import BulkConfig
 from extractft.bulk.input_row import InputRow
-from extractft.bulk.record_columns import json_text
 from extractft.bulk.row_result import RowResult, spans_of
 from extractft.bulk.run_folder import FAILED, REVIEW, SHARDS
 from extractft.bulk.table_layout import TableLayout
+from extractft.data.record_columns import json_text
 from extractft.schema import Schema
 
 __all__ = ["PlacedRow", "ShardContent", "ShardFiles"]

@@ -9,8 +9,8 @@ from typing import Any
 
 from extractft.bulk.bulk_config import BulkConfig
 from extractft.bulk.input_row import InputRow
-from extractft.bulk.record_columns import ColumnKind, RecordColumn, json_text, record_columns
 from extractft.bulk.row_result import RowResult
+from extractft.data.record_columns import ColumnKind, RecordColumn, json_text, record_columns
 from extractft.errors import ConfigError
 from extractft.schema import Schema
 

@@ -15,12 +15,13 @@ from typing import Any
 from extractft.errors import ConfigError
 from extractft.prompt.stored_tokenizer import TOKENIZER_FILE
 
-__all__ = ["EXPORT", "FIT", "OPEN_BASE", "PUSH", "EngineKind", "engine_kind", "engine_name", "load_entry"]
+__all__ = ["EXPORT", "FIT", "FRAME", "OPEN_BASE", "PUSH", "EngineKind", "engine_kind", "engine_name", "load_entry"]
 
 FIT = "extractft.extractor.fit:fit_extractor"
 OPEN_BASE = "extractft.extractor.loaded_model:open_base"
 EXPORT = "extractft.extractor.exporting:export_weights"
 SHOWN_ADDRESS = "extractft.remote.connect:shown_address"
+FRAME = "extractft.extractor.record_frames:frame_of_records"
 PUSH = "extractft.extractor.exporting:push_weights"
 
 

@@ -10,6 +10,7 @@ from typing import Generic, TypeAlias, TypeVar
 from extractft.completion import Completion, GenerationRequest
 from extractft.confidence.token_confidence import Confidence
 from extractft.errors import ExtractionError
+from extractft.extractor.extraction_html import extraction_html
 from extractft.grounding import Span, Window
 
 __all__ = ["Extraction", "Outcome", "TextJob", "WindowExtraction"]
@@ -78,6 +79,10 @@ class Extraction(Generic[T]):
         lines = [f"  {path}: {self._known_of(path)}" for path in paths[:MAX_SHOWN_VALUES]]
         more = len(paths) - MAX_SHOWN_VALUES
         return "\n".join([repr(self), *lines, *([f"  and {more} more"] if more > 0 else [])])
+
+    def _repr_html_(self) -> str:
+        """The text with the places of its values, and a table of them, as notebooks show it."""
+        return extraction_html(self)
 
     def _known_of(self, path: str) -> str:
         """The place and the confidence of a value, in words."""

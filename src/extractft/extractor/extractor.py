@@ -7,7 +7,7 @@ model is asked for.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, Unpack, overload
 
@@ -15,8 +15,8 @@ from extractft.artifact import load_manifest, require_unchanged
 from extractft.completion import Engine
 from extractft.confidence.calibration import Calibration
 from extractft.config import GenerationConfig, PromptConfig, TrainingConfig
-from extractft.data import Example, load_examples, load_numbered_examples
-from extractft.errors import ConfigError, ExtractionError
+from extractft.data import load_examples, load_numbered_examples
+from extractft.errors import ExtractionError
 from extractft.evaluation import CalibrationReport, EvaluationReport
 from extractft.export.export_manifest import ExportFormat, ExportManifest
 from extractft.extractor.argument_checks import (
@@ -26,18 +26,19 @@ from extractft.extractor.argument_checks import (
     settled_schema,
     user_directory,
 )
-from extractft.extractor.engine_registry import EXPORT, FIT, OPEN_BASE, PUSH, engine_kind, load_entry
+from extractft.extractor.engine_registry import EXPORT, FIT, FRAME, OPEN_BASE, PUSH, engine_kind, load_entry
 from extractft.extractor.explain import EXPLANATIONS, require_explanations
 from extractft.extractor.extraction import Extraction, Outcome
 from extractft.extractor.extractor_parts import ExtractorParts
 from extractft.extractor.keyword_settings import BaseSettings, FitSettings, LoadSettings
-from extractft.extractor.outcomes import answers_of, comparable, report_of
+from extractft.extractor.outcomes import answers_of, report_of
 from extractft.extractor.runtime import EngineOptions, Provenance, Runtime, SavedExtractor
 from extractft.schema import Schema
 
 __all__ = ["Extractor"]
 
 T = TypeVar("T")
+F = TypeVar("F")
 
 
 class Extractor(ExtractorParts[T]):
@@ -287,6 +288,26 @@ class Extractor(ExtractorParts[T]):
         outcomes = self._pipeline.outcomes(texts, batch_size)
         return (convert(outcome) for outcome in outcomes)
 
+    def extract_frame(
+        self, frame: F, *, text: str = "text", explain: Collection[str] = ("confidence",), batch_size: int | None = None
+    ) -> F:
+        """Extract from a column of a data frame: the same frame with a column for each field of the record.
+
+        Args:
+            frame: A data frame of pandas, polars or pyarrow. Rows keep their order, and in pandas their index.
+            text: The column of texts; a missing one has no record.
+            explain: Columns to add, of `"confidence"` (of the record) and `"spans"` (the likeliest of each value).
+            batch_size: As for `extract_many`.
+
+        Returns:
+            Its columns and the records', and `error`, the kind and message for a row without a record. A column of
+            `frame` that has the name of a new one becomes `input_` and its name.
+
+        Raises:
+            ConfigError: It is no data frame in memory, or has no such column of texts.
+        """
+        return load_entry(FRAME)(self, frame, text, tuple(explain), batch_size)  # type: ignore[no-any-return]
+
     async def aextract(self, text: str) -> T:
         """`extract` for callers on an event loop. Cancelling the caller cancels the request.
 
@@ -377,23 +398,3 @@ class Extractor(ExtractorParts[T]):
         reports = answers.cross_fitted().report()
         self._explainer = self._explainer.calibrated(Calibration.fit(answers))
         return reports
-
-    # ------------------------------------------------------------------------------------------------- inside
-
-    def _run(self, examples: Sequence[Example[T]]) -> list[Outcome[T]]:
-        return comparable(self.schema, self._pipeline.run(example.text for example in examples))
-
-    def _converter(self, min_confidence: float | None) -> Callable[[Outcome[T]], T | ExtractionError]:
-        """The way from an outcome to what a caller gets, with the calibration as it is now."""
-        if min_confidence is not None and not (isinstance(min_confidence, int | float) and 0 <= min_confidence <= 1):
-            raise ConfigError(f"expected a min_confidence between 0 and 1, found {min_confidence!r}")
-        explainer = self._explainer
-        if min_confidence is not None:
-            explainer.require_logprobs()
-
-        def convert(outcome: Outcome[T]) -> T | ExtractionError:
-            if min_confidence is not None:
-                outcome = explainer.route_low_confidence(outcome, min_confidence)
-            return outcome if isinstance(outcome, ExtractionError) else outcome.output
-
-        return convert

@@ -5,6 +5,7 @@ Knows the parts; knows no way to use them.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Generic, Self, TypeVar
 
 from extractft.artifact import BaseModelRecord, Manifest
@@ -13,10 +14,13 @@ from extractft.confidence.calibration import Calibration
 from extractft.confidence.field_rates import FieldRates
 from extractft.config import GenerationConfig, TrainingConfig
 from extractft.constraints import GrammarCompiler
-from extractft.errors import ArtifactError
+from extractft.data import Example
+from extractft.errors import ArtifactError, ConfigError, ExtractionError
 from extractft.extractor.argument_checks import require_parts, setting
 from extractft.extractor.async_pipeline import AsyncPipeline
 from extractft.extractor.explain import Explainer
+from extractft.extractor.extraction import Outcome
+from extractft.extractor.outcomes import comparable
 from extractft.extractor.pipeline import Pipeline
 from extractft.extractor.runtime import Provenance, Runtime, Weights
 from extractft.processes import BoundToProcess
@@ -157,3 +161,21 @@ class ExtractorParts(BoundToProcess, Generic[T]):
                 "Only extractors made by fit, from_base or from_pretrained have a base model and can be saved."
             )
         return self._provenance.weights
+
+    def _run(self, examples: Sequence[Example[T]]) -> list[Outcome[T]]:
+        return comparable(self.schema, self._pipeline.run(example.text for example in examples))
+
+    def _converter(self, min_confidence: float | None) -> Callable[[Outcome[T]], T | ExtractionError]:
+        """The way from an outcome to what a caller gets, with the calibration as it is now."""
+        if min_confidence is not None and not (isinstance(min_confidence, int | float) and 0 <= min_confidence <= 1):
+            raise ConfigError(f"expected a min_confidence between 0 and 1, found {min_confidence!r}")
+        explainer = self._explainer
+        if min_confidence is not None:
+            explainer.require_logprobs()
+
+        def convert(outcome: Outcome[T]) -> T | ExtractionError:
+            if min_confidence is not None:
+                outcome = explainer.route_low_confidence(outcome, min_confidence)
+            return outcome if isinstance(outcome, ExtractionError) else outcome.output
+
+        return convert
