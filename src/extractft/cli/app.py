@@ -28,6 +28,7 @@ ORDER = (
     "verify",
     "resave",
     "demo",
+    "doctor",
 )
 """Commands in the order in which the help lists them: the order of a job."""
 

@@ -17,6 +17,7 @@ from typing import NoReturn
 from extractft.cli import (
     convert_command,
     data_commands,
+    doctor_command,
     evaluate_commands,
     export_commands,
     extract_command,
@@ -36,6 +37,7 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = (
     convert_command,
     data_commands,
+    doctor_command,
     evaluate_commands,
     export_commands,
     extract_command,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from extractft.modeling.device_memory import available_memory, is_out_of_memory
     from extractft.modeling.hardware import choose_device, choose_dtype
     from extractft.modeling.lora import attach_lora, count_parameters, load_adapter, merge_adapter
+    from extractft.modeling.machine_report import MachineReport, machine_report
     from extractft.modeling.model_loading import load_model, load_tokenizer
     from extractft.modeling.model_probe import ordinary_ids, probe_tolerance, probing
     from extractft.modeling.weight_digests import weights_digest
@@ -25,6 +26,7 @@ _MODULES = {
     "ADAPTER_CONFIG_FILE": "base_model_ref",
     "ADAPTER_FILE": "base_model_ref",
     "BaseModelRef": "base_model_ref",
+    "MachineReport": "machine_report",
     "ModelSource": "base_model_ref",
     "attach_lora": "lora",
     "available_memory": "device_memory",
@@ -36,6 +38,7 @@ _MODULES = {
     "load_model": "model_loading",
     "load_tokenizer": "model_loading",
     "locate_base_model": "base_model",
+    "machine_report": "machine_report",
     "merge_adapter": "lora",
     "ordinary_ids": "model_probe",
     "probe_tolerance": "model_probe",
@@ -50,6 +53,7 @@ __all__ = [
     "ADAPTER_CONFIG_FILE",
     "ADAPTER_FILE",
     "BaseModelRef",
+    "MachineReport",
     "ModelSource",
     "attach_lora",
     "available_memory",
@@ -61,6 +65,7 @@ __all__ = [
     "load_model",
     "load_tokenizer",
     "locate_base_model",
+    "machine_report",
     "merge_adapter",
     "ordinary_ids",
     "probe_tolerance",

@@ -157,13 +157,13 @@ class ManagedServer:
         return content[-TAIL:].decode(errors="replace")
 
 
-def require_program(kind: str) -> None:
-    """Refuse a kind of server whose program is not installed, before any work.
+def require_program(kind: str) -> str:
+    """The program of a kind of server. One that is not installed is refused, before any work.
 
     Raises:
         EngineError: There is no such program.
     """
-    _find(_PROGRAMS[kind])
+    return _find(_PROGRAMS[kind])
 
 
 _pipes: weakref.WeakSet[object] = weakref.WeakSet()
