@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import shutil
 import subprocess
@@ -55,7 +56,9 @@ def run(folder: Path, *arguments: str, stdin: str | None = None) -> Any:
 
 
 def test_version_and_help() -> None:
-    assert CliRunner().invoke(app, ["--version"]).stdout == f"extractft {__version__}\n"
+    first, *others = CliRunner().invoke(app, ["--version"]).stdout.splitlines()
+    assert first == f"extractft {__version__}"
+    assert f"torch {importlib.metadata.version('torch')}" in others
     shown = CliRunner().invoke(app, ["--help"]).stdout
     assert all(command in shown for command in ("fit", "extract", "evaluate", "check", "prompt", "demo"))
 

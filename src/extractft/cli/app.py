@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import platform
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -77,8 +80,22 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the versions of this package and of those that it computes with.", is_eager=True
+        ),
+    ] = False,
 ) -> None:
     if version:
-        write_out(f"extractft {extractft.__version__}\n")
+        write_out("\n".join([f"extractft {extractft.__version__}", *_library_versions()]) + "\n")
         raise typer.Exit
+
+
+def _library_versions() -> list[str]:
+    """Versions of the libraries that decide on weights and tokens, read without loading them."""
+    found = [f"python {platform.python_version()}"]
+    for name in ("torch", "transformers", "peft", "tokenizers", "llguidance", "pydantic"):
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found.append(f"{name} {importlib.metadata.version(name)}")
+    return found
