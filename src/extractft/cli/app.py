@@ -82,9 +82,7 @@ app = typer.Typer(
 def _root(
     version: Annotated[
         bool,
-        typer.Option(
-            "--version", help="Print the versions of this package and of those that it computes with.", is_eager=True
-        ),
+        typer.Option("--version", help="Print the versions of this and its libraries.", is_eager=True),
     ] = False,
 ) -> None:
     if version:
