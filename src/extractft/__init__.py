@@ -42,6 +42,7 @@ _SUBMODULES = frozenset(
         "bulk",
         "config",
         "data",
+        "documents",
         "errors",
         "evaluation",
         "export",

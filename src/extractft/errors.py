@@ -18,6 +18,7 @@ __all__ = [
     "BulkRunError",
     "ConfigError",
     "DatasetError",
+    "DocumentError",
     "EmptyTextError",
     "EngineError",
     "ExtractFTError",
@@ -37,6 +38,7 @@ __all__ = [
     "ReviewConflictError",
     "ReviewError",
     "RowIssue",
+    "ScannedDocumentError",
     "SchemaError",
     "ServerError",
     "TrainingError",
@@ -153,6 +155,22 @@ class DatasetError(ExtractFTError, ValueError):
             lines.append(f"  ... and {len(issues) - self.shown} more, all in `.issues`")
         super().__init__("\n".join(lines))
         self.issues = tuple(issues)
+
+
+class DocumentError(ExtractFTError, ValueError):
+    """A document cannot be read as text."""
+
+
+class ScannedDocumentError(DocumentError):
+    """A document has pictures of text in place of text.
+
+    Attributes:
+        pages: The numbers of the pages that are pictures.
+    """
+
+    def __init__(self, message: str, *, pages: Sequence[int] = ()) -> None:
+        super().__init__(message)
+        self.pages = tuple(pages)
 
 
 class TrainingError(ExtractFTError, RuntimeError):

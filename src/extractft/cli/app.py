@@ -20,6 +20,7 @@ ORDER = (
     "check",
     "prompt",
     "convert",
+    "documents",
     "fit",
     "extract",
     "run",

@@ -38,6 +38,7 @@ ARGUMENTS = {**FLAGS, "encoding": "--encoding", "engine": "--engine"}
 PHRASES = (
     (r"Extractor\.from_pretrained\(path\)\.save_pretrained\(path\)", "`extractft resave EXTRACTOR`"),
     (r"\bresume=True\b", "--resume"),
+    (r"\bskip_scans=True\b", "--skip-scans"),
     (r"\boverwrite=True\b", "--force"),
     (r"Give force=True \(--force on the command line\)", "Give --force"),
     (r"\bshow_values=True\b", "--show-values"),

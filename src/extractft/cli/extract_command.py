@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -17,6 +17,7 @@ from extractft.bulk.run_progress import duration_words, rate_words
 from extractft.cli.app import ROWS_FAILED, app
 from extractft.cli.command_paths import CommandPaths, file_path, is_stdout
 from extractft.cli.data_options import STDIN, known_encoding, text_files
+from extractft.cli.document_rows import UNREADABLE, DocumentRows, DocumentsOption, document_files
 from extractft.cli.extractor_arguments import begin_words, require_extractor
 from extractft.cli.inputs import load_extractor, probability, schema_file, text_column
 from extractft.cli.options import (
@@ -32,6 +33,9 @@ from extractft.cli.progress_report import ProgressReport, reporting
 from extractft.cli.streams import LineWriter, lines_to, say, stdin_bytes
 from extractft.data.raw_row import NumberedText
 from extractft.errors import DatasetError, ExtractionError
+
+if TYPE_CHECKING:
+    from extractft.documents import Document
 
 __all__ = ["extract"]
 
@@ -60,6 +64,7 @@ def extract(
         ),
     ],
     output: LinesOption = None,
+    documents: DocumentsOption = False,
     column: TextColumnOption = None,
     encoding: EncodingOption = None,
     schema: ClassOption = None,
@@ -73,7 +78,7 @@ def extract(
 ) -> None:
     """Extract a record from each of TEXTS, as JSONL: `{"row": 1, "output": {...}}` or `{"row": 2, "error": ...}`."""
     _require_review(review, min_confidence)
-    found = text_files(texts)
+    found = document_files(texts, column) if documents else text_files(texts)
     CommandPaths(
         inputs={"TEXTS": [STDIN] if found is None else found},
         sources={"TEXTS": texts, "EXTRACTOR": extractor, "--schema": schema_file(schema), "--base-model": base_model},
@@ -82,15 +87,14 @@ def extract(
     ).check()
     require_extractor(extractor, engine)
     settings: dict[str, Any] = {"column": text_column(column), "encoding": known_encoding(encoding)}
-    rows = extractft.data.iter_text_rows(stdin_bytes() if found is None else found, **settings)
-    total = _total(found, settings)
+    rows, total = _rows_and_total(found, settings, documents=documents)
     with ExitStack() as stack:
         out = stack.enter_context(lines_to(output, "--output", force=force))
         for_review = None if review is None else stack.enter_context(lines_to(review, "--review", force=force))
         report = stack.enter_context(reporting(beside_records=output is None or is_stdout(output)))
         report.begin(begin_words("", engine))
         model = load_extractor(extractor, schema, base_model, engine)
-        lines = _extract_lines(model, rows, batch_size, explain=explain or for_review is not None)
+        lines = _extract_lines(model, rows, batch_size, explain=explain or review is not None)
         lines = _counted(lines, report, total)
         counts = _write_lines(lines, out, for_review, explain=explain, min_confidence=min_confidence)
     say(counts.line(review))
@@ -109,10 +113,12 @@ class _Line(NamedTuple):
     Attributes:
         content: The JSON object.
         result: The `Extraction` or the record that it holds, `None` if there is none.
+        document: The document that the text is of, if it is of one.
     """
 
     content: dict[str, Any]
     result: Any = None
+    document: Document | None = None
 
 
 @dataclass
@@ -134,16 +140,16 @@ def _write_lines(
 ) -> _Counts:
     """Write each line to the output or to the file for review, and count them."""
     counts, least = _Counts(), DEFAULT_MIN_CONFIDENCE if min_confidence is None else min_confidence
-    for content, result in lines:
+    for content, result, document in lines:
         if result is None:
             counts.failed += 1
             out(content)
         elif review is not None and _is_below(result, least):
             counts.for_review += 1
-            review(content | _explanation(result) | {"text": result.text})
+            review(content | _explanation(result, document) | {"text": result.text})
         else:
             counts.records += 1
-            out(content | _explanation(result) if explain else content)
+            out(content | _explanation(result, document) if explain else content)
     return counts
 
 
@@ -186,6 +192,23 @@ def _counted(lines: Iterable[_Line], report: ProgressReport, total: int | None) 
             report.show(progress.line(), progress.done, total)
 
 
+def _rows_and_total(
+    found: Sequence[Path] | None, settings: dict[str, Any], *, documents: bool
+) -> tuple[Iterable[NumberedText], int | None]:
+    """The rows, and their number if it can be known."""
+    if documents:
+        return DocumentRows(found or (), settings["encoding"]), len(found or ())
+    return extractft.data.iter_text_rows(stdin_bytes() if found is None else found, **settings), _total(found, settings)
+
+
+def _named(lines: Iterable[_Line], documents: DocumentRows) -> Iterator[_Line]:
+    """The lines with the names of their documents, and the documents."""
+    for line in lines:
+        number = line.content["row"]
+        content = {"row": number, "document": documents.name_of(number), **line.content}
+        yield line._replace(content=content, document=documents.take(number))
+
+
 def _total(files: Sequence[Path] | None, settings: dict[str, Any]) -> int | None:
     """The number of texts in files; `None` if they can be read once only or not to the end."""
     if files is None or not all(file.is_file() for file in files):
@@ -197,6 +220,14 @@ def _total(files: Sequence[Path] | None, settings: dict[str, Any]) -> int | None
 
 
 def _extract_lines(
+    model: Any, rows: Iterable[NumberedText], batch_size: int | None, *, explain: bool
+) -> Iterator[_Line]:
+    """Extract a line from each row, in order; of documents, with their names."""
+    lines = _lines_of_rows(model, rows, batch_size, explain=explain)
+    return _named(lines, rows) if isinstance(rows, DocumentRows) else lines
+
+
+def _lines_of_rows(
     model: Any, rows: Iterable[NumberedText], batch_size: int | None, *, explain: bool
 ) -> Iterator[_Line]:
     """Extract a line from each row, in order.
@@ -215,7 +246,8 @@ def _extract_lines(
         number, text = waiting.popleft()
         if not isinstance(text, str):
             said = str(text) if text.file else text.message
-            yield _error_line(number, "DatasetError", f"{said}; see --encoding" if text.kind == "encoding" else said)
+            kind = "DocumentError" if text.kind == UNREADABLE else "DatasetError"
+            yield _error_line(number, kind, f"{said}; see --encoding" if text.kind == "encoding" else said)
         elif isinstance(outcome, ExtractionError):
             yield _error_line(number, type(outcome).__name__, str(outcome))
         else:
@@ -240,8 +272,13 @@ def _is_below(extraction: Any, min_confidence: float) -> bool:
     return extraction.confidence is None or bool(extraction.confidence.record < min_confidence)
 
 
-def _explanation(extraction: Any) -> dict[str, Any]:
+def _explanation(extraction: Any, document: Document | None) -> dict[str, Any]:
     """Confidence and places of a record, as JSON-able values."""
+
+    def place(span: Any) -> dict[str, Any]:
+        where = {} if document is None else {"place": str(document.locate(span.start, span.end))}
+        return {"start": span.start, "end": span.end, "method": span.method, **where}
+
     confidence = extraction.confidence
     known = confidence and {
         "record": round(confidence.record, 4),
@@ -252,8 +289,5 @@ def _explanation(extraction: Any) -> dict[str, Any]:
     return {
         "confidence": known,
         **failed,
-        "spans": {
-            path: [{"start": span.start, "end": span.end, "method": span.method} for span in spans]
-            for path, spans in extraction.spans.items()
-        },
+        "spans": {path: [place(span) for span in spans] for path, spans in extraction.spans.items()},
     }

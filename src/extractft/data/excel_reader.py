@@ -16,7 +16,7 @@ from extractft.data.csv_reader import table_row
 from extractft.data.raw_row import RawRow, RawTable, RowIssue
 from extractft.errors import DatasetError, MissingDependencyError
 
-__all__ = ["EXCEL_ENDINGS", "read_excel"]
+__all__ = ["EXCEL_ENDINGS", "cell_text", "read_excel"]
 
 EXCEL_ENDINGS = (".xlsx", ".xlsm")
 LARGEST_SHEET = 2**31
@@ -51,7 +51,7 @@ def read_excel(path: Path) -> RawTable:
     top = next(rows, None)
     if top is None:
         raise DatasetError(f"{path.name}: expected a header with the column names, found an empty workbook")
-    header = tuple(_cell_text(cell).strip() for cell in top.cells)
+    header = tuple(cell_text(cell).strip() for cell in top.cells)
     columns = [name for name in header if name]
     twice = duplicate_names(columns)
     if twice:
@@ -68,7 +68,7 @@ def _rows_below(rows: Iterator[_SheetRow], header: tuple[str, ...]) -> Iterator[
         if any(getattr(cell, "data_type", "") == "e" for cell in named):
             yield RowIssue(number, "invalid_row", "a cell shows an error of Excel, such as #N/A: correct or empty it")
             continue
-        texts = [_cell_text(cell) for cell in cells[: len(header)]]
+        texts = [cell_text(cell) for cell in cells[: len(header)]]
         yield table_row(number, header, texts + [""] * (len(header) - len(texts)))
 
 
@@ -140,7 +140,7 @@ def _has_merged_cells(archive: zipfile.ZipFile, name: str) -> bool:
     return False
 
 
-def _cell_text(cell: Any) -> str:
+def cell_text(cell: Any) -> str:
     """A cell as text, nearly as Excel shows it."""
     value = cell.value
     if isinstance(value, bool):
