@@ -9,7 +9,8 @@
 Each command prints a verdict and exits with 1 if it is not `held`. `cost` holds if the fastest `bulk.run` is at most 3%
 above the fastest `extract_many`, since other work on the machine can only slow them; `instant` if a row costs under 50
 microseconds of processor time beyond the extractor itself, and no tenth has 5 % more resident memory than the second;
-`kills` and `disk` if the output is that of a run that nobody stopped, byte for byte; `ray` if the records are those of
+`kills` and `disk` if the output is that of a run that nobody stopped, byte for byte, `kills` if nine in ten rows are
+records besides, and memory is as flat; `ray` if the records are those of
 a run on one machine. The texts are complaints of `examples/complaints`, invented.
 """
 
@@ -21,7 +22,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -40,23 +40,29 @@ from extractft.extractor.extraction import Extraction
 from extractft.schema import Schema
 from extractft.testing import byte_tokenizer, tiny_model
 from lib.command_line import make_parser
+from lib.killed_runs import KilledRun, output_of, run_in_fork
 from lib.process_memory import resident_memory
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
 MOST_COST, MOST_MICROSECONDS, MOST_GROWTH = 0.03, 50.0, 0.05
+ENOUGH_FOR_MEMORY = 20_000
+"""Rows in whose second tenth nothing is loaded any more."""
 MIB = 1 << 20
+EMPTY, LEAST_CONFIDENCE, LEAST_RECORDS = 0.02, 0.0002, 0.9
+"""Of the rows that are decoded while the run is killed: the share without a text, confidences below which a random
+model's records go to review, and the share that has to be records all the same."""
 
 
 class Note(BaseModel):
     """A short record, which a random model ends soon."""
 
-    code: Annotated[str, Field(max_length=6)]
+    code: Annotated[str, Field(max_length=3)]
     urgent: bool
 
 
 class InstantExtractor:
-    """Answers at once with a copy of one record."""
+    """Answers at once: the beginning of a text is its code."""
 
     def __init__(self) -> None:
         self.schema: Schema[Any] = Schema.of(Note)
@@ -66,7 +72,7 @@ class InstantExtractor:
         self, texts: Iterable[str], *, batch_size: int | None = None, explain: Sequence[str] = ()
     ) -> Iterator[Any]:
         for text in texts:
-            yield Extraction(Note(code=text[:6], urgent=len(text) % 2 == 0), text, "", self._completion)
+            yield Extraction(Note(code=text[:3], urgent=len(text) % 2 == 0), text, "", self._completion)
 
 
 class PacedExtractor(InstantExtractor):
@@ -81,17 +87,17 @@ class PacedExtractor(InstantExtractor):
 
 
 def save_tiny(folder: Path) -> Path:
-    """Save an extractor with a random model of a few thousand weights."""
+    """Save an extractor with a random model of a few thousand weights, which writes a record for every text."""
     tiny_model().save_pretrained(folder / "base")
     byte_tokenizer().save_pretrained(folder / "base")
-    generation = GenerationConfig(max_new_tokens=24, keep_truncated=True)
+    generation = GenerationConfig(batch_size=64)
     extractor: Extractor[Any] = Extractor.from_base(Note, base_model=str(folder / "base"), generation=generation)
     extractor.save_pretrained(folder / "extractor")
     return folder / "extractor"
 
 
-def write_rows(path: Path, rows: int, *, repeated: float = 0.1) -> list[str]:
-    """Write complaints as JSONL, a share of them again, and return their texts."""
+def write_rows(path: Path, rows: int, *, repeated: float = 0.1, empty: float = 0.0) -> list[str]:
+    """Write complaints as JSONL, a share of them again and a share of them empty, and return their texts."""
     from complaints.writer import generate
 
     chance = random.Random(16)
@@ -100,17 +106,12 @@ def write_rows(path: Path, rows: int, *, repeated: float = 0.1) -> list[str]:
     for number in range(rows):
         fresh = f"{texts[number % len(texts)][:60]} {number}"
         made.append(made[chance.randrange(len(made))] if made and chance.random() < repeated else fresh)
+    made = ["" if chance.random() < empty else text for text in made]
     with path.open("w", encoding="utf-8") as file:
         file.writelines(
             json.dumps({"id": f"r{n}", "text": text}, ensure_ascii=False) + "\n" for n, text in enumerate(made)
         )
     return made
-
-
-def output_of(folder: Path) -> dict[str, bytes]:
-    """The content of all files of a run, but for the lock."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".extractft-lock")
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def verdict(held: bool, words: str) -> None:
@@ -162,8 +163,7 @@ def run_instant(args: argparse.Namespace, folder: Path) -> None:
     tenths: list[float] = []
 
     def notice(progress: bulk.RunProgress) -> None:
-        if progress.done % (args.rows // 10) == 0:
-            tenths.append(resident_memory("VmRSS") / MIB)
+        _notice_memory(progress, args.rows, tenths)
 
     begin, wall = time.process_time(), time.monotonic()
     bulk.run(extractor, folder / "texts.jsonl", folder / "out", id_column="id", progress=notice)
@@ -176,49 +176,49 @@ def run_instant(args: argparse.Namespace, folder: Path) -> None:
     )
 
 
-def in_process(work: Callable[[], Any], *, kill_after: float | None = None) -> bool:
-    """Do something in a forked process; False if it was killed."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            if kill_after is not None:
-                signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-                signal.setitimer(signal.ITIMER_REAL, kill_after)
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if status not in (0, -signal.SIGKILL):
-        raise SystemExit(f"a run ended with {status}")
-    return status == 0
-
-
 def run_kills(args: argparse.Namespace, folder: Path) -> None:
-    """One run killed at random moments, and one that is not."""
+    """One run killed at random moments and in the midst of writes, and one that is not."""
     saved = InstantExtractor() if args.instant else save_tiny(folder)
-    write_rows(folder / "texts.jsonl", args.rows)
+    write_rows(folder / "texts.jsonl", args.rows, repeated=args.repeated, empty=EMPTY)
+    limit = None if args.instant else LEAST_CONFIDENCE
+    settings: dict[str, Any] = {"id_column": "id", "explain": ("confidence",), "min_confidence": limit}
+    memory = folder / "memory.json"
 
-    def work(name: str) -> None:
-        bulk.run(saved, folder / "texts.jsonl", folder / name, id_column="id", explain=("confidence",))
+    def work(name: str, progress: Callable[[bulk.RunProgress], None] | None = None) -> bulk.RunSummary:
+        return bulk.run(
+            saved, folder / "texts.jsonl", folder / name, shard_rows=args.shard_rows, progress=progress, **settings
+        )
+
+    def whole() -> None:
+        tenths: list[float] = []
+        work("whole", lambda progress: _notice_memory(progress, args.rows, tenths))
+        memory.write_text(json.dumps(tenths))
 
     begin = time.monotonic()
-    in_process(lambda: work("whole"))
+    run_in_fork(whole)
     seconds = time.monotonic() - begin
-    chance, kills, finished = random.Random(16), 0, False
-    while kills < args.kills and not finished:
-        finished = in_process(
-            lambda: work("killed"), kill_after=args.start + chance.uniform(0, 2 * seconds / args.kills)
-        )
-        kills += not finished
-    in_process(lambda: work("killed"))
+    summary, tenths = json.loads((folder / "whole/summary.json").read_text("utf-8")), json.loads(memory.read_text())
+    counts = {name: summary[name] for name in ("rows", "records", "review", "failed", "reused")}
+    growth = max(tenths[1:]) / tenths[1] - 1
+    print(f"not stopped: {seconds:.0f} s, {counts}; resident MiB by tenth: {[round(x) for x in tenths]}", flush=True)
+    killed = KilledRun(folder / "killed", lambda: work("killed"), random.Random(16), seconds, args.start)
+    killed.kill(args.kills)
+    run_in_fork(lambda: work("killed"))
     same = output_of(folder / "whole") == output_of(folder / "killed")
-    done = len(list((folder / "whole/shards").iterdir()))
+    share = summary["records"] / args.rows
+    print(f"killed and gone on: {time.monotonic() - begin - seconds:.0f} s; kills fell {dict(killed.fell)}")
+    flat = growth <= MOST_GROWTH or args.rows < ENOUGH_FOR_MEMORY
     verdict(
-        same and kills >= min(args.kills, 10),
-        f"{args.rows} rows, {done} shards, {kills} kills, output the same: {same}",
+        same and killed.kills == args.kills and share >= LEAST_RECORDS and flat,
+        f"{args.rows} rows, {share:.1%} of them records, {killed.kills} kills, output the same: {same}, "
+        f"memory {growth:+.1%} after the first tenth",
     )
+
+
+def _notice_memory(progress: bulk.RunProgress, rows: int, tenths: list[float]) -> None:
+    """Note the memory at each tenth of a run."""
+    if progress.done % (rows // 10) == 0:
+        tenths.append(resident_memory("VmRSS") / MIB)
 
 
 @contextmanager
@@ -318,6 +318,8 @@ def build_parser() -> argparse.ArgumentParser:
         if name == "kills":
             command.add_argument("--kills", type=int, default=50, help="kills (default: %(default)s)")
             command.add_argument("--start", type=float, default=1.0, help="seconds that loading takes (default: 1)")
+            command.add_argument("--shard-rows", type=int, default=500, help="rows in a shard (default: %(default)s)")
+            command.add_argument("--repeated", type=float, default=0.6, help="equal texts (default: %(default)s)")
             command.add_argument("--instant", action="store_true", help="an extractor that answers at once")
         if name == "ray":
             command.add_argument("--kills", type=int, default=5, help="workers that are killed (default: %(default)s)")

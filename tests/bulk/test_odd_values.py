@@ -114,3 +114,49 @@ def test_a_field_named_like_an_explanation_has_no_place_in_a_table_alone(
     (line,) = lines_of(tmp_path / "out", "shards")
     assert line["output"]["confidence"] == "none"
     assert set(line["confidence"]) == {"record", "fields", "calibrated"}
+
+
+NANOSECONDS = 1_700_000_000_123_456_789
+SEEN = {
+    "moment": pa.array([NANOSECONDS, None], pa.timestamp("ns")),
+    "there": pa.array([NANOSECONDS, None], pa.timestamp("ns", "Asia/Shanghai")),
+    "length": pa.array([1_234_567_891, None], pa.duration("ns")),
+    "inside": pa.array([{"seen": [NANOSECONDS]}, None], pa.struct([("seen", pa.list_(pa.timestamp("ns")))])),
+}
+
+
+def seen_at(path: Path, **columns: Any) -> Path:
+    pq.write_table(pa.table({"text": ["tea", "rice"], **columns}), path)
+    return path
+
+
+def test_nanoseconds_stay_whole(extractor: InstantExtractor, tmp_path: Path) -> None:
+    path = seen_at(tmp_path / "seen.parquet", **SEEN)
+    bulk.run(extractor, path, tmp_path / "columns", keep_columns=tuple(SEEN))
+    found = pq.read_table(tmp_path / "columns/shards")
+    assert {name: found[name].combine_chunks() for name in SEEN} == SEEN
+    bulk.run(extractor, path, tmp_path / "lines", keep_columns=tuple(SEEN), format="jsonl")
+    first, second = lines_of(tmp_path / "lines", "shards")
+    assert first["input"] == {
+        "moment": "2023-11-14T22:13:20.123456789",
+        "there": "2023-11-15T06:13:20.123456789+08:00",
+        "length": "P0DT0H0M1.234567891S",
+        "inside": {"seen": ["2023-11-14T22:13:20.123456789"]},
+    }
+    assert second["input"] == dict.fromkeys(SEEN)
+
+
+@pytest.mark.parametrize("kind", [pa.time64("ns"), pa.list_(pa.time64("ns")), pa.struct([("at", pa.time64("ns"))])])
+def test_times_of_day_are_cut_by_nobody(extractor: InstantExtractor, tmp_path: Path, kind: Any) -> None:
+    def clock(number: int) -> Any:
+        value = [number] if pa.types.is_list(kind) else {"at": number} if pa.types.is_struct(kind) else number
+        return pa.array([value] * 2, kind)
+
+    whole = seen_at(tmp_path / "whole.parquet", clock=clock(5_000))
+    bulk.run(extractor, whole, tmp_path / "whole", keep_columns=("clock",))
+    assert pq.read_table(tmp_path / "whole/shards")["clock"].combine_chunks() == clock(5_000)
+    cut = seen_at(tmp_path / "cut.parquet", clock=clock(5_001))
+    with pytest.raises(DatasetError, match=r"cut\.parquet: expected times of whole microseconds in the column 'clock'"):
+        bulk.run(extractor, cut, tmp_path / "cut", keep_columns=("clock",))
+    bulk.run(extractor, cut, tmp_path / "without")
+    assert pq.read_table(tmp_path / "without/shards").num_rows == 2

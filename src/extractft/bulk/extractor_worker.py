@@ -61,15 +61,19 @@ class ExtractorWorker:
         self._extractor = source.load()
         self._config = recipe.config
 
-    def decode(self, number: int, rows: Sequence[InputRow]) -> DecodedShard:
+    def decode(self, number: int, rows: Sequence[InputRow], *, anew: bool = True) -> DecodedShard:
         """The results of rows, equal texts among them decoded once.
 
         Args:
             number: The number of their shard.
             rows: The rows.
+            anew: Decode them as a worker would that had decoded nothing before.
         """
         with closing(TextIndex(IN_MEMORY)) if self._config.reuse_equal else nullcontext() as index:
-            return ShardDecoder(self._extractor, self._config, index, _ignore).decode(number, rows)
+            decoder = ShardDecoder(self._extractor, self._config, index, _ignore)
+            if anew:
+                decoder.begin_anew()
+            return decoder.decode(number, rows)
 
 
 def _ignore(result: Any, reused: bool) -> None:

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from extractft.bulk.batch_requests import CUSTOM_ID, request_text
 from extractft.bulk.bulk_config import BulkConfig
+from extractft.bulk.exact_times import require_whole_microseconds, written_whole
 from extractft.bulk.input_row import MISSING, InputRow, cell_of
 from extractft.data.column_names import closest_name, describe_columns, display_name
 from extractft.data.data_files import TEXT_ENDINGS, file_ending, find_data_files
@@ -123,6 +125,8 @@ class InputFiles:
         config = self._config
         if file_ending(file.path, TEXT_ENDINGS) == ".txt":
             return RowSource(_lines(file.path, config.encoding), name=file.path.name)
+        if file_ending(file.path, TEXT_ENDINGS) == ".parquet":
+            require_whole_microseconds(file.path, config.keep_columns)
         opened = file_row_source(file.path, config.encoding)
         if opened.columns is not None:
             for column in (config.text_column, config.id_column, *config.keep_columns):
@@ -143,13 +147,23 @@ class InputFiles:
         return self._named(file, row, name, text, problem)
 
     def _named(self, file: InputFile, row: RawRow, name: Any, text: str | None, problem: str) -> InputRow:
-        kept = {column: _present(cell_of(row.value, column)) for column in self._config.keep_columns}
+        kept = {column: self._kept(column, row.value) for column in self._config.keep_columns}
         found = self._default_id(file, row.number) if name is None else name
         known = _as_name(found)
         if not known:
             message = f"expected a name for the row under {display_name(self._id_column)}, found none"
             return self._without_text(file, row.number, message, kept)
         return InputRow(known, row.number, file.name, text, problem, kept)
+
+    def _kept(self, column: str, values: Any) -> Any:
+        """The value of a column that is kept, as whole as the output can have it."""
+        value = _present(cell_of(values, column))
+        return value if column in self._typed else written_whole(value)
+
+    @cached_property
+    def _typed(self) -> frozenset[str]:
+        """Columns that go from Arrow to Arrow, with all that their types hold."""
+        return frozenset(self.arrow_types() if self._config.format == "parquet" else ())
 
     @property
     def _id_column(self) -> str:

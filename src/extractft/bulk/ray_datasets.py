@@ -100,7 +100,7 @@ class RowActor:
     def __call__(self, table: Any) -> Any:
         """A table with the results of a table's rows."""
         rows = self._rows(table)
-        results = self._worker.decode(0, rows).results
+        results = self._worker.decode(0, rows, anew=False).results
         placed = [self._fitting(row, result) for row, result in zip(rows, results, strict=True)]
         return self._output(table, rows, placed)
 

@@ -80,6 +80,16 @@ class ShardDecoder:
         self._index = index
         self._notice = notice
 
+    def begin_anew(self) -> None:
+        """Let nothing but a shard's own rows tell how it is decoded, whatever was decoded before it in this process.
+
+        What an engine has learned for its drafts changes no record, but which tokens go through the model together,
+        and with that the last digits of confidences.
+        """
+        forget = getattr(getattr(self._extractor, "engine", None), "forget_drafts", None)
+        if forget is not None:
+            forget()
+
     def decode(self, number: int, rows: Sequence[InputRow]) -> DecodedShard:
         """The results of the rows of a shard.
 

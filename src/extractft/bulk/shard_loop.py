@@ -128,6 +128,7 @@ class ShardLoop:
             decoder = ShardDecoder(self._source.load(), self._config, index, self._notice)
             for number, rows, mark in self._shards():
                 if mark is None:
+                    decoder.begin_anew()
                     self._counts += self._publisher.publish(number, rows, decoder.decode(number, rows))
                 if mark is None and number % TRIM_EVERY == TRIM_EVERY - 1:
                     release_memory()

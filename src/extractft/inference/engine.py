@@ -97,6 +97,7 @@ class TransformersEngine(BoundToProcess):
             max_tokens=max_batch_tokens,
             proposer=make_proposer(config.proposer) if proposer is None else proposer,
         )
+        self._proposer_given = proposer is not None
         self._eight_bit = Int8Linears(model, prefix_ids) if eight_bit else None
         self._prepacked, self._transposed = PrepackedLinears(model), TransposedLinears(model)
         self._fastest: PrepackedLinears | TransposedLinears | None = None
@@ -191,6 +192,14 @@ class TransformersEngine(BoundToProcess):
             self._release()
             self._reference.reset()
             self._whole = True
+
+    def forget_drafts(self) -> None:
+        """Let the drafts of records that begin from now on know no earlier record, as in a new process.
+
+        A proposer that was handed over stays as it is.
+        """
+        if not self._proposer_given:
+            self._scheduler.use_proposer(make_proposer(self._config.proposer))
 
     def after_fork(self) -> None:
         """Forget the callers of the other process; one of them may have been in the midst of a turn."""

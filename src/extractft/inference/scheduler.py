@@ -76,6 +76,10 @@ class Scheduler:
     def __len__(self) -> int:
         return len(self._running)
 
+    def use_proposer(self, proposer: Proposer) -> None:
+        """Guess by another proposer from now on; sequences that run keep theirs."""
+        self._proposer = proposer
+
     @property
     def running(self) -> list[Sequence]:
         """The sequences in the batch."""
