@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup label-studio demo test test-floors lint format docs serve-docs bench check-release clean distclean
+.PHONY: help setup label-studio demo test test-services test-floors lint format docs serve-docs bench check-release clean distclean
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell \
 	$(name) -c 'import sys; print("$(name)") if sys.version_info >= (3, 11) else None' 2>/dev/null)))
@@ -30,6 +30,13 @@ label-studio: ## an environment with Label Studio's own SDK, which the tests of 
 
 test: setup ## run all tests (ARGS="tests/schema -x")
 	$(BIN)/python -m pytest $(ARGS)
+
+test-services: $(INSTALLED) ## install what some tests skip where it is missing: Ray, and PostgreSQL where apt-get may
+	$(PIP) --editable '.[ray]'
+	@if ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends postgresql >/dev/null; then :; \
+	else echo "PostgreSQL is not there, and apt-get could not install it as this user: its tests are skipped."; fi
 
 test-floors: setup ## run the tests with the lowest versions that pyproject.toml allows, in an environment of their own
 	$(PYTHON) -m venv --clear .cache/floors

@@ -1,8 +1,9 @@
-"""Servers in place of the engine of this package: the same records, and at what rate?
+"""Servers in place of the engine of this package: the same records, at what rate, and if one is killed in mid-run?
 
     python benchmarks/peers/make_environment.py vllm llamacpp     # prints EXTRACTFT_VLLM and EXTRACTFT_LLAMACPP
     python benchmarks/servers.py equality snips_restaurant --extractor DIR --limit 200
     python benchmarks/servers.py throughput snips_restaurant --extractor DIR --in-flight 1 8 32
+    python benchmarks/servers.py kill snips_restaurant --extractor DIR --server llama.cpp
 
 `DIR` is what `quality.py run` left in `benchmarks/.cache/quality/runs/NAME/extractor`. Its weights are merged and
 exported once; each server is started on them as a user would have it started, one after the other. On a machine without
@@ -19,16 +20,17 @@ from collections.abc import Sequence
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from lib import server_equality, server_throughput
+from lib import server_equality, server_kill, server_throughput
 from lib.command_line import add_command, make_parser, run_command
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = make_parser(__doc__)
-    commands = parser.add_subparsers(required=True, metavar="equality|throughput")
+    commands = parser.add_subparsers(required=True, metavar="equality|throughput|kill")
     add_command(commands, "equality", server_equality)
     add_command(commands, "throughput", server_throughput)
+    add_command(commands, "kill", server_kill)
     return parser
 
 

@@ -18,6 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from bulk_doubles import InstantExtractor, Person, lines_of, output_of
+from pydantic import BaseModel, Field
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "remote"))
+
+from loopback_vllm import fake_for, served
 
 from extractft import Extractor, GenerationConfig, bulk
 from extractft.bulk import BulkConfig
@@ -278,6 +283,49 @@ def test_a_dataset_goes_on_at_its_checkpoint(roomy: Any, saved: Path, tmp_path: 
 def test_settings_of_a_dataset_are_checked(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         bulk.map_dataset(None, extractor=InstantExtractor(), **settings)
+
+
+class Code(BaseModel):
+    """A record that a random model ends soon."""
+
+    item: str = Field(max_length=6)
+    urgent: bool
+
+
+def modules_of(node: Any) -> list[str]:
+    """Libraries of torch that actors on a node have in memory."""
+    maps = [Path(f"/proc/{pid}/maps").read_text() for pid in workers_of(node)]
+    return [Path(line.split()[-1]).name for text in maps for line in text.splitlines() if "libtorch" in line]
+
+
+def test_actors_are_clients_of_a_server(
+    cluster: Any, tiny_base: Path, jsonl: Callable[..., Path], tmp_path: Path
+) -> None:
+    local: Extractor[Code] = Extractor.from_base(Code, base_model=str(tiny_base))
+    local.save_pretrained(tmp_path / "code")
+    path = jsonl({"id": f"r{n}", "text": f"order {n}" if n % 5 else ""} for n in range(12))
+    settings: dict[str, Any] = {"id_column": "id", "shard_rows": 4, "format": "jsonl"}
+    seen: list[str] = []
+    loaded: list[str] = []
+
+    def look(progress: Any) -> None:
+        for node in cluster.worker_nodes:
+            seen.extend(map(str, workers_of(node)))
+            loaded.extend(modules_of(node))
+
+    fake = fake_for(local)
+    with served(fake) as address:
+        alone = bulk.run(tmp_path / "code", path, tmp_path / "alone", engine=address, **settings)
+        fake.asked.clear()
+        there = bulk.run(
+            tmp_path / "code", path, tmp_path / "there", engine=address, ray=cluster.address, progress=look, **settings
+        )
+    assert len([asked for asked in fake.asked if "completions" in asked[0]]) >= 9
+    assert lines_of(tmp_path / "there", "shards") == lines_of(tmp_path / "alone", "shards")
+    assert lines_of(tmp_path / "there", "failed") == lines_of(tmp_path / "alone", "failed")
+    assert (there.records, there.failed) == (alone.records, alone.failed) == (9, 3)
+    assert seen
+    assert not loaded, "a client of a server loads no torch"
 
 
 def test_the_page_runs(roomy: Any, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
