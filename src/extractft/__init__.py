@@ -49,6 +49,7 @@ _SUBMODULES = frozenset(
         "extractor",
         "grounding",
         "interchange",
+        "labelling",
         "modeling",
         "prompt",
         "schema",

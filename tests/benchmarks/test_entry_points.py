@@ -28,6 +28,7 @@ ENTRY_POINTS = (
     "decoding",
     "demo",
     "drafting",
+    "labelling",
     "memory",
     "peers",
     "quality",
@@ -39,6 +40,7 @@ ENTRY_POINTS = (
 COMMANDS = {
     "bulk": ("cost", "instant", "kills", "disk", "ray"),
     "decoding": ("speed", "floor", "equality", "products", "eight-bit"),
+    "labelling": ("select",),
     "quality": ("run", "table", "forms", "long"),
     "servers": ("equality", "throughput"),
     "trust": ("records", "places", "similar", "lookup-speed", "exports"),
@@ -215,6 +217,18 @@ def test_drafting_takes_time(load_benchmark: Load, small_set: Path, small_base: 
     for kind in ("single", "batched"):
         rows = found["sets"]["bookings"][kind]
         assert rows["learned"]["passes"] < rows["none"]["passes"]
+
+
+def test_rows_chosen_against_rows_at_random(
+    load_benchmark: Load, small_set: Path, small_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = ["--seed-rows", "4", "--add", "2", "--pool", "6", "--test", "2", "--seeds", "1", "--epochs", "1"]
+    places = ["--data", str(small_set), "--results", str(tmp_path)]
+    load_benchmark("labelling").main(["select", "bookings", "--base-model", str(small_base), *places, *sizes])
+    shown = capsys.readouterr().out
+    assert "chosen 6" in shown
+    assert "random 4" in shown
+    assert len(list((tmp_path / "labelling").rglob("*.json"))) == 3
 
 
 def test_trust_in_records(load_benchmark: Load, small_set: Path, extractor: str, tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ ORDER = (
     "prompt",
     "convert",
     "documents",
+    "label",
+    "select",
     "fit",
     "extract",
     "run",

@@ -22,8 +22,10 @@ from extractft.cli import (
     evaluate_commands,
     export_commands,
     extract_command,
+    label_command,
     review_commands,
     run_command,
+    select_command,
     train_commands,
 )
 from extractft.cli.app import Stopped, app
@@ -43,8 +45,10 @@ COMMANDS = (
     evaluate_commands,
     export_commands,
     extract_command,
+    label_command,
     review_commands,
     run_command,
+    select_command,
     train_commands,
 )
 """Modules whose commands register with `app` when they are imported."""

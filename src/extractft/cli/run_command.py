@@ -21,7 +21,7 @@ from extractft.cli.ray_options import ActorOption, RayOption, ray_cluster
 from extractft.cli.streams import print_report, say
 from extractft.data.data_files import TEXT_ENDINGS
 
-__all__ = ["run"]
+__all__ = ["run", "shown_in"]
 
 MOST_FIELDS = 60
 """Fields in the table at the end; all are in `summary.json`."""
@@ -124,7 +124,7 @@ def run(
     _require_texts([] if query else inputs, settings)
     with reporting() as report:
         report.begin(begin_words("reading the input", engine))
-        summary = extractft.bulk.run(extractor, source or inputs, output, progress=_shown_in(report), **settings)
+        summary = extractft.bulk.run(extractor, source or inputs, output, progress=shown_in(report), **settings)
     _print_summary(summary)
     if summary.failed:
         raise typer.Exit(ROWS_FAILED)
@@ -190,7 +190,7 @@ def _parts(**asked: bool) -> tuple[str, ...]:
     return tuple(name for name, wanted in asked.items() if wanted)
 
 
-def _shown_in(report: ProgressReport) -> Callable[[Any], None]:
+def shown_in(report: ProgressReport) -> Callable[[Any], None]:
     """A listener that shows progress when it is time."""
 
     def show(progress: Any) -> None:
