@@ -168,3 +168,29 @@ def test_the_config_has_the_labels_of_the_rows_too() -> None:
 def test_a_task_is_the_same_whenever_it_is_written() -> None:
     rows = read_rows([task(*NEEDED)], SCHEMA, "label-studio").rows
     assert rows_content(rows, SCHEMA, "label-studio") == rows_content(rows, SCHEMA, "label-studio")
+
+
+def test_line_ends_of_windows_count_once_in_a_browser() -> None:
+    text = "Tea 🍵\r\nHouse\r\nreceipt"
+    value = {"start": 7, "end": 20, "text": "House\nreceipt", "labels": ["company"]}
+    mark = {"id": "a", "from_name": "label", "to_name": "text", "type": "labels", "value": value}
+    given = {"data": {"text": text}, "annotations": [{"result": [mark, chosen("field.kind", "receipt")]}]}
+    assert read_rows([given], SCHEMA, "label-studio").rows[0].record["company"] == "House\r\nreceipt"
+
+
+def test_other_columns_are_kept_whatever_the_columns_are_called() -> None:
+    row = {
+        "complaint": "GmbH receipt",
+        "label": {"company": "GmbH", "kind": "receipt"},
+        "shop": 3,
+        "when": float("nan"),
+    }
+    options = InterchangeOptions(columns={"text": "complaint", "output": "label"})
+    (found,) = read_rows([row], SCHEMA, "rows", options).rows
+    assert found.extra == {"shop": 3, "when": None}
+
+
+def test_half_a_character_in_a_column_is_an_issue_of_its_row() -> None:
+    row = {"text": "GmbH receipt", "output": {"company": "GmbH", "kind": "receipt"}, "shop": "\ud83d"}
+    with pytest.raises(DatasetError, match="a column holds what JSON cannot"):
+        rows_content(read_rows([row], SCHEMA).rows, SCHEMA, "doccano")

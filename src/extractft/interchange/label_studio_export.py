@@ -7,7 +7,7 @@ named as the fields of the schema.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from extractft.data.example_loader import validate_text
@@ -139,15 +139,28 @@ def _place(value: Mapping[str, Any], text: str, offsets: OffsetMap) -> tuple[int
     """
     first, last, said = value.get("start"), value.get("end"), value.get("text")
     if isinstance(first, int) and isinstance(last, int):
-        for place in ((offsets.to_characters(first), offsets.to_characters(last)), (first, last)):
-            start, end = place
+        for start, end in _readings(first, last, text, offsets):
             if start is None or end is None or not 0 <= start < end <= len(text):
                 continue
-            if not isinstance(said, str) or text[start:end] == said:
+            if not isinstance(said, str) or text[start:end] in (said, said.replace("\n", "\r\n")):
                 return start, end
     raise InvalidRow.one(
         "invalid_span", "expected a place in the text whose words are those that it says, found others"
     )
+
+
+def _readings(first: int, last: int, text: str, offsets: OffsetMap) -> Iterator[tuple[int | None, int | None]]:
+    """The places that two numbers may mean: in UTF-16, in characters, or in UTF-16 with line ends as one character."""
+    yield offsets.to_characters(first), offsets.to_characters(last)
+    yield first, last
+    if "\r\n" in text:
+        lines = text.replace("\r\n", "\n")
+        places = OffsetMap(lines, "utf-16")
+        start, end = places.to_characters(first), places.to_characters(last)
+        if start is not None and end is not None:
+            kept = [len(lines[:at].replace("\n", "\r\n")) for at in (start, end)]
+            if text == lines.replace("\n", "\r\n"):  # line ends of one kind
+                yield kept[0], kept[1]
 
 
 def _chosen(path: str, choices: Any, schema: Schema[Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from extractft.data.output_parser import OutputParser
 from extractft.data.raw_row import InvalidRow, RawRow, RowIssue
 from extractft.data.row_format import RowFormat
 from extractft.data.row_source import RowSource
+from extractft.data.table_values import to_jsonable
 from extractft.grounding import Span
 from extractft.grounding.spans import Method
 from extractft.schema import Schema
@@ -88,17 +89,19 @@ def _labelled(row: RawRow, row_format: RowFormat, parser: OutputParser[Any]) -> 
     text, output = row_format.split(row)
     text, record = validate_text(text), parsed_record(output, parser)
     value = row.value
-    if not isinstance(value, Mapping) or "output" not in value or "text" not in value:
-        known = value.get("id") if isinstance(value, Mapping) else None
-        return LabelledRow(number=row.number, text=text, record=record, id=known)
+    if not isinstance(value, Mapping):
+        return LabelledRow(number=row.number, text=text, record=record)
+    columns = {row_format.text_column, row_format.output_column}
+    if not columns <= value.keys():
+        return LabelledRow(number=row.number, text=text, record=record, id=to_jsonable(value.get("id")))
     return LabelledRow(
         number=row.number,
         text=text,
         record=record,
-        id=value.get("id"),
+        id=to_jsonable(value.get("id")),
         spans=_spans(value.get("spans"), len(text)),
         confidence=_confidence(value.get("confidence")),
-        extra={key: item for key, item in value.items() if key not in OWN_KEYS},
+        extra={key: to_jsonable(item) for key, item in value.items() if key not in columns.union(OWN_KEYS)},
     )
 
 

@@ -110,7 +110,8 @@ def read_rows(
     Raises:
         DatasetError: No rows, or bad ones; `.issues` lists every bad row.
     """
-    read, issues, total = ReadRows(), [], 0
+    read, total = ReadRows(), 0
+    issues: list[RowIssue] = []
     for source in open_row_sources(data, options.encoding):
         for found in _rows_of(source, schema, source_format, options):
             total += 1
@@ -119,8 +120,10 @@ def read_rows(
             elif found.kind == UNLABELLED:
                 read.unlabelled += 1
             else:
-                issues.append(found)
+                issues.append(replace(found, file=source.name))
     if issues:
+        if len({issue.file for issue in issues}) == 1:
+            issues = [replace(issue, file="") for issue in issues]
         bad = len({(issue.file, issue.row) for issue in issues})
         raise DatasetError(f"{bad} of {total} rows cannot be used as {source_format}", issues=issues)
     if not read.rows:
@@ -161,8 +164,8 @@ def rows_content(
     read = _line_reader(schema, target_format, replace(options, predictions=True, columns=None))
     lines, issues, written = [], [], WrittenRows()
     for row in rows:
-        line = json.dumps(write(row), ensure_ascii=False, allow_nan=False)
         try:
+            line = _spelled(write(row))
             back = read(RawRow(row.number, json.loads(line)))
         except InvalidRow as problem:
             issues += problem.issues(row.number)
@@ -177,6 +180,20 @@ def rows_content(
     if target_format == "label-studio":
         return "[\n" + ",\n".join(lines) + "\n]\n", written
     return "".join(f"{line}\n" for line in lines), written
+
+
+def _spelled(line: dict[str, Any]) -> str:
+    """A line as JSON.
+
+    Raises:
+        InvalidRow: It holds what JSON in UTF-8 cannot.
+    """
+    try:
+        written = json.dumps(line, ensure_ascii=False, allow_nan=False)
+        written.encode("utf-8")
+    except ValueError as error:
+        raise InvalidRow.one("invalid_row", f"a column holds what JSON cannot ({type(error).__name__})") from error
+    return written
 
 
 def labels_of(rows: Sequence[LabelledRow], schema: Schema[Any]) -> list[str]:

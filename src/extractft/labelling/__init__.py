@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from extractft.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from extractft.labelling.first_labels import LabelledFiles, label_texts
+    from extractft.labelling.first_labels import LabelledFiles, label_texts, run_directory
     from extractft.labelling.row_choice import choose_rows
     from extractft.labelling.teacher import Teacher, TeacherConfig
 
@@ -21,9 +21,10 @@ _MODULES = {
     "TeacherConfig": "teacher",
     "choose_rows": "row_choice",
     "label_texts": "first_labels",
+    "run_directory": "first_labels",
 }
 """The module of each public name."""
 
-__all__ = ["LabelledFiles", "Teacher", "TeacherConfig", "choose_rows", "label_texts"]
+__all__ = ["LabelledFiles", "Teacher", "TeacherConfig", "choose_rows", "label_texts", "run_directory"]
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)
