@@ -293,3 +293,13 @@ def test_failed_rows_are_asked_for_once_more(tmp_path: Path) -> None:
         found = label(tmp_path, server.url, retry_failed=True)
         assert {number_of(asked) for asked in server.asked} == {15, 16, 17}
     assert (found.rows, found.review, found.failed) == (18, 2, 0)
+
+
+def test_rows_without_a_text_are_counted_and_in_neither_file(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [{"name": "a", "text": text_of(1)}, {"name": "b"}, {"name": "c", "text": " "}]
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    with teaching(lambda asked: Reply(spelled(1))) as server:
+        found = label(tmp_path, server.url)
+    assert (found.rows, found.review, found.failed) == (1, 0, 2)
+    assert [row["id"] for row in lines(tmp_path / "rows.jsonl")] == ["a"]
+    assert (tmp_path / "review.jsonl").read_bytes() == b""

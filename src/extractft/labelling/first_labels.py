@@ -21,6 +21,7 @@ from extractft.bulk.input_row import InputRow
 from extractft.bulk.run_folder import FAILED, REVIEW, SHARDS
 from extractft.bulk.run_progress import ProgressListener
 from extractft.storage import published_file
+from extractft.text import is_blank
 
 __all__ = ["LabelledFiles", "label_texts", "run_directory"]
 
@@ -70,6 +71,7 @@ def label_texts(
         inputs: Files, folders and patterns.
         output: JSONL for the rows that are ready: `id`, `text`, `output`, `confidence`.
         review: JSONL for all others, in the form of a bulk run's; a row that failed has `error` and `message` too.
+            Rows without a text are in neither file; `failed/` of the run has them.
         min_agreement: Records of which the teacher is less sure are for a person.
         progress: Told after each row.
         force: Begin anew.
@@ -91,6 +93,8 @@ def label_texts(
         doubtful = stack.enter_context(published_file(Path(review)))
         for kind, line in _merged(files.rows(), folder):
             counts[kind] += 1
+            if line["text"] is None or is_blank(line["text"]):
+                continue  # nothing that a person could look over
             _write(ready if kind == SHARDS else doubtful, line)
     return LabelledFiles(counts[SHARDS], counts[REVIEW], counts[FAILED], summary)
 
