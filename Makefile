@@ -71,11 +71,13 @@ serve-docs: $(INSTALLED) ## show the documentation while writing it
 bench: $(INSTALLED) ## measure quality on the benchmarks (ARGS="--help")
 	$(BIN)/python benchmarks/quality.py $(ARGS)
 
-check-release: $(INSTALLED) ## long checks before a release: a million rows, fifty kills, a disk that fills up
+check-release: $(INSTALLED) ## long checks before a release: a million rows, fifty kills, a full disk, Label Studio
 	$(BIN)/python benchmarks/bulk.py cost
 	$(BIN)/python benchmarks/bulk.py instant
 	$(BIN)/python benchmarks/bulk.py kills
 	$(BIN)/python benchmarks/bulk.py disk
+	$(MAKE) label-studio
+	$(BIN)/python -m pytest tests/interchange/test_label_studio_sdk.py
 
 clean: ## delete what was built, keep .venv and downloads
 	rm -rf site dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

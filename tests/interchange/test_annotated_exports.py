@@ -55,10 +55,13 @@ def test_marks_without_numbers_begin_a_new_item_when_the_field_is_taken() -> Non
         place("Äpfel", "lines.*.name"),
         place("0.19", "lines.*.taxes.*.rate"),
         place("Äpfel", "lines.*.name", after=SECOND),
+        place("and", "tags.*"),
         {**place("1,50", "lines.*.total", "a")},
         written("words", "1.5", own="a"),
     ]
-    assert record(*NEEDED, *marks)["lines"] == [
+    found = record(*NEEDED, *marks)
+    assert found["tags"] == ["and"]
+    assert found["lines"] == [
         {"name": "Äpfel", "total": 1.5},
         {"name": "Äpfel", "total": 2.5, "taxes": [{"rate": 0.19}]},
     ]

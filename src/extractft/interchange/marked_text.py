@@ -170,12 +170,13 @@ def _paths(marks: Iterable[Mark], schema: Schema[Any]) -> list[tuple[str, Mark]]
         else:
             open_marks.append((label, mark))
     taken = {path for path, _ in found}
-    before = ""
+    before: dict[str, str] = {}
     for label, mark in sorted(open_marks, key=lambda pair: pair[1].start):
-        path = _next_path(label, before, taken)
+        of_list = label.partition("*")[0]
+        path = _next_path(label, before.get(of_list, ""), taken)
         taken.add(path)
         found.append((path, mark))
-        before = path
+        before[of_list] = path
     return found
 
 
@@ -197,7 +198,7 @@ def _filled(label: str, items: list[str]) -> str:
 
 
 def _next_path(label: str, before: str, taken: set[str]) -> str:
-    """The path of a mark that does not say its items: those of the mark before, or the next that is free."""
+    """The path of a mark that does not say its items: those of the mark before in the list, or the next free ones."""
     steps, last = label.split("."), before.split(".")
     path = list(steps)
     same = True
