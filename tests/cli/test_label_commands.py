@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +106,29 @@ def test_select_without_an_extractor_and_without_what_is_labelled(shop: Path) ->
     assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == ["rice", "茶 👍", "salt"]
     assert RUNNER.invoke(app, ["select", "none.jsonl", "--count", "9"]).exit_code == 2
     assert RUNNER.invoke(app, ["select", "rows.jsonl", "--count", "0"]).exit_code == 2
+
+
+def test_a_run_that_is_killed_goes_on_and_has_each_row_once(shop: Path) -> None:
+    count = 130
+    (shop / "many.txt").write_text("".join(f"tea no. {number}\n" for number in range(count)), "utf-8")
+    source = [sys.executable, "-m", "extractft", "label", "many.txt", "--schema", "schema.py:Order", "--model", "big"]
+
+    def slowly(asked: Asked) -> Reply:
+        return Reply(json.dumps({"item": asked.text}), seconds=0.02)
+
+    with teaching(slowly) as server:
+        command = [*source, "--teacher", server.url, "--output", "labels.jsonl", "--samples", "1"]
+        first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while len(server.asked) < 70 and first.poll() is None:
+            time.sleep(0.01)
+        first.kill()
+        first.wait()
+        assert not (shop / "labels.jsonl").exists()
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        asked = [found.text for found in server.asked]
+    rows = lines(shop / "labels.jsonl")
+    assert [row["text"] for row in rows] == [f"tea no. {number}" for number in range(count)]
+    twice = len(asked) - len(set(asked))
+    assert len(set(asked)) == count
+    assert twice <= 50 + 16  # the shard that was lost, and what was asked for ahead
