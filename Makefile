@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup label-studio demo test test-services test-floors lint format docs serve-docs bench check-release clean distclean
+.PHONY: help setup label-studio demo test test-services test-engines test-floors lint format docs serve-docs bench check-release clean distclean
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell \
 	$(name) -c 'import sys; print("$(name)") if sys.version_info >= (3, 11) else None' 2>/dev/null)))
@@ -37,6 +37,10 @@ test-services: $(INSTALLED) ## install what some tests skip where it is missing:
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends postgresql >/dev/null; then :; \
 	else echo "PostgreSQL is not there, and apt-get could not install it as this user: its tests are skipped."; fi
+
+test-engines: setup ## install vLLM for processors and llama.cpp into .cache/peers (3.5 GB) and hold their records against ours
+	$(BIN)/python benchmarks/peers/make_environment.py llamacpp vllm
+	$(BIN)/python -m pytest -m engines $(ARGS)
 
 test-floors: setup ## run the tests with the lowest versions that pyproject.toml allows, in an environment of their own
 	$(PYTHON) -m venv --clear .cache/floors

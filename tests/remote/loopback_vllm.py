@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import httpx
 from fake_vllm import FakeVLLM
 from llguidance import LLMatcher
 
@@ -55,8 +56,9 @@ def served(fake: FakeVLLM, port: int = 0) -> Iterator[str]:
 
         def _reply(self, body: Any) -> None:
             fake.asked.append((self.path, body))
-            content = json.dumps(fake._answer(self.path, body)).encode()
-            self.send_response(200)
+            answer = fake._answer(self.path, body)
+            content = answer.content if isinstance(answer, httpx.Response) else json.dumps(answer).encode()
+            self.send_response(answer.status_code if isinstance(answer, httpx.Response) else 200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()

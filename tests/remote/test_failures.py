@@ -66,9 +66,43 @@ def test_down_at_the_start(place: Loopback, probe: ServerProbe) -> None:
     with pytest.raises(
         ServerAnswerError, match=f"an answer from {place.url}, found nothing there that takes the connection"
     ) as caught:
-        connect(place.url, probe, retries=QUICK)
-    assert notes(caught.value) == "Is the server running, and is that its address and port?"
+        connect(place.url, probe)  # with the retries of a run, which would take a quarter of a minute
+    assert notes(caught.value).startswith("Is the server running, and is that its address and port?\n")
+    assert "?wait=60" in notes(caught.value)
     assert caught.value.status is None
+
+
+def test_down_at_the_start_is_tried_once(probe: ServerProbe) -> None:
+    tries = []
+
+    class Down(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            tries.append((request.url.path, request.extensions["timeout"]["connect"]))
+            raise httpx.ConnectError("refused")
+
+    with pytest.raises(ServerAnswerError):
+        connect("http://127.0.0.1:1", probe, transport=Down())
+    assert tries == [("/v1/models", 3.0)]
+
+
+def test_a_server_that_comes_up_is_waited_for_if_asked_to(place: Loopback, probe: ServerProbe, requests: Any) -> None:
+    place.kill()
+    timer = threading.Timer(0.3, place.start)
+    timer.start()
+    engine = connect(f"{place.url}?wait=60", probe, retries=Retries(attempts=1, first_delay=0.05))
+    timer.join()
+    assert the_one(engine, requests).finish_reason != "error"
+    place.kill()
+    with pytest.raises(ServerAnswerError, match="nothing there"):
+        connect(f"{place.url}?wait=0.2", probe, retries=Retries(attempts=1, first_delay=0.05))
+    place.start()
+
+
+@pytest.mark.parametrize("wait", ["soon", "-1", "nan", "inf"])
+def test_seconds_to_wait_are_a_number(wait: str, probe: ServerProbe) -> None:
+    with pytest.raises(EngineError, match="Expected seconds to wait for a server") as caught:
+        connect(f"http://127.0.0.1:1?wait={wait}", probe)
+    assert "?wait=60" in notes(caught.value)
 
 
 def test_no_server_of_models_at_that_address(place: Loopback, server: FakeVLLM, probe: ServerProbe) -> None:

@@ -13,7 +13,7 @@ from extractft.cli.app import ROWS_FAILED, app
 from extractft.cli.command_paths import CommandPaths, file_path, is_stdout, user_path
 from extractft.cli.data_options import data_files, paths_of
 from extractft.cli.error_messages import usage_error
-from extractft.cli.extractor_arguments import named_extractor
+from extractft.cli.extractor_arguments import check_engine, named_extractor
 from extractft.cli.inputs import load_extractor, pairs, probability, schema_file
 from extractft.cli.options import (
     ClassOption,
@@ -131,11 +131,24 @@ def verify(
         force=force,
     ).check()
     columns = pairs(column, "--column") or None
-    if "://" not in place and not Path(place).expanduser().exists():
-        raise typer.BadParameter(f"no such file or directory: {place}", param_hint="EXPORT_OR_URL")
+    _check_place(place)
     model = load_extractor(extractor, schema, base_model, None, flag="--extractor")
     candidate = _verification().load_candidate(place, model, directory=extractor, base_model=base_model)
     _finish(_held_together(model, candidate, rows, columns, min_equal, keep_records=keep_records), output)
+
+
+def _check_place(place: str) -> None:
+    """Look at what is to be verified before the model is loaded.
+
+    Raises:
+        typer.BadParameter: There is no such file or directory, or it is no address.
+        EngineError: Nothing at that address answers.
+    """
+    if "://" in place:
+        check_engine(place, "EXPORT_OR_URL")
+        importlib.import_module("extractft.remote").require_server(place)
+    elif not Path(place).expanduser().exists():
+        raise typer.BadParameter(f"no such file or directory: {place}", param_hint="EXPORT_OR_URL")
 
 
 def _check_export(extractor: Path, output: Path, settings: dict[str, Any]) -> None:

@@ -44,7 +44,7 @@ def require_extractor(directory: Path, engine: str | None) -> None:
     check_engine(engine)
 
 
-def check_engine(engine: str | None) -> None:
+def check_engine(engine: str | None, flag: str = "--engine") -> None:
     """Check the form of `--engine`; whether a server is there shows when it is connected to.
 
     Raises:
@@ -58,7 +58,7 @@ def check_engine(engine: str | None) -> None:
         if engine is not None and "://" in engine:
             ServerAddress.parse(engine)
     except (ConfigError, EngineError) as error:
-        raise usage_error(error, "--engine") from error
+        raise usage_error(error, flag) from error
 
 
 def begin_words(first: str, engine: str | None) -> str:

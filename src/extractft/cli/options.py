@@ -57,7 +57,7 @@ EngineOption = Annotated[
     str | None,
     typer.Option(
         "--engine",
-        help="Address of a server with the model (http://host:8000), or `vllm` or `llama.cpp` to start one here.",
+        help="Address of a server with the model (http://host:8000), or vllm, vllm-lora or llama.cpp to start one.",
     ),
 ]
 ColumnOption = Annotated[

@@ -19,7 +19,7 @@ from extractft.extractor.pipeline import MIN_ROOM
 from extractft.extractor.runtime import EngineOptions, Runtime, SavedExtractor
 from extractft.prompt import ChatRenderer
 from extractft.prompt.stored_tokenizer import StoredTokenizer
-from extractft.remote import connect
+from extractft.remote import connect, require_server
 from extractft.remote.server_probe import ServerProbe
 from extractft.schema import Schema
 
@@ -94,7 +94,11 @@ def open_server(saved: SavedExtractor, options: EngineOptions) -> Runtime:
         ConfigError: The options are those of a model on this machine.
     """
     _require_no_model_options(options)
-    weights, tokenizer, chat, grammar = parts_without_model(saved)
+    try:
+        weights, tokenizer, chat, grammar = parts_without_model(saved)
+    except ArtifactError:
+        require_server(options.engine)  # a wrong address is said first: it is mended faster
+        raise
     engine = connect(
         options.engine,
         server_probe(tokenizer, chat, grammar, saved.schema),

@@ -45,6 +45,7 @@ GIVEN = EngineKind("extractft.extractor.client:open_given", frozenset({TOKENIZER
 NAMED = {
     "transformers": LOCAL,
     "vllm": EngineKind("extractft.extractor.managed:open_vllm"),
+    "vllm-lora": EngineKind("extractft.extractor.managed:open_vllm_lora"),
     "llama.cpp": EngineKind("extractft.extractor.managed:open_llama_cpp"),
 }
 """Engines that have a name rather than an address."""

@@ -10,14 +10,16 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
+from extractft.constraints import GrammarCompiler
 from extractft.errors import ArtifactError
-from extractft.extractor.client import parts_without_model, server_probe
+from extractft.extractor.client import SavedWeights, parts_without_model, server_probe
 from extractft.extractor.engine_registry import EXPORT, LOCAL, load_entry
 from extractft.extractor.runtime import EngineOptions, Runtime, SavedExtractor
 from extractft.modeling.weight_digests import cache_dir
-from extractft.remote import require_program, start_server
+from extractft.prompt import ChatRenderer
+from extractft.remote import Adapter, RemoteEngine, require_program, serve_adapter, start_server
 
-__all__ = ["open_llama_cpp", "open_vllm"]
+__all__ = ["open_llama_cpp", "open_vllm", "open_vllm_lora"]
 
 VLLM_WINDOW, VLLM_SLOTS = 8192, 64
 LLAMA_WINDOW, LLAMA_SLOTS = 4096, 4
@@ -40,29 +42,69 @@ def open_llama_cpp(saved: SavedExtractor, options: EngineOptions) -> Runtime:
     return _open(saved, options, "llama.cpp", LLAMA_WINDOW, LLAMA_SLOTS)
 
 
+def open_vllm_lora(saved: SavedExtractor, options: EngineOptions) -> Runtime:
+    """A saved extractor as an adapter beside others, on one vLLM server of their base model; errors as `open_vllm`."""
+    weights, tokenizer, chat, grammar = parts_without_model(saved)
+    require_program("vllm")
+    engine = serve_adapter(
+        _exported_base(saved, options),
+        _adapter(saved),
+        server_probe(tokenizer, chat, grammar, saved.schema),
+        window=_window(saved, weights, VLLM_WINDOW),
+        slots=VLLM_SLOTS,
+        num_alternatives=saved.generation.num_alternatives,
+    )
+    return _runtime(engine, weights, chat, grammar)
+
+
 def _open(saved: SavedExtractor, options: EngineOptions, kind: str, window: int, slots: int) -> Runtime:
     weights, tokenizer, chat, grammar = parts_without_model(saved)
     require_program(kind)  # before the export, which takes minutes for a large model
     model = _exported(saved, options, "merged" if kind == "vllm" else "gguf")
     if kind == "llama.cpp":
         (model,) = model.glob("*.gguf")
-    longest = weights.model_shape.max_window
-    window = max(window, 2 * saved.manifest.config.max_length)  # for the longest rows of its training
     engine = start_server(
         kind,
         model,
         server_probe(tokenizer, chat, grammar, saved.schema),
-        window=min(window, longest),
+        window=_window(saved, weights, window),
         slots=slots,
         num_alternatives=saved.generation.num_alternatives,
     )
+    return _runtime(engine, weights, chat, grammar)
+
+
+def _window(saved: SavedExtractor, weights: SavedWeights, window: int) -> int:
+    """The window of a server: room for the longest rows of the training, and no more than the model has."""
+    return min(max(window, 2 * saved.manifest.config.max_length), weights.model_shape.max_window)
+
+
+def _runtime(engine: RemoteEngine, weights: SavedWeights, chat: ChatRenderer, grammar: GrammarCompiler) -> Runtime:
+    longest = weights.model_shape.max_window
     return Runtime(chat, engine, grammar, min(engine.capabilities.max_window or longest, longest), weights)
+
+
+def _adapter(saved: SavedExtractor) -> Adapter | None:
+    """The adapter of a saved extractor, under a name of its own; `None` if it is the base model itself."""
+    if not saved.manifest.adapter:
+        return None
+    digest = hashlib.sha256(saved.manifest.model_dump_json().encode()).hexdigest()[:16]
+    return Adapter(f"adapter-{digest}", saved.path, saved.manifest.config.lora.r)
 
 
 def _exported(saved: SavedExtractor, options: EngineOptions, format_: str) -> Path:
     """The export of these weights, made if there is none in the cache."""
-    key = hashlib.sha256(f"{saved.manifest.model_dump_json()}\n{format_}\n{options.dtype}".encode()).hexdigest()[:32]
-    target = cache_dir() / "served" / key
+    return _in_cache(f"{saved.manifest.model_dump_json()}\n{format_}\n{options.dtype}", saved, options, format_)
+
+
+def _exported_base(saved: SavedExtractor, options: EngineOptions) -> Path:
+    """The export of the base model alone, which all extractors on it share."""
+    bare = replace(saved, manifest=saved.manifest.model_copy(update={"adapter": False}))
+    return _in_cache(f"{saved.manifest.base_model.weights_sha256}\nbase\n{options.dtype}", bare, options, "merged")
+
+
+def _in_cache(identity: str, saved: SavedExtractor, options: EngineOptions, format_: str) -> Path:
+    target = cache_dir() / "served" / hashlib.sha256(identity.encode()).hexdigest()[:32]
     if target.is_dir():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import SplitResult, parse_qs, quote, urlsplit
 
 import httpx
@@ -16,14 +17,15 @@ from extractft.remote.llama_cpp import LlamaCpp
 from extractft.remote.managed_server import ManagedServer
 from extractft.remote.openai_compatible import OpenAICompatible
 from extractft.remote.remote_engine import RemoteEngine
-from extractft.remote.retrying_client import Retries, ServerClient, Timeouts
+from extractft.remote.retrying_client import Retries, ServerAnswerError, ServerClient, Timeouts
 from extractft.remote.served_models import model_owners
 from extractft.remote.server_dialect import MALFORMED, RequestSettings, ServerDialect
 from extractft.remote.server_probe import ServerProbe, check_server
 from extractft.remote.sglang import SGLang
+from extractft.remote.shared_server import Adapter, ServerLease, lease_server
 from extractft.remote.vllm import VLLM
 
-__all__ = ["API_KEY", "ServerAddress", "connect", "shown_address", "start_server"]
+__all__ = ["API_KEY", "ServerAddress", "connect", "require_server", "serve_adapter", "shown_address", "start_server"]
 
 DIALECTS: tuple[ServerDialect, ...] = (VLLM(), SGLang(), LlamaCpp(), OpenAICompatible())
 """Kinds of servers, in the order in which a server is taken for one; the last is that of all others."""
@@ -35,21 +37,23 @@ API_KEY = "EXTRACTFT_ENGINE_API_KEY"
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """An engine that is a server, as users write it: `[kind+]http[s]://[user:password@]host:port[?model=name]`.
+    """An engine that is a server, as users write it: `[kind+]http[s]://[user:password@]host:port[?model=name&wait=60]`.
 
-    Its string is the address to show and to keep: the login is no part of it.
+    Its string is the address to show and to keep: login and patience are no part of it.
 
     Attributes:
         url: Address without a path and without a login.
         kind: Kind of server; `None` to ask it.
         model: Name of the model there; `None` for the only one.
         login: `user:password`, percent-encoded; `None` if there is none.
+        wait: Seconds in which a server may come up that is still starting.
     """
 
     url: str
     kind: str | None = None
     model: str | None = None
     login: str | None = field(default=None, repr=False)
+    wait: float = 0.0
 
     @classmethod
     def parse(cls, engine: str) -> Self:
@@ -66,10 +70,11 @@ class ServerAddress:
             raise EngineError("Expected the address of a server, found another form.").hint(
                 f"Write http://host:port, or name its kind: {shapes}."
             )
-        model = parse_qs(parts.query).get("model", [None])[0]
+        settings = parse_qs(parts.query)
+        model = settings.get("model", [None])[0]
         path = parts.path.rstrip("/").removesuffix("/v1")
         login, _, place = parts.netloc.rpartition("@")
-        return cls(f"{scheme}://{place}{path}", kind, model, login or None)
+        return cls(f"{scheme}://{place}{path}", kind, model, login or None, _seconds(settings.get("wait", ["0"])[0]))
 
     def __str__(self) -> str:
         kind = f"{self.kind.replace('.', '')}+" if self.kind else ""
@@ -114,18 +119,23 @@ def connect(
             grammars or has too short a window; the note says what to set.
     """
     address = ServerAddress.parse(engine)
-    if api_key is None and address.login is None:
-        api_key = os.environ.get(API_KEY)
-    client = ServerClient(
-        address.url,
-        api_key=api_key,
-        login=address.login,
-        max_in_flight=max_in_flight,
-        timeouts=timeouts,
-        retries=retries,
-        transport=transport,
-    )
+    settings = {"max_in_flight": max_in_flight, "timeouts": timeouts, "retries": retries, "transport": transport}
+    client = _client(address, api_key, **settings)
     return submit(_connected(client, address, server_probe, num_alternatives)).result()
+
+
+def require_server(engine: str, *, api_key: str | None = None) -> None:
+    """Try the address of a server, before work that would be in vain without one.
+
+    Args:
+        engine: Its address, see `ServerAddress`.
+        api_key: Its key, as for `connect`.
+
+    Raises:
+        EngineError: Nothing is there that answers.
+    """
+    address = ServerAddress.parse(engine)
+    submit(_tried(_client(address, api_key))).result()
 
 
 def start_server(
@@ -145,6 +155,39 @@ def start_server(
         EngineError: There is no such program, it does not start, or it cannot stand in for the engine here.
     """
     server = ManagedServer(kind, model, window=window, slots=slots)
+    return _own_engine(server, server_probe, slots, num_alternatives)
+
+
+def serve_adapter(
+    base: Path,
+    adapter: Adapter | None,
+    server_probe: ServerProbe,
+    *,
+    window: int,
+    slots: int = 16,
+    num_alternatives: int = 5,
+) -> RemoteEngine:
+    """Connect to an adapter on a vLLM server of this process, beside others of the same base model.
+
+    Args:
+        base: The base model, a Hugging Face directory.
+        adapter: The adapter; `None` for the base model itself.
+        server_probe: Questions that it has to get right.
+        window: Longest prompt and answer together in tokens.
+        slots: Requests that the server decodes side by side.
+        num_alternatives: Most probable allowed tokens to ask for at each decision.
+
+    Raises:
+        EngineError: The server does not start, refuses the adapter, or cannot stand in for the engine here.
+    """
+    lease = lease_server(base, adapter, window=window, slots=slots)
+    return _own_engine(lease, server_probe, slots, num_alternatives)
+
+
+def _own_engine(
+    server: ManagedServer | ServerLease, server_probe: ServerProbe, slots: int, num_alternatives: int
+) -> RemoteEngine:
+    """An engine on a server that was started for it, and ends with it."""
     try:
         engine = connect(
             server.url,
@@ -158,6 +201,24 @@ def start_server(
         raise
     engine.own(server)
     return engine
+
+
+def _client(address: ServerAddress, api_key: str | None, **settings: Any) -> ServerClient:
+    """A client of the server at an address, with the key of the environment if there is no other."""
+    if api_key is None and address.login is None:
+        api_key = os.environ.get(API_KEY)
+    return ServerClient(address.url, api_key=api_key, login=address.login, patience=address.wait, **settings)
+
+
+async def _tried(client: ServerClient) -> None:
+    """Ask for what every kind of server has; any answer of a server will do."""
+    try:
+        await client.get("/v1/models")
+    except ServerAnswerError as error:
+        if error.status is None:
+            raise
+    finally:
+        await client.close()
 
 
 async def _connected(
@@ -214,3 +275,20 @@ def _host(parts: SplitResult) -> str | None:
         return parts.hostname if parts.port is None or parts.port else None
     except ValueError:
         return None
+
+
+def _seconds(written: str) -> float:
+    """Seconds of patience, as an address has them.
+
+    Raises:
+        EngineError: They are no number of seconds.
+    """
+    try:
+        seconds = float(written)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise EngineError("Expected seconds to wait for a server, found another form.").hint(
+            "Write http://host:port?wait=60."
+        )
+    return seconds

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +26,10 @@ import httpx
 from extractft.errors import EngineError
 from extractft.remote import supervisor
 
-__all__ = ["MANAGED_KINDS", "ManagedServer", "require_program"]
+__all__ = ["MANAGED_KINDS", "MODEL_NAME", "ManagedServer", "require_program"]
 
 MODEL_NAME = "extractft"
+"""Name of what a server was started with, in requests."""
 TAIL = 2000
 """Bytes at the end of a server's log that are shown when it does not start: nobody has sent it a text yet."""
 IN_USE = ("in use", "couldn't bind", "could not bind")
@@ -88,6 +89,8 @@ class ManagedServer:
         window: Longest prompt and answer together in tokens.
         slots: Requests that it decodes side by side.
         patience: Seconds until it has to be ready.
+        flags: Further flags; those of the environment come behind them.
+        environment: Further variables of its environment.
 
     Attributes:
         url: Its address, with its kind.
@@ -97,18 +100,29 @@ class ManagedServer:
         EngineError: There is no such program, it ended, or it was not ready in time.
     """
 
-    def __init__(self, kind: str, model: Path, *, window: int, slots: int = 16, patience: float = 900.0) -> None:
+    def __init__(
+        self,
+        kind: str,
+        model: Path,
+        *,
+        window: int,
+        slots: int = 16,
+        patience: float = 900.0,
+        flags: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         program = _PROGRAMS[kind]
         executable = _find(program)
         self.api_key = secrets.token_urlsafe(32)
         self._log = tempfile.NamedTemporaryFile(prefix=f"extractft-{program.name}-", suffix=".log")  # noqa: SIM115
+        environment = os.environ | dict(environment or {}) | {program.key_variable: self.api_key}
         deadline = time.monotonic() + patience
         for last in (False, True):
             port = _free_port()
             further = shlex.split(os.environ.get(f"{program.variable}_ARGS", ""))
-            command = [executable, *program.flags(model, port, window, slots), *further]
+            command = [executable, *program.flags(model, port, window, slots), *flags, *further]
             self.url = f"{kind.replace('.', '')}+http://127.0.0.1:{port}"
-            self._start(command, program.key_variable)
+            self._start(command, environment)
             if self._is_ready(port, deadline):
                 return
             tail = self._tail()
@@ -128,13 +142,13 @@ class ManagedServer:
         """False once the server has ended."""
         return self._process.poll() is None
 
-    def _start(self, command: list[str], key_variable: str) -> None:
+    def _start(self, command: list[str], environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-I", supervisor.__file__, *command],
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=subprocess.STDOUT,
-            env=os.environ | {key_variable: self.api_key},
+            env=environment,
             start_new_session=True,
         )
         assert self._process.stdin is not None

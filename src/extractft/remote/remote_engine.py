@@ -7,17 +7,24 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from extractft.completion import Completion, EngineCapabilities, GenerationRequest
 from extractft.errors import ConfigError, GrammarError, InvalidAnswerError
 from extractft.remote.bounded_answer import LONGEST_ANSWER
 from extractft.remote.event_loop import submit
-from extractft.remote.managed_server import ManagedServer
 from extractft.remote.retrying_client import ServerAnswerError, ServerClient
 from extractft.remote.server_dialect import MALFORMED, RequestSettings, ServerDialect
 
 __all__ = ["RemoteEngine"]
+
+
+class OwnedServer(Protocol):
+    """A server, or a part in one, that was started for an engine."""
+
+    def close(self) -> None:
+        """End it."""
+        ...
 
 
 class RemoteEngine:
@@ -46,7 +53,7 @@ class RemoteEngine:
         self._client = client
         self._dialect = dialect
         self._settings = settings
-        self._server: ManagedServer | None = None
+        self._server: OwnedServer | None = None
 
     def generate(self, requests: Iterable[GenerationRequest], *, batch_size: int | None = None) -> Iterator[Completion]:
         """Yield one completion for each request, in order.
@@ -83,7 +90,7 @@ class RemoteEngine:
         """Make one completion, for callers on an event loop; cancelling the caller cancels the request."""
         return await asyncio.wrap_future(submit(self._complete(request)))
 
-    def own(self, server: ManagedServer) -> None:
+    def own(self, server: OwnedServer) -> None:
         """Take over a server that was started for this engine: it ends with it."""
         self._server = server
 

@@ -1,8 +1,10 @@
 """HTTP to one server: bounded, retried where that can help, with timeouts and a key.
 
 Retried are connections that fail and the answers 429, 502, 503 and 504, since the same request may succeed later.
-Every other answer is final, and so is one that does not come in time: the server may still be at work on it. Neither
-the time nor the size of an answer is left to the server. Knows URLs, statuses and JSON; knows no kind of server.
+Every other answer is final, and so is one that does not come in time: the server may still be at work on it. Until a
+server has answered for the first time, a connection that fails is most likely a wrong address, and final unless the
+caller has patience. Neither the time nor the size of an answer is left to the server. Knows URLs, statuses and JSON;
+knows no kind of server.
 """
 
 from __future__ import annotations
@@ -46,6 +48,10 @@ FAILURES: dict[type[httpx.HTTPError], str] = {
     httpx.HTTPError: "a request that failed",
 }
 """Words for failures without an answer, the narrower kinds first."""
+FIRST_CONNECT, FIRST_ANSWER = 3.0, 30.0
+"""Seconds, at most, to connect to a server that has not answered yet, and for its first answer."""
+LONGEST_PAUSE_BEFORE_FIRST = 2.0
+STARTING = "One that is still starting is waited for if the address says how many seconds: http://host:port?wait=60"
 LONGEST_DETAIL = 300
 """Characters of a server's own message that are shown; it is the operator's, but may quote a request."""
 
@@ -111,6 +117,7 @@ class ServerClient:
         max_in_flight: Requests under way at once; more wait here.
         timeouts: Limits on one request.
         retries: Further tries.
+        patience: Seconds in which a server that has not answered yet may come up.
         transport: Replaces the network, in tests.
 
     Raises:
@@ -127,6 +134,7 @@ class ServerClient:
         max_in_flight: int = 64,
         timeouts: Timeouts | None = None,
         retries: Retries | None = None,
+        patience: float = 0.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         if max_in_flight < 1:
@@ -134,13 +142,13 @@ class ServerClient:
         self.base_url = base_url.rstrip("/")
         self.max_in_flight = max_in_flight
         self.retries = retries or Retries()
-        limits = timeouts or Timeouts()
-        self._longest_wait = limits.connect + limits.read
+        self._limits = timeouts or Timeouts()
+        self._answered = False
+        self._patient_until = time.monotonic() + patience
         self._free = asyncio.Semaphore(max_in_flight)
         self._http = httpx.AsyncClient(
             base_url=self.base_url,
             headers={"Accept-Encoding": "identity", **_authorization(api_key, login)},
-            timeout=httpx.Timeout(limits.read, connect=limits.connect),
             limits=httpx.Limits(max_connections=max_in_flight, max_keepalive_connections=max_in_flight),
             transport=transport,
             trust_env=False,  # a proxy of the environment would see private texts
@@ -169,27 +177,42 @@ class ServerClient:
                 async with self._free:
                     return await self._try_once(method, path, body, longest)
             except _FailedTry as failed:
-                if not failed.error.retryable or attempt >= self.retries.attempts:
+                if not self._is_tried_again(failed.error, attempt):
                     raise failed.error from failed.__cause__
                 asked_for = failed.retry_after
             wait = self.retries.delay(attempt) if asked_for is None else min(asked_for, self.retries.max_delay)
-            await asyncio.sleep(wait)
+            await asyncio.sleep(wait if self._answered else min(wait, LONGEST_PAUSE_BEFORE_FIRST))
             attempt += 1
 
+    def _is_tried_again(self, error: ServerAnswerError, attempt: int) -> bool:
+        if self._answered or not error.retryable:
+            return error.retryable and attempt < self.retries.attempts
+        return time.monotonic() < self._patient_until
+
+    def _current_limits(self) -> Timeouts:
+        """The limits on one request, which are short until a server has answered."""
+        limits = self._limits
+        if self._answered:
+            return limits
+        return Timeouts(min(limits.connect, FIRST_CONNECT), min(limits.read, FIRST_ANSWER))
+
     async def _try_once(self, method: str, path: str, body: Mapping[str, Any] | None, longest: int) -> Any:
+        limits = self._current_limits()
+        timeout = httpx.Timeout(limits.read, connect=limits.connect)
         try:
             async with (
-                asyncio.timeout(self._longest_wait),
-                self._http.stream(method, path, json=body) as response,
+                asyncio.timeout(limits.connect + limits.read),
+                self._http.stream(method, path, json=body, timeout=timeout) as response,
             ):
+                self._answered = True
                 if response.status_code >= 400:
                     asked_for = _retry_after_seconds(response.headers.get("retry-after"))
                     raise _FailedTry(await self._status_error(response), asked_for)
                 content = await read_bounded(response, longest)
         except httpx.HTTPError as error:
-            raise _FailedTry(self._unreachable_error(error)) from error
+            raise _FailedTry(self._unreachable_error(error, limits)) from error
         except TimeoutError as error:
-            raise _FailedTry(self._slow_error(self._longest_wait)) from error
+            raise _FailedTry(self._slow_error(limits.connect + limits.read)) from error
         except AnswerTooLargeError as error:
             raise _FailedTry(ServerAnswerError(f"Expected an answer from {self.base_url} {error}.")) from None
         except RuntimeError as error:
@@ -218,16 +241,16 @@ class ServerClient:
         slow.hint("Send fewer requests at once, or raise the read timeout.")
         return slow
 
-    def _unreachable_error(self, error: httpx.HTTPError) -> ServerAnswerError:
+    def _unreachable_error(self, error: httpx.HTTPError, limits: Timeouts) -> ServerAnswerError:
         if isinstance(error, httpx.ReadTimeout):
-            return self._slow_error(self._http.timeout.read or 0)
+            return self._slow_error(limits.read)
         what = next(words for kind, words in FAILURES.items() if isinstance(error, kind))
         found = ServerAnswerError(
             f"Expected an answer from {self.base_url}, found {what}.",
             retryable=isinstance(error, httpx.TransportError) and not isinstance(error, FINAL),
         )
         found.hint("Is the server running, and is that its address and port?")
-        return found
+        return found if self._answered else found.hint(STARTING)
 
     async def _status_error(self, response: httpx.Response) -> ServerAnswerError:
         status = response.status_code
