@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -150,6 +152,7 @@ def broken(shop: Path) -> Path:
         (("fit", "rows.jsonl", "--init-adapter", "exx", "--output", "x"), "--init-adapter"),
         (("verify", "nope", "--extractor", "ext", "--data", "rows.jsonl"), "EXPORT_OR_URL"),
         (("verify", "http://127.0.0.1:9", "--extractor", "exx", "--data", "rows.jsonl"), "--extractor"),
+        (("verify", "ftp://127.0.0.1:9", "--extractor", "ext", "--data", "rows.jsonl"), "EXPORT_OR_URL"),
         (("export", "exx", "x"), "Did you mean ext?"),
         (("export", "ext", "x", "--format", "ggml"), "--format"),
         (("export", "ext", "x", "--format", "adapter"), "found an untrained one"),
@@ -334,10 +337,16 @@ def test_resave_writes_todays_format(
     manifest["format_version"] = 2
     manifest["manifest_sha256"] = content_digest(manifest)
     (shop / "old/manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    address = "http://127.0.0.1:9"
-    code, shown = outcome(monkeypatch, capsys, "extract", "old", "rows.jsonl", "--engine", address)
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:  # nothing is asked of it
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        code, shown = outcome(monkeypatch, capsys, "extract", "old", "rows.jsonl", "--engine", address)
+        server.shutdown()
     assert code == 1
     assert "extractft resave EXTRACTOR" in shown
+    code, shown = outcome(monkeypatch, capsys, "extract", "old", "rows.jsonl", "--engine", address)
+    assert code == 1
+    assert "nothing there that takes the connection" in shown
     assert outcome(monkeypatch, capsys, "resave", "old")[0] == 0
     after = read_manifest(shop / "old")
     assert after.format_version == 3

@@ -131,6 +131,7 @@ def verify(
         force=force,
     ).check()
     columns = pairs(column, "--column") or None
+    named_extractor(extractor, "--extractor")
     _check_place(place)
     model = load_extractor(extractor, schema, base_model, None, flag="--extractor")
     candidate = _verification().load_candidate(place, model, directory=extractor, base_model=base_model)
