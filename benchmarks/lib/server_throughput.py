@@ -11,7 +11,7 @@ import argparse
 import time
 from typing import Any
 
-from extractft.completion import Engine
+from extractft.completion import Completion, Engine, GenerationRequest
 from lib.results import write_json
 from lib.server_bench import ServerBench, add_server_arguments
 
@@ -39,22 +39,23 @@ def run(args: argparse.Namespace) -> None:
 def measured(bench: ServerBench, engine: Engine, way: str, args: argparse.Namespace) -> list[dict[str, Any]]:
     """Records and new tokens a second of one way."""
     list(engine.generate(bench.requests[: args.warm_up], batch_size=max(args.in_flight)))
-    requests = bench.requests[args.warm_up :]
-    rows = []
-    for number in args.in_flight:
-        start = time.perf_counter()
-        completions = list(engine.generate(requests, batch_size=number))
-        seconds = time.perf_counter() - start
-        tokens = sum(len(completion.steps) for completion in completions)
-        failed = sum(completion.finish_reason == "error" for completion in completions)
-        rows.append(
-            {
-                "way": way,
-                "in_flight": number,
-                "records_per_second": len(requests) / seconds,
-                "tokens_per_second": tokens / seconds,
-                "failed": failed,
-            }
-        )
-        print(f"{way}, {number} in flight: {seconds:.1f} s for {len(requests)} records", flush=True)
-    return rows
+    return [timed(engine, bench.requests[args.warm_up :], number, way)[0] for number in args.in_flight]
+
+
+def timed(
+    engine: Engine, requests: list[GenerationRequest], number: int, way: str
+) -> tuple[dict[str, Any], list[Completion]]:
+    """Records and new tokens a second with one number of requests in flight, and the completions."""
+    start = time.perf_counter()
+    completions = list(engine.generate(requests, batch_size=number))
+    seconds = time.perf_counter() - start
+    tokens = sum(len(completion.steps) for completion in completions)
+    row = {
+        "way": way,
+        "in_flight": number,
+        "records_per_second": len(requests) / seconds,
+        "tokens_per_second": tokens / seconds,
+        "failed": sum(completion.finish_reason == "error" for completion in completions),
+    }
+    print(f"{way}, {number} in flight: {seconds:.1f} s for {len(requests)} records", flush=True)
+    return row, completions

@@ -28,6 +28,7 @@ ENTRY_POINTS = (
     "decoding",
     "demo",
     "drafting",
+    "gpu",
     "labelling",
     "memory",
     "peers",

@@ -19,13 +19,13 @@ from extractft import Extractor, TrainingConfig, Verbatim
 from extractft.export.gguf_tools import CONVERTER_VARIABLE
 from extractft.extractor import managed
 
-pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.engines]
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(1800)]
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 VARIABLES = {"vllm": "EXTRACTFT_VLLM", "llamacpp": "EXTRACTFT_LLAMACPP"}
 ON_A_PROCESSOR = {
-    "vllm": "--dtype float32 --enforce-eager --gpu-memory-utilization 0.2",
-    "llamacpp": "--cache-type-k f32 --cache-type-v f32 --flash-attn off",
+    "vllm": "--enforce-eager --gpu-memory-utilization 0.2",
+    "llamacpp": "--cache-type-k f32 --cache-type-v f32 --flash-attn off --threads 1",
 }
 """Flags that compute in float32 throughout, on a machine without a GPU."""
 TOLERANCE = 1e-3

@@ -53,6 +53,7 @@ def open_vllm_lora(saved: SavedExtractor, options: EngineOptions) -> Runtime:
         window=_window(saved, weights, VLLM_WINDOW),
         slots=VLLM_SLOTS,
         num_alternatives=saved.generation.num_alternatives,
+        dtype=_given(options),
     )
     return _runtime(engine, weights, chat, grammar)
 
@@ -70,6 +71,7 @@ def _open(saved: SavedExtractor, options: EngineOptions, kind: str, window: int,
         window=_window(saved, weights, window),
         slots=slots,
         num_alternatives=saved.generation.num_alternatives,
+        dtype=_given(options),
     )
     return _runtime(engine, weights, chat, grammar)
 
@@ -109,10 +111,14 @@ def _in_cache(identity: str, saved: SavedExtractor, options: EngineOptions, form
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     loaded: Runtime = load_entry(LOCAL.opener)(saved, replace(options, device="cpu", dtype="auto"))
-    dtype = None if options.dtype == "auto" else options.dtype
     try:
-        load_entry(EXPORT)(loaded.weights, loaded.chat, saved.manifest, target, format=format_, dtype=dtype)
+        load_entry(EXPORT)(loaded.weights, loaded.chat, saved.manifest, target, format=format_, dtype=_given(options))
     except ArtifactError:
         if not target.is_dir():  # else another process was faster
             raise
     return target
+
+
+def _given(options: EngineOptions) -> str | None:
+    """The type of weights that the caller asked for; `None` if it was left open."""
+    return None if options.dtype == "auto" else options.dtype

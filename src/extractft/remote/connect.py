@@ -139,7 +139,14 @@ def require_server(engine: str, *, api_key: str | None = None) -> None:
 
 
 def start_server(
-    kind: str, model: Path, server_probe: ServerProbe, *, window: int, slots: int = 16, num_alternatives: int = 5
+    kind: str,
+    model: Path,
+    server_probe: ServerProbe,
+    *,
+    window: int,
+    slots: int = 16,
+    num_alternatives: int = 5,
+    dtype: str | None = None,
 ) -> RemoteEngine:
     """Start a server on this machine and connect to it; it ends with the engine and with this process.
 
@@ -150,11 +157,13 @@ def start_server(
         window: Longest prompt and answer together in tokens.
         slots: Requests that it decodes side by side.
         num_alternatives: Most probable allowed tokens to ask for at each decision.
+        dtype: Type that vLLM computes in; `None` for its own choice, which is mostly bfloat16 for float32 weights.
 
     Raises:
         EngineError: There is no such program, it does not start, or it cannot stand in for the engine here.
     """
-    server = ManagedServer(kind, model, window=window, slots=slots)
+    flags = ("--dtype", dtype) if dtype and kind == "vllm" else ()
+    server = ManagedServer(kind, model, window=window, slots=slots, flags=flags)
     return _own_engine(server, server_probe, slots, num_alternatives)
 
 
@@ -166,6 +175,7 @@ def serve_adapter(
     window: int,
     slots: int = 16,
     num_alternatives: int = 5,
+    dtype: str | None = None,
 ) -> RemoteEngine:
     """Connect to an adapter on a vLLM server of this process, beside others of the same base model.
 
@@ -176,11 +186,12 @@ def serve_adapter(
         window: Longest prompt and answer together in tokens.
         slots: Requests that the server decodes side by side.
         num_alternatives: Most probable allowed tokens to ask for at each decision.
+        dtype: Type that it computes in, as for `start_server`.
 
     Raises:
         EngineError: The server does not start, refuses the adapter, or cannot stand in for the engine here.
     """
-    lease = lease_server(base, adapter, window=window, slots=slots)
+    lease = lease_server(base, adapter, window=window, slots=slots, dtype=dtype)
     return _own_engine(lease, server_probe, slots, num_alternatives)
 
 

@@ -22,6 +22,8 @@ __all__ = ["Adapter", "ServerLease", "lease_server"]
 
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """Ranks that vLLM makes room for."""
+USUAL_RANK = 16
+"""Room that is made in any case: an adapter of the usual rank may come later."""
 SIDE_BY_SIDE, KEPT = 4, 64
 """Adapters that one batch can have, and that are kept in the memory of the machine."""
 LOADING_ALLOWED = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True"}
@@ -122,7 +124,9 @@ _servers: weakref.WeakValueDictionary[Any, _SharedServer] = weakref.WeakValueDic
 _starting = threading.RLock()
 
 
-def lease_server(base: Path, adapter: Adapter | None, *, window: int, slots: int) -> ServerLease:
+def lease_server(
+    base: Path, adapter: Adapter | None, *, window: int, slots: int, dtype: str | None = None
+) -> ServerLease:
     """A part in the server of a base model, which is started if none runs in this process.
 
     Args:
@@ -130,16 +134,18 @@ def lease_server(base: Path, adapter: Adapter | None, *, window: int, slots: int
         adapter: The adapter to load into it; `None` for the base model itself.
         window: Longest prompt and answer together in tokens.
         slots: Requests that it decodes side by side.
+        dtype: Type that it computes in; its own choice if `None`.
 
     Raises:
         EngineError: The server does not start, or refuses the adapter.
     """
     rank = RANKS[0] if adapter is None else adapter.fitting_rank()
     with _starting:
-        shared = _running(base, rank, window, slots)
+        shared = _running(base, rank, window, slots, dtype)
         if shared is None:
-            shared = _SharedServer(_started(base, max(rank, 16), window, slots))
-            _servers[base, max(rank, 16), window, slots] = shared
+            room = max(rank, USUAL_RANK)
+            shared = _SharedServer(_started(base, room, window, slots, dtype))
+            _servers[base, dtype, room, window, slots] = shared
         try:
             return shared.lease(adapter)
         except BaseException:
@@ -148,20 +154,19 @@ def lease_server(base: Path, adapter: Adapter | None, *, window: int, slots: int
             raise
 
 
-def _running(base: Path, rank: int, window: int, slots: int) -> _SharedServer | None:
+def _running(base: Path, rank: int, window: int, slots: int, dtype: str | None) -> _SharedServer | None:
     """A server that has room for a rank and a window; `None` if there is none."""
-    for (place, room, longest, side_by_side), shared in list(_servers.items()):
-        fits = place == base and room >= rank and longest >= window and side_by_side >= slots
+    for (*same, room, longest, side_by_side), shared in list(_servers.items()):
+        fits = same == [base, dtype] and room >= rank and longest >= window and side_by_side >= slots
         if fits and shared.server.is_running():
             return shared
     return None
 
 
-def _started(base: Path, rank: int, window: int, slots: int) -> ManagedServer:
+def _started(base: Path, rank: int, window: int, slots: int, dtype: str | None) -> ManagedServer:
+    flags = ["--enable-lora", *(("--dtype", dtype) if dtype else ())]
     room = ("--max-lora-rank", str(rank), "--max-loras", str(SIDE_BY_SIDE), "--max-cpu-loras", str(KEPT))
-    return ManagedServer(
-        "vllm", base, window=window, slots=slots, flags=("--enable-lora", *room), environment=LOADING_ALLOWED
-    )
+    return ManagedServer("vllm", base, window=window, slots=slots, flags=[*flags, *room], environment=LOADING_ALLOWED)
 
 
 def _not_loaded(found: str) -> EngineError:
