@@ -170,9 +170,8 @@ class Extractor(ExtractorParts[T]):
             path: The directory that `save_pretrained` wrote.
             schema: The class of the records; rebuilt from the manifest if `None`.
             engine: `None` to load the model here; the address of a server that has it, `http://host:8000` or with its
-                kind `vllm+http://host:8000`, for which manifest and tokenizer are enough; `"vllm"` or `"llama.cpp"` to
-                start such a server for it, which ends with this process; `"vllm-lora"` to start one of the base model,
-                which all extractors on it share, each with its adapter; or an engine.
+                kind `vllm+http://host:8000`, for which manifest and tokenizer are enough; `"vllm"`, `"llama.cpp"` or
+                `"vllm-lora"` (an adapter beside others) to start one, which ends with this process; or an engine.
             base_model: Where the base model is now, if not where it was; its weights have to be the same.
             device: Device to load the model on.
             dtype: Type of the base weights; `int8` is faster on a processor, and `evaluate` says at what price.
