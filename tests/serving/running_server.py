@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any
 
 import httpx
 import uvicorn
 from pydantic import BaseModel
+
+from extractft import Extractor, GenerationConfig
+from extractft.completion import Completion
+from extractft.testing import ScriptedEngine, scripted_extractor
 
 
 class Order(BaseModel):
@@ -67,3 +72,62 @@ class RunningServer:
 
     def client(self, **options: Any) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=20, trust_env=False, **options)
+
+
+class GatedEngine(ScriptedEngine):
+    """Answers from a script, each text when it is let go; notes what was cancelled.
+
+    Attributes:
+        begun: Texts that it has begun, in order.
+        cancelled: Texts that were given up.
+    """
+
+    def __init__(self, script: Any, chat: Any) -> None:
+        super().__init__(script, chat)
+        self.begun: list[str] = []
+        self.cancelled: list[str] = []
+        self._open = threading.Condition()
+        self._let_go: set[str] = set()
+        self._all = False
+
+    def generate(self, requests: Any, *, batch_size: int | None = None) -> Iterator[Any]:
+        for request in requests:
+            text = self._chat.decode(request.draft_ids)
+            with self._open:
+                self.begun.append(text)
+                assert self._open.wait_for(lambda text=text: self._all or text in self._let_go, timeout=30)
+            if text in self.cancelled:
+                yield Completion((), "error", "The request was cancelled.")
+            else:
+                yield self._complete(request)
+
+    def cancel(self, request: Any) -> None:
+        text = self._chat.decode(request.draft_ids)
+        with self._open:
+            self.cancelled.append(text)
+            self._let_go.add(text)
+            self._open.notify_all()
+
+    def let_go(self, *texts: str) -> None:
+        """Answer these, or everything from now on if none are named."""
+        with self._open:
+            self._let_go.update(texts)
+            self._all = self._all or not texts
+            self._open.notify_all()
+
+
+def gated_extractor(batch_size: int = 16) -> Extractor[Ticket]:
+    """An extractor whose record is the text itself; its `engine` is a `GatedEngine`."""
+    double = scripted_extractor(Ticket, {})
+    chat, grammar = double._pipeline.chat, double._pipeline.grammar
+    engine = GatedEngine(lambda text: double.schema.canonical_json(Ticket(question=text)), chat)
+    generation = GenerationConfig(batch_size=batch_size)
+    return Extractor(double.schema, chat, engine, grammar, generation=generation, max_window=100_000)
+
+
+def until(condition: Callable[[], Any], seconds: float = 20) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to be so"
+        time.sleep(0.005)

@@ -26,6 +26,7 @@ ORDER = (
     "fit",
     "extract",
     "run",
+    "serve",
     "review",
     "evaluate",
     "calibrate",

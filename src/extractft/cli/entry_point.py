@@ -26,6 +26,7 @@ from extractft.cli import (
     review_commands,
     run_command,
     select_command,
+    serve_command,
     train_commands,
 )
 from extractft.cli.app import Stopped, app
@@ -49,6 +50,7 @@ COMMANDS = (
     review_commands,
     run_command,
     select_command,
+    serve_command,
     train_commands,
 )
 """Modules whose commands register with `app` when they are imported."""

@@ -32,6 +32,7 @@ __all__ = [
     "load_extractor",
     "load_schema",
     "pairs",
+    "parsed_value",
     "probability",
     "schema_and_data",
     "schema_file",
@@ -227,7 +228,7 @@ def load_config(path: Path | None, changes: dict[str, str]) -> TrainingConfig:
         typer.BadParameter: The file cannot be read, or a setting has no such name or value.
     """
     values = {} if path is None else _read_settings(path)
-    parsed = {name: _parsed(text) for name, text in changes.items()}
+    parsed = {name: parsed_value(text) for name, text in changes.items()}
     for name, value in parsed.items():
         _put(values, name, value)
     try:
@@ -272,7 +273,7 @@ def _read_json(path: Path, option: str) -> Any:
         raise typer.BadParameter(f"{path}: expected JSON: {error}", param_hint=option) from error
 
 
-def _parsed(text: str) -> Any:
+def parsed_value(text: str) -> Any:
     """A JSON value, or the text itself."""
     try:
         return json.loads(text)

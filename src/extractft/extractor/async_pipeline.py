@@ -37,6 +37,11 @@ class AsyncPipeline(BoundToProcess, Generic[T]):
         self._pipeline = pipeline
         self._requests = AsyncRequests(pipeline.engine, pipeline.generation.batch_size)
 
+    @property
+    def in_flight(self) -> int:
+        """Requests side by side, where the caller does not say."""
+        return self._requests.in_flight
+
     async def run_one(
         self, text: str, *, slots: asyncio.Semaphore | None = None, batch_size: int | None = None
     ) -> Outcome[T]:
@@ -80,7 +85,7 @@ class AsyncPipeline(BoundToProcess, Generic[T]):
     async def _run(
         self, source: _Texts, batch_size: int | None, convert: Callable[[Outcome[T]], R]
     ) -> AsyncIterator[R]:
-        rows = batch_size or self._requests.in_flight
+        rows = batch_size or self.in_flight
         slots = asyncio.Semaphore(rows)
         line: deque[asyncio.Task[Any]] = deque()
         reading: asyncio.Task[Any] | None = None

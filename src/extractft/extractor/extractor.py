@@ -319,11 +319,12 @@ class Extractor(ExtractorParts[T]):
             raise outcome
         return outcome.output
 
-    async def ainspect(self, text: str, *, explain: Collection[str] = EXPLANATIONS) -> Extraction[T]:
-        """`inspect` for callers on an event loop; `explain` as for `inspect_many`, errors as of `aextract`."""
+    async def ainspect(
+        self, text: str, *, explain: Collection[str] = EXPLANATIONS, batch_size: int | None = None
+    ) -> Extraction[T]:
+        """`inspect` for callers on an event loop; arguments as of `inspect_many`, errors as of `aextract`."""
         require_explanations(explain)
-        explainer = self._explainer
-        outcome = await self._async_pipeline.run_one(text)
+        explainer, outcome = self._explainer, await self._async_pipeline.run_one(text, batch_size=batch_size)
         if isinstance(outcome, ExtractionError):
             raise outcome
         return await asyncio.to_thread(explainer.explanation, outcome, explain) if explain else outcome

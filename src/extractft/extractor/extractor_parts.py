@@ -100,6 +100,11 @@ class ExtractorParts(BoundToProcess, Generic[T]):
         return self._pipeline.engine
 
     @property
+    def texts_at_once(self) -> int:
+        """Texts that its engine works on side by side, where a caller does not say."""
+        return self._async_pipeline.in_flight
+
+    @property
     def generation(self) -> GenerationConfig:
         """Decoding settings."""
         return self._pipeline.generation

@@ -27,16 +27,23 @@ The seam for rooms that add pages or routes, which stays as it is:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from extractft.errors import MissingDependencyError
 from extractft.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from extractft.serving.access_rules import keys_from
     from extractft.serving.application import create_app
-    from extractft.serving.extraction_service import ExtractionService
+    from extractft.serving.extraction_service import ExtractionService, warm_up
+    from extractft.serving.http_server import run_server
     from extractft.serving.problem_details import Problem
     from extractft.serving.record_answers import ExtractRequest, answer_of
-    from extractft.serving.server_config import ServerConfig
+    from extractft.serving.request_log import log_to
+    from extractft.serving.server_config import ServerConfig, is_loopback
+
+PACKAGES = frozenset({"fastapi", "prometheus_client", "starlette", "uvicorn"})
+"""What the extra `serve` installs."""
 
 _MODULES = {
     "ExtractRequest": "record_answers",
@@ -45,9 +52,37 @@ _MODULES = {
     "ServerConfig": "server_config",
     "answer_of": "record_answers",
     "create_app": "application",
+    "is_loopback": "server_config",
+    "keys_from": "access_rules",
+    "log_to": "request_log",
+    "run_server": "http_server",
+    "warm_up": "extraction_service",
 }
 """The module of each public name."""
 
-__all__ = ["ExtractRequest", "ExtractionService", "Problem", "ServerConfig", "answer_of", "create_app"]
+__all__ = [
+    "ExtractRequest",
+    "ExtractionService",
+    "Problem",
+    "ServerConfig",
+    "answer_of",
+    "create_app",
+    "is_loopback",
+    "keys_from",
+    "log_to",
+    "run_server",
+    "warm_up",
+]
 
-__getattr__, __dir__ = lazy_names(__name__, _MODULES)
+_load, __dir__ = lazy_names(__name__, _MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        return _load(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in PACKAGES:
+            raise
+        raise MissingDependencyError(f"the HTTP service needs the package {error.name}").hint(
+            "pip install 'extractft[serve]'."
+        ) from error

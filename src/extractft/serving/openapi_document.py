@@ -7,15 +7,25 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic.errors import PydanticInvalidForJsonSchema
+from starlette.responses import Response
 
 from extractft.schema import Schema
+from extractft.serving.batch_stream import BatchLine
 from extractft.serving.record_answers import ExtractRequest
 
-__all__ = ["PROBLEM_SCHEMA", "component_name", "component_schemas", "json_content", "problem_answers"]
+__all__ = ["batch_operation", "component_name", "component_schemas", "extract_operation"]
 
 REFERENCE = "#/components/schemas/"
 UNUSABLE = re.compile(r"[^A-Za-z0-9._-]+")
 
+PROBLEMS = {
+    401: "A key is required.",
+    413: "The body is too large.",
+    415: "The body has another media type.",
+    422: "The body is not valid, or the text gave no valid record.",
+    429: "The client has its share of texts under way.",
+    503: "There is no place, no time, or the service is about to stop.",
+}
 PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",
     "description": "A problem as RFC 9457 has it.",
@@ -75,15 +85,51 @@ def component_name(name: str, names: Iterable[str]) -> str:
     return plain if plain == name else f"{plain}_{list(names).index(name)}"
 
 
-def json_content(component: str) -> dict[str, Any]:
-    """JSON of a component."""
-    return {"application/json": {"schema": {"$ref": REFERENCE + component}}}
+def extract_operation(component: str, record: str) -> dict[str, Any]:
+    """The description of the route for one text.
+
+    Args:
+        component: The extractor among the components.
+        record: The name of its schema.
+    """
+    return _operation(
+        f"extract_{component}",
+        f"Extract a {record} from one text",
+        {"application/json": _reference("ExtractRequest")},
+        {"application/json": _reference(f"{component}.Answer")},
+    )
 
 
-def problem_answers(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """Answers that are problems."""
-    content = {"application/problem+json": {"schema": {"$ref": REFERENCE + "Problem"}}}
-    return {code: {"description": "A problem.", "content": content} for code in codes}
+def batch_operation(component: str, record: str) -> dict[str, Any]:
+    """The description of the route for batches; the same arguments."""
+    operation = _operation(
+        f"extract_batch_{component}",
+        f"Extract a {record} from each line",
+        {"application/x-ndjson": _reference("BatchLine")},
+        {"application/x-ndjson": _reference(f"{component}.BatchAnswer")},
+    )
+    orders = {"enum": ["done", "input"], "default": "done", "type": "string"}
+    words = "Order of the answers: as they are done, or as their lines came in."
+    operation["openapi_extra"]["parameters"] = [
+        {"name": "order", "in": "query", "required": False, "schema": orders, "description": words}
+    ]
+    return operation
+
+
+def _operation(operation_id: str, summary: str, body: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    problems = {"application/problem+json": _reference("Problem")}
+    refused = {code: {"description": words, "content": problems} for code, words in PROBLEMS.items()}
+    return {
+        "summary": summary,
+        "operation_id": operation_id,
+        "response_class": Response,
+        "responses": {200: {"description": "What the text says.", "content": answer}, **refused},
+        "openapi_extra": {"requestBody": {"required": True, "content": body}, "security": [{"key": []}, {}]},
+    }
+
+
+def _reference(component: str) -> dict[str, Any]:
+    return {"schema": {"$ref": REFERENCE + component}}
 
 
 def component_schemas(schemas: Mapping[str, Schema[Any]]) -> dict[str, Any]:
@@ -93,14 +139,16 @@ def component_schemas(schemas: Mapping[str, Schema[Any]]) -> dict[str, Any]:
         schemas: The schemas of the records by the names of their extractors.
     """
     request = ExtractRequest.model_json_schema(ref_template=REFERENCE + "{model}")
-    found: dict[str, Any] = {"Problem": PROBLEM_SCHEMA, "ExtractRequest": request}
+    line = BatchLine.model_json_schema(ref_template=REFERENCE + "{model}")
+    found: dict[str, Any] = {"Problem": PROBLEM_SCHEMA, "ExtractRequest": request, "BatchLine": line}
     for name, schema in schemas.items():
         prefix = component_name(name, schemas)
         record = _record_schema(schema, prefix)
         for model, definition in record.pop("$defs", {}).items():
             found[f"{prefix}.{UNUSABLE.sub('_', model)}"] = definition
         found[f"{prefix}.Record"] = record
-        found[f"{prefix}.Answer"] = _answer_schema(f"{prefix}.Record")
+        found[f"{prefix}.Answer"] = answer = _answer_schema(f"{prefix}.Record")
+        found[f"{prefix}.BatchAnswer"] = _batch_answer_schema(answer)
     return found
 
 
@@ -115,6 +163,17 @@ def _answer_schema(record: str) -> dict[str, Any]:
             "truncated": {"type": "boolean", "description": "True for a record that was closed early."},
             "explanation_error": {"type": "string", "description": "Parts that could not be computed."},
         },
+    }
+
+
+def _batch_answer_schema(answer: dict[str, Any]) -> dict[str, Any]:
+    known = {"line": {"type": "integer"}, "id": {"type": ["string", "integer"]}}
+    error = {"error": {"$ref": REFERENCE + "Problem"}}
+    return {
+        "type": "object",
+        "properties": known | answer["properties"] | error,
+        "required": ["line"],
+        "oneOf": [{"required": ["record"]}, {"required": ["error"]}],
     }
 
 

@@ -38,6 +38,7 @@ TITLES = {
     "no-valid-record": "The text gave no valid record",
     "not-found": "There is nothing here",
     "queue-full": "The server has too many texts under way",
+    "origin-not-allowed": "Pages of this origin may not ask",
     "record-truncated": "The record was not complete when its tokens were spent",
     "request-too-slow": "The request did not arrive in time",
     "server-error": "The server failed",

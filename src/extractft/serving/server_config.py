@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated
 
 from pydantic import Field, SecretStr
 
@@ -47,6 +46,8 @@ class ServerConfig(Config):
     """Deadline of each text, from the arrival of its request to its record; decoding ends with it."""
     idle_seconds: float = Field(15, gt=0)
     """Longest time without a byte from a client that is sending, or to one that should be reading."""
+    keep_alive_seconds: float = Field(75, gt=0)
+    """Longest time that a connection is kept open between two requests."""
     max_connections: int = Field(1000, ge=1)
     """Connections that may be open; those that have been idle longest are closed beyond that."""
     drain_seconds: float = Field(0, ge=0)
@@ -54,8 +55,10 @@ class ServerConfig(Config):
     a load balancer takes to notice."""
     grace_seconds: float = Field(30, ge=0)
     """Longest time after the signal to stop in which accepted requests are finished."""
-    batch_size: Annotated[int, Field(ge=1)] | None = None
+    batch_size: int | None = Field(None, ge=1)
     """Texts of an extractor that are decoded side by side; the extractor's own setting if `None`."""
+    measure_confidence: bool = True
+    """Compute the confidence of every record for the metrics, also where the client does not ask for it."""
 
     @property
     def client_limit(self) -> int:
