@@ -125,7 +125,7 @@ def gated_extractor(batch_size: int = 16) -> Extractor[Ticket]:
     return Extractor(double.schema, chat, engine, grammar, generation=generation, max_window=100_000)
 
 
-def until(condition: Callable[[], Any], seconds: float = 20) -> None:
+def until(condition: Callable[[], Any], seconds: float = 60) -> None:
     """Wait until something is so."""
     deadline = time.monotonic() + seconds
     while not condition():

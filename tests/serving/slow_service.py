@@ -1,46 +1,54 @@
-"""A program that serves an extractor whose every record takes a while: `slow_service.py SECONDS LOADING [NAME=VALUE...]`."""
+"""A program that serves a saved extractor of `Echo`s, each of which takes a while, without torch.
+
+`slow_service.py DIRECTORY SECONDS LOADING [NAME=VALUE...]`: seconds that a record takes, and that loading takes; -1 for
+what cannot be loaded.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pydantic import BaseModel
-
-from extractft import Extractor, GenerationConfig
+from extractft import Extractor
+from extractft.completion import Completion, GenerationRequest, TokenStep
 from extractft.serving import ServerConfig, create_app, log_to, run_server
-from extractft.testing import ScriptedEngine, scripted_extractor
 
 
-class Echo(BaseModel):
-    """The text itself."""
+class SlowEngine:
+    """Answers with the text itself."""
 
-    question: str
+    chat: Any
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def generate(self, requests: Iterable[GenerationRequest], *, batch_size: int | None = None) -> Iterator[Completion]:
+        for request in requests:
+            time.sleep(self._seconds)
+            record = {"question": self.chat.decode(request.draft_ids)}
+            ids = self.chat.completion_ids(json.dumps(record, ensure_ascii=False, separators=(",", ":")))
+            yield Completion(tuple(TokenStep(token_id, -0.01, -0.01) for token_id in ids[:-1]), "stop")
 
 
 def main() -> None:
-    seconds, loading, *settings = sys.argv[1:]
+    directory, seconds, loading, *settings = sys.argv[1:]
     values = {name: json.loads(value) for name, _, value in (setting.partition("=") for setting in settings)}
+    config = ServerConfig.checked(**{"port": 0, **values})
 
     def load() -> Any:
-        time.sleep(float(loading))
-        if loading == "0.01":
+        time.sleep(max(0, float(loading)))
+        if float(loading) < 0:
             raise SystemError("it cannot be loaded")
-        double = scripted_extractor(Echo, {})
-        chat = double._pipeline.chat
-
-        def script(text: str) -> str:
-            time.sleep(float(seconds))
-            return double.schema.canonical_json(Echo(question=text))
-
-        grammar, generation = double._pipeline.grammar, GenerationConfig(batch_size=4)
-        slow = Extractor(double.schema, chat, ScriptedEngine(script, chat), grammar, generation=generation)
-        return create_app({"echo": slow}, ServerConfig.checked(port=0, **values))
+        engine = SlowEngine(float(seconds))
+        extractor: Extractor[Any] = Extractor.from_pretrained(directory, engine=engine)
+        engine.chat = extractor._pipeline.chat
+        return create_app({"echo": extractor}, config)
 
     log_to()
-    raise SystemExit(not run_server(load, ServerConfig.checked(port=0, **values)))
+    raise SystemExit(not run_server(load, config))
 
 
 if __name__ == "__main__":

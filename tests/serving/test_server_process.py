@@ -17,7 +17,10 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import BaseModel
 from running_server import until
+
+from extractft import Extractor
 
 PROGRAM = Path(__file__).with_name("slow_service.py")
 
@@ -48,7 +51,7 @@ class ServerProcess:
 
     @property
     def url(self) -> str:
-        until(lambda: "listening" in self.log or self.process.poll() is not None, 60)
+        until(lambda: "listening" in self.log or self.process.poll() is not None, 240)
         found = re.search(r"listening address=(\S+)", self.log)
         assert found, self.log
         return found[1]
@@ -61,7 +64,7 @@ class ServerProcess:
         return httpx.get(self.url + path, timeout=20, trust_env=False)
 
     def wait_until_ready(self) -> None:
-        until(lambda: self.get("/health/ready").status_code == 200, 60)
+        until(lambda: self.get("/health/ready").status_code == 200, 240)
 
     def extract(self, text: str, name: str = "echo", **options: Any) -> httpx.Response:
         return httpx.post(f"{self.url}/v1/{name}/extract", json={"text": text}, timeout=60, trust_env=False, **options)
@@ -72,7 +75,7 @@ class ServerProcess:
 
     def end(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        code = self.process.wait(60)
+        code = self.process.wait(120)
         self._reading.join(10)
         return code
 
@@ -80,12 +83,25 @@ class ServerProcess:
 Start = Callable[..., ServerProcess]
 
 
+class Echo(BaseModel):
+    """The text itself."""
+
+    question: str
+
+
+@pytest.fixture(scope="module")
+def saved(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("echo") / "echo"
+    Extractor.from_base(Echo, base_model=str(tiny_base)).save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture
-def start() -> Iterator[Start]:
+def start(saved: Path) -> Iterator[Start]:
     started: list[ServerProcess] = []
 
-    def begin(*arguments: str, **environment: str) -> ServerProcess:
-        started.append(ServerProcess(*arguments, **environment))
+    def begin(*arguments: str) -> ServerProcess:
+        started.append(ServerProcess(str(PROGRAM), str(saved), *arguments))
         return started[-1]
 
     yield begin
@@ -96,7 +112,7 @@ def start() -> Iterator[Start]:
 
 def _slow(start: Start, seconds: float = 0.5, loading: float = 0, **settings: Any) -> ServerProcess:
     values = [f"{name}={json.dumps(value)}" for name, value in settings.items()]
-    return start(str(PROGRAM), str(seconds), str(loading), *values)
+    return start(str(seconds), str(loading), *values)
 
 
 def _send(server: ServerProcess, texts: list[str]) -> tuple[list[threading.Thread], dict[str, Any]]:
@@ -116,7 +132,7 @@ def _send(server: ServerProcess, texts: list[str]) -> tuple[list[threading.Threa
 
 
 def test_sigterm_finishes_what_was_accepted_and_exits_with_0(start: Start) -> None:
-    server = _slow(start)
+    server = _slow(start, drain_seconds=8)
     server.wait_until_ready()
     texts = [f"text {number}" for number in range(12)]
     threads, got = _send(server, texts)
@@ -131,7 +147,7 @@ def test_sigterm_finishes_what_was_accepted_and_exits_with_0(start: Start) -> No
     assert (ready.status_code, ready.json()) == (503, {"status": "draining"})
     assert ready.headers["connection"] == "close"
     assert (late.status_code, late.json()["code"]) == (503, "draining")
-    assert server.end() == 0 if server.process.poll() is None else server.process.returncode == 0
+    assert server.process.wait(120) == 0
     for thread in threads:
         thread.join()
     found = {text: answer.json()["record"]["question"] for text, answer in got.items() if answer.status_code == 200}
@@ -188,13 +204,13 @@ def test_a_batch_is_finished_too(start: Start) -> None:
 
 
 def test_it_says_that_it_is_not_ready_for_as_long_as_a_load_balancer_takes(start: Start) -> None:
-    server = _slow(start, drain_seconds=1)
+    server = _slow(start, drain_seconds=8)
     server.wait_until_ready()
     begun = time.monotonic()
     server.process.send_signal(signal.SIGTERM)
     until(lambda: server.get("/health/ready").status_code == 503)
-    assert server.process.wait(60) == 0
-    assert time.monotonic() - begun >= 1
+    assert server.process.wait(120) == 0
+    assert time.monotonic() - begun >= 8
 
 
 def test_it_listens_while_it_loads_and_says_so(start: Start) -> None:
@@ -217,8 +233,8 @@ def test_it_can_be_stopped_while_it_loads(start: Start) -> None:
 
 
 def test_what_cannot_be_loaded_ends_it(start: Start) -> None:
-    server = _slow(start, loading=0.01)
-    assert server.process.wait(60) == 1
+    server = _slow(start, loading=-1)
+    assert server.process.wait(120) == 1
 
 
 def test_a_kill_breaks_connections_and_nothing_else(start: Start) -> None:
@@ -266,5 +282,5 @@ def test_a_port_that_is_taken_is_told(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         server = _slow(start, port=port)
-        assert server.process.wait(60) == 1
+        assert server.process.wait(120) == 1
         until(lambda: f"127.0.0.1:{port}" in server.log)

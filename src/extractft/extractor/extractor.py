@@ -314,10 +314,7 @@ class Extractor(ExtractorParts[T]):
         Raises:
             ExtractionError: There is no valid record; the text and the raw output are on the exception.
         """
-        outcome = await self._async_pipeline.run_one(text)
-        if isinstance(outcome, ExtractionError):
-            raise outcome
-        return outcome.output
+        return (await self.ainspect(text, explain=())).output
 
     async def ainspect(
         self, text: str, *, explain: Collection[str] = EXPLANATIONS, batch_size: int | None = None

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from extractft.serving.server_config import ServerConfig, is_loopback
 
 PACKAGES = frozenset({"fastapi", "prometheus_client", "starlette", "uvicorn"})
-"""What the extra `serve` installs."""
+"""Packages of the extra `serve`."""
 
 _MODULES = {
     "ExtractRequest": "record_answers",

@@ -58,13 +58,13 @@ class ServiceFormatter(logging.Formatter):
         form: `text`, or `json` for an object a line.
     """
 
-    converter = time.gmtime
     default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
 
     def __init__(self, form: LogForm = "text") -> None:
         super().__init__("%(asctime)s %(levelname)s request_id=%(request_id)s %(message)s")
         self._form = form
+        self.converter = time.gmtime
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
