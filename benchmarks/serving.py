@@ -10,7 +10,7 @@ times `extract_many` on the same texts, in a process on the server's processors,
 clients and once with the extractor's own setting. `held` if no answer has a status of 5xx but 503, the server's memory
 after the first tenth of the time grows by less than 5 %, and with `--extractor` the records a second are at least 95 %
 of `extract_many` with as many rows. `kill` holds if every request that the server had accepted when it was told to stop
-got its record, and the server ended with 0. On the tiny model it says how many microseconds a request takes beyond that.
+got its record, and the server ended with 0.
 """
 
 from __future__ import annotations

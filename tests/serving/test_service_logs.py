@@ -12,7 +12,7 @@ import pytest
 from fastapi import APIRouter
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import BaseModel, field_validator
-from running_server import ORDERS, Order, RunningServer, Ticket
+from running_server import ORDERS, Order, RunningServer, Ticket, until
 
 from extractft.serving.request_log import ServiceFormatter
 from extractft.testing import scripted_extractor
@@ -83,6 +83,7 @@ def test_no_text_is_in_any_line_or_metric(serve: Serve, log: io.StringIO) -> Non
         assert client.post("/v1/orders/extract-batch", content=lines, headers=headers).status_code == 200
         metrics = client.get("/metrics").text
     assert [answer.status_code for answer in statuses] == [422, 500, 422, 413, 422, 500, 404, 200]
+    until(lambda: log.getvalue().count("answered") == 11)
     written = log.getvalue()
     for word in SECRET.split():
         assert word not in written
@@ -97,22 +98,22 @@ def test_the_id_of_a_request_is_the_clients_own_and_in_every_line(serve: Serve, 
             answer = client.post("/v1/broken/x", headers={"X-Request-ID": given})
             assert answer.headers["x-request-id"] == given
             assert answer.json()["request_id"] == given
-            told = [line for line in log.getvalue().splitlines() if given in line]
-            assert len(told) == 2, "one line for the failure, one for the answer"
+            until(lambda given=given: sum(given in line for line in log.getvalue().splitlines()) == 2)
         ids = set()
         for given in (None, "", "a b", "x" * 129, 'a"b', "a=b"):
             answer = client.get("/v1/models", headers={} if given is None else {"X-Request-ID": given})
             ids.add(answer.headers["x-request-id"])
             assert answer.headers["x-request-id"] != given
         assert len(ids) == 6
+    until(lambda: log.getvalue().count("answered") == 9)
     ours = [line for line in log.getvalue().splitlines() if "answered" in line]
-    assert len(ours) == 9
     assert all("request_id" in line for line in ours)
 
 
 def test_lines_are_json_if_one_likes(serve: Serve, log: io.StringIO) -> None:
     with serve().client() as client:
         client.post("/v1/orders/extract", json={"text": "Grace ordered."}, headers={"X-Request-ID": "mine"})
+    until(lambda: "mine" in log.getvalue())
     line = next(line for line in log.getvalue().splitlines() if "mine" in line)
     if line.startswith("{"):
         members = json.loads(line)

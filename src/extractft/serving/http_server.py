@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -134,7 +135,8 @@ class HttpServer:
 
         threading.Thread(target=load, name="extractft-loading", daemon=True).start()
         stopping = asyncio.create_task(self._stop.wait())
-        await asyncio.wait({made, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {made, stopping}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not made.done():
             log_event("stopped while loading")
             sys.stderr.flush()

@@ -77,8 +77,8 @@ class RequestGuard:
             await answer.problem(problem, scope, receive)
         except Exception as error:
             log_event("failed", level=logging.ERROR, failure=error)
-            problem = Problem(500, "server-error", "The server failed; its log says where, under the request's id.")
-            await answer.problem(problem, scope, receive)
+            detail = "The server failed; its log says where, under the request's id."
+            await answer.problem(Problem(500, "server-error", detail), scope, receive)
 
     def _admit(self, scope: Scope, headers: Mapping[bytes, bytes]) -> str:
         """The client's name, if it may ask.
@@ -103,7 +103,8 @@ class RequestGuard:
         known: dict[str, Any] = {"method": scope["method"], "route": route, "status": status}
         known |= {"outcome": outcome} if outcome else {}
         level = logging.DEBUG if route in OFTEN_ASKED and status < 400 else logging.INFO
-        log_event("answered", level=level, **known, seconds=seconds, client=context.client or "-", **context.notes)
+        known |= {"seconds": seconds, "client": context.client or "-", **context.notes}
+        log_event("answered", level=level, **known)
 
 
 class _Answer:
