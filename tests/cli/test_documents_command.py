@@ -26,6 +26,7 @@ def letters(shop: Path) -> Path:
     pdf = FPDF()
     pdf.add_page()
     pdf.output(str(folder / "c.pdf"))
+    (folder / "old.doc").write_text("words")
     return folder
 
 
@@ -38,6 +39,7 @@ def test_documents_become_rows_and_a_bad_one_is_told(letters: Path, shop: Path) 
     assert done.exit_code == 3, done.output
     assert "c.pdf: expected text, found none. Is it the right file?" in done.output
     assert "2 documents read, 1 failed" in done.output
+    assert "left aside in folders: 1 .doc" in done.output
     assert lines(shop / "letters.jsonl") == [
         {"id": "letters/a.docx", "text": "tea 🍵", "places": [[0, 5, "paragraph 1"]]},
         {"id": "letters/new/b.html", "text": "rice", "places": [[0, 4, "paragraph 1"]]},
@@ -66,7 +68,7 @@ def test_extract_says_the_document_and_the_place(letters: Path, shop: Path) -> N
     [
         (["extract", "ext", "letters", "--documents", "--column", "a"], "--documents reads whole files"),
         (["documents", "none.pdf"], "no such file: none.pdf"),
-        (["documents", "schema.py"], "found the ending .py"),
+        (["documents", "schema.py"], "Invalid value for FILES: schema.py: expected a document, found the ending .py"),
         (["documents", "letters", "--output", "letters/a.docx"], "letters/a.docx is FILES as well"),
     ],
 )

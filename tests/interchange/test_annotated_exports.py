@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from test_round_trips import SCHEMA, TEXT
 
 from extractft.errors import DatasetError
-from extractft.interchange import InterchangeOptions, labeling_config, read_rows, rows_content
+from extractft.interchange import FormatName, InterchangeOptions, labeling_config, read_rows, rows_content
 from extractft.schema import Schema
 
 
@@ -197,3 +199,23 @@ def test_half_a_character_in_a_column_is_an_issue_of_its_row() -> None:
     row = {"text": "GmbH receipt", "output": {"company": "GmbH", "kind": "receipt"}, "shop": "\ud83d"}
     with pytest.raises(DatasetError, match="a column holds what JSON cannot"):
         rows_content(read_rows([row], SCHEMA).rows, SCHEMA, "doccano")
+
+
+@pytest.mark.parametrize("name", ["label-studio", "doccano"])
+def test_texts_without_a_record_are_tasks_to_be_labelled(name: FormatName, tmp_path: Path) -> None:
+    (tmp_path / "texts.csv").write_text("text,shop\nGmbH,3\n", "utf-8")
+    rows = [{"id": "a", "text": TEXT}, {"text": "GmbH", "output": None, "error": "OutputInvalidError"}]
+    found = read_rows(rows, SCHEMA, "rows", InterchangeOptions(unlabelled=True)).rows
+    found += read_rows(tmp_path / "texts.csv", SCHEMA, "rows", InterchangeOptions(unlabelled=True)).rows
+    content, written = rows_content(found, SCHEMA, name)
+    assert (written.rows, written.unlabelled) == (3, 3)
+    if name == "label-studio":
+        tasks = json.loads(content)
+        assert [task["annotations"] + task["predictions"] for task in tasks] == [[], [], []]
+        assert tasks[0]["data"] == {"text": TEXT, "id": "a"}
+    else:
+        assert [json.loads(line)["label"] for line in content.splitlines()] == [[], [], []]
+    with pytest.raises(DatasetError, match="openai needs a record"):
+        rows_content(found, SCHEMA, "openai")
+    with pytest.raises(DatasetError, match="'output'"):
+        read_rows(rows, SCHEMA)

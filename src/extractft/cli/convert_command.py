@@ -95,6 +95,7 @@ def convert(
         encoding=known_encoding(encoding),
         offsets=offsets.value,
         predictions=predictions,
+        unlabelled=target in (RowForm.LABEL_STUDIO, RowForm.DOCCANO),
         model_version=model_version,
     )
     read = interchange.read_rows(data, spec, source.value, options)
@@ -116,5 +117,7 @@ def _report(read: Any, written: Any, source: RowForm, target: RowForm) -> None:
     """Print what was written, and what the format does not hold."""
     left_out = f", {read.unlabelled} tasks without labels left out" if read.unlabelled else ""
     say(f"{written.rows} rows from {source.value} to {target.value}{left_out}")
+    if written.unlabelled:
+        say(f"{written.unlabelled} of them without a record, to be labelled")
     for what, count in written.lost.items():
         say(f"not held by {target.value}: {what} ({count} rows)")

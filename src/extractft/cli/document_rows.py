@@ -10,6 +10,7 @@ import typer
 
 import extractft
 from extractft.cli.error_messages import usage_error, with_flags
+from extractft.cli.streams import say
 from extractft.data.raw_row import NumberedText, RowIssue
 from extractft.errors import DocumentError, MissingDependencyError
 
@@ -28,7 +29,7 @@ DocumentsOption = Annotated[
 ]
 
 
-def document_files(values: Sequence[str], column: Sequence[str] | None = None) -> list[Path]:
+def document_files(values: Sequence[str], column: Sequence[str] | None = None, *, flag: str = "TEXTS") -> list[Path]:
     """The documents that arguments name.
 
     Raises:
@@ -37,9 +38,13 @@ def document_files(values: Sequence[str], column: Sequence[str] | None = None) -
     if column:
         raise typer.BadParameter("is for rows, and --documents reads whole files", param_hint="--column")
     try:
-        return extractft.documents.find_documents(values)
+        found: list[Path] = extractft.documents.find_documents(values)
     except DocumentError as error:
-        raise usage_error(error, "TEXTS") from error
+        raise usage_error(error, flag) from error
+    others = extractft.documents.left_aside(values)
+    if others:
+        say("left aside in folders: " + ", ".join(f"{count} {ending}" for ending, count in sorted(others.items())))
+    return found
 
 
 def explained(error: Exception) -> str:

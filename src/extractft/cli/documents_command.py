@@ -41,7 +41,7 @@ def documents(
     force: ForceOption = False,
 ) -> None:
     """Read documents into rows: `{"id": ..., "text": ..., "places": [[0, 120, "page 1"], ...]}`."""
-    found = document_files(files)
+    found = document_files(files, flag="FILES")
     CommandPaths(
         inputs={"FILES": found}, sources={"FILES": files}, files={"--output": output or file_path("-")}, force=force
     ).check()

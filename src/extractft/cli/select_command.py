@@ -43,6 +43,9 @@ LabelledOption = Annotated[
     typer.Option("--labelled", help="Files of rows that have a label: not chosen; may be given again."),
 ]
 NameOption = Annotated[str | None, typer.Option("--id-column", help="Column with a name for each row.")]
+KeptOption = Annotated[
+    list[str] | None, typer.Option("--keep", help="Column that goes to the output as well; may be given again.")
+]
 TextsColumn = Annotated[
     str, typer.Option("--column", parser=text_column_of, metavar="[text=]COLUMN", help="Column with the texts.")
 ]
@@ -57,6 +60,7 @@ def select(
     labelled: LabelledOption = None,
     id_column: NameOption = None,
     column: TextsColumn = "text",
+    keep: KeptOption = None,
     encoding: EncodingOption = None,
     schema: ClassOption = None,
     base_model: MovedOption = None,
@@ -76,7 +80,7 @@ def select(
     ).check()
     if extractor is not None:
         require_extractor(extractor, engine)
-    rows = _rows(found, id_column, column, known_encoding(encoding))
+    rows = _rows(found, id_column, column, keep, known_encoding(encoding))
     done = [text for file in known for text in extractft.data.iter_texts(file, column, encoding=encoding)]
     lines: Sequence[dict[str, Any]] = [{} for _ in rows]
     if extractor is not None:
@@ -91,11 +95,13 @@ def select(
     with lines_to(output, "--output", force=force) as write:
         for place in chosen:
             row = rows[place]
-            write({"id": row.id, "row": row.row, **lines[place], "text": row.text})
+            write({**_head(row), **lines[place], "text": row.text})
     say(f"{len(chosen)} of {len(rows)} texts chosen")
 
 
-def _rows(files: list[Path], id_column: str | None, column: str, encoding: str | None) -> list[Any]:
+def _rows(
+    files: list[Path], id_column: str | None, column: str, keep: list[str] | None, encoding: str | None
+) -> list[Any]:
     """The rows that have a text.
 
     Raises:
@@ -104,7 +110,9 @@ def _rows(files: list[Path], id_column: str | None, column: str, encoding: str |
     from extractft.bulk.bulk_config import BulkConfig
     from extractft.bulk.input_files import InputFiles
 
-    config = BulkConfig.checked(id_column=id_column, text_column=column, encoding=encoding)
+    config = BulkConfig.checked(
+        id_column=id_column, text_column=column, keep_columns=tuple(keep or ()), encoding=encoding
+    )
     rows = list(InputFiles.find(files, config).rows())
     readable = [row for row in rows if row.text is not None and not extractft.prompt.is_blank(row.text)]
     if not readable:
@@ -135,3 +143,8 @@ def _lines(model: Any, texts: list[str], report: ProgressReport) -> list[dict[st
 def _certainty(line: dict[str, Any]) -> float | None:
     confidence = line.get("confidence")
     return None if confidence is None else float(confidence["record"])
+
+
+def _head(row: Any) -> dict[str, Any]:
+    """Name and place of a row, and its columns that are kept."""
+    return {"id": row.id, "row": row.row, **({"input": dict(row.kept)} if row.kept else {})}

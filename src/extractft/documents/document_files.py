@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from extractft.documents.sheet_document import read_xlsx
 from extractft.documents.word_document import read_docx
 from extractft.errors import DocumentError, MissingDependencyError
 
-__all__ = ["DOCUMENT_ENDINGS", "find_documents", "read_document"]
+__all__ = ["DOCUMENT_ENDINGS", "find_documents", "left_aside", "read_document"]
 
 READERS: dict[str, Callable[[Path, bytes, str | None], Document]] = {
     ".txt": read_plain,
@@ -92,6 +93,17 @@ def find_documents(values: Iterable[str | os.PathLike[str]]) -> list[Path]:
     return list(found)
 
 
+def left_aside(values: Iterable[str | os.PathLike[str]]) -> Counter[str]:
+    """The numbers of files in folders that are of other kinds, by their endings."""
+    folders = [Path(value).expanduser() for value in values if Path(value).expanduser().is_dir()]
+    files = (file for folder in folders for file in folder.rglob("*") if _is_shown(file, folder))
+    return Counter(file.suffix.lower() or "(no ending)" for file in files if file.suffix.lower() not in READERS)
+
+
+def _is_shown(file: Path, folder: Path) -> bool:
+    return file.is_file() and not any(part.startswith((".", "~$")) for part in file.relative_to(folder).parts)
+
+
 def _reader(path: Path) -> Callable[[Path, bytes, str | None], Document]:
     ending = path.suffix.lower()
     if ending in READERS:
@@ -106,8 +118,7 @@ def _in_folder(folder: Path) -> list[Path]:
     Raises:
         DocumentError: There are none.
     """
-    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.suffix.lower() in READERS]
-    shown = [file for file in files if not any(part.startswith((".", "~$")) for part in file.relative_to(folder).parts)]
+    shown = [f for f in sorted(folder.rglob("*")) if f.suffix.lower() in READERS and _is_shown(f, folder)]
     if not shown:
         raise DocumentError(f"expected documents in {folder.name}, found none").hint(
             f"Expected files with one of the endings {', '.join(DOCUMENT_ENDINGS)}."

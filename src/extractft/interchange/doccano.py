@@ -15,7 +15,7 @@ from extractft.data.output_parser import OutputParser
 from extractft.data.raw_row import InvalidRow, RawRow
 from extractft.interchange.labelled_row import LabelledRow, parsed_record
 from extractft.interchange.marked_text import Mark, MarkedText, mark_row, unmark
-from extractft.schema import Schema
+from extractft.schema import MISSING, Schema
 from extractft.text.offset_units import OffsetMap, OffsetUnit
 
 __all__ = ["doccano_row", "row_of_doccano"]
@@ -32,7 +32,7 @@ def doccano_row(row: LabelledRow, schema: Schema[Any], *, unit: OffsetUnit = "ut
         unit: What the tool counts.
     """
     offsets = OffsetMap(row.text, unit)
-    marked = mark_row(row, schema, offsets)
+    marked = MarkedText() if row.record is MISSING else mark_row(row, schema, offsets)
     labels: list[list[Any]] = []
     values: list[dict[str, Any]] = [{"path": path, "value": value} for path, value in marked.values.items()]
     for mark in marked.marks:

@@ -15,7 +15,7 @@ from extractft.interchange.labelled_row import LabelledRow
 from extractft.interchange.marked_text import Mark, MarkedText, mark_row
 from extractft.interchange.record_pieces import label_of, node_at
 from extractft.interchange.studio_config import CHOICE, ITEM, LABEL, OTHER, TEXT, WORDS, choice_words, choices_of
-from extractft.schema import Schema
+from extractft.schema import MISSING, Schema
 from extractft.text.offset_units import OffsetMap
 
 __all__ = ["MODEL_VERSION", "label_studio_task"]
@@ -33,12 +33,14 @@ def label_studio_task(row: LabelledRow, schema: Schema[Any], *, model_version: s
         schema: The schema of its record.
         model_version: The name of the predictions' model.
     """
-    marked, choices = _with_choices(mark_row(row, schema), row, schema)
-    results = [*_places(marked, row.text), *choices, *_others(marked)]
     data = {key: value for key, value in row.extra.items() if key != TEXT}
     task: dict[str, Any] = {"data": {TEXT: row.text, **data}}
     if row.id is not None:
         task["data"]["id"] = row.id
+    if row.record is MISSING:
+        return task | {"annotations": [], "predictions": []}
+    marked, choices = _with_choices(mark_row(row, schema), row, schema)
+    results = [*_places(marked, row.text), *choices, *_others(marked)]
     if row.confidence is None:
         annotation = {"result": results, "was_cancelled": False, "ground_truth": False}
         return task | {"annotations": [annotation], "predictions": []}

@@ -14,7 +14,7 @@ from extractft.data.row_source import RowSource
 from extractft.data.table_values import to_jsonable
 from extractft.grounding import Span
 from extractft.grounding.spans import Method
-from extractft.schema import Schema
+from extractft.schema import MISSING, ObjectNode, Schema
 
 __all__ = ["LabelledRow", "labelled_rows", "parsed_record", "row_line"]
 
@@ -29,7 +29,7 @@ class LabelledRow:
     Attributes:
         number: The row's number in its file.
         text: The text.
-        record: The record in canonical form, as JSON value.
+        record: The record in canonical form, as JSON value; `MISSING` if nobody has labelled the row.
         id: Its name, `None` if it has none.
         spans: By path, the places of a value, the most likely first; `None` if nobody looked.
         confidence: `record`, `fields` and `calibrated`, as `extractft extract --explain` writes them; `None` for a
@@ -46,23 +46,64 @@ class LabelledRow:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-def labelled_rows(source: RowSource, row_format: RowFormat, schema: Schema[Any]) -> Iterator[LabelledRow | RowIssue]:
+def labelled_rows(
+    source: RowSource, schema: Schema[Any], columns: Mapping[str, str] | None = None, *, unlabelled: bool = False
+) -> Iterator[LabelledRow | RowIssue]:
     """Rows in any form that `load_examples` reads; what stands beside text and output is kept.
 
     Args:
         source: The rows.
-        row_format: Takes them apart.
         schema: The schema of the records.
+        columns: Our names to those of the rows.
+        unlabelled: Take rows that have a text and nothing of a record as well.
+
+    Raises:
+        DatasetError: A table has no such columns.
     """
-    parser = OutputParser(schema, padded=source.kind == "table")
+    parser, shape = OutputParser(schema, padded=source.kind == "table"), _Shape.of(schema, columns)
+    plain = unlabelled and source.columns is not None and shape.has_no_record(dict.fromkeys(source.columns))
+    row_format = None if plain else RowFormat(schema, source, columns)
     for row in source.rows:
         if isinstance(row, RowIssue):
             yield row
             continue
         try:
-            yield _labelled(row, row_format, parser)
+            if unlabelled and isinstance(row.value, Mapping) and shape.has_no_record(row.value):
+                yield _described(row, validate_text(row.value[shape.text]), MISSING, shape)
+            elif row_format is not None:
+                text, output = row_format.split(row)
+                yield _described(row, validate_text(text), parsed_record(output, parser), shape)
         except InvalidRow as problem:
             yield from problem.issues(row.number)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """The names of columns.
+
+    Attributes:
+        text: That of the text.
+        output: That of the record.
+        fields: Those of fields, in rows that have a column for each.
+    """
+
+    text: str
+    output: str
+    fields: frozenset[str]
+
+    @classmethod
+    def of(cls, schema: Schema[Any], columns: Mapping[str, str] | None) -> _Shape:
+        names = dict(columns or {})
+        root = schema.resolve(schema.tree)
+        fields = (
+            {name for field in root.fields for name in (field.key, field.name)} if isinstance(root, ObjectNode) else ()
+        )
+        found = {names.get(name, name) for name in fields}
+        return cls(names.get("text", "text"), names.get("output", "output"), frozenset(found))
+
+    def has_no_record(self, value: Mapping[str, Any]) -> bool:
+        """True if a row has a text and nothing of a record."""
+        return self.text in value and value.get(self.output) is None and not (self.fields - {self.text}) & value.keys()
 
 
 def parsed_record(raw: Any, parser: OutputParser[Any]) -> Any:
@@ -77,7 +118,7 @@ def parsed_record(raw: Any, parser: OutputParser[Any]) -> Any:
 def row_line(row: LabelledRow) -> dict[str, Any]:
     """A row as a line of JSON that `load_examples` and `labelled_rows` read."""
     line = {} if row.id is None else {"id": row.id}
-    line |= {"text": row.text, "output": row.record}
+    line |= {"text": row.text} | ({} if row.record is MISSING else {"output": row.record})
     if row.confidence is not None:
         line["confidence"] = row.confidence
     if row.spans:
@@ -85,22 +126,17 @@ def row_line(row: LabelledRow) -> dict[str, Any]:
     return line | {key: value for key, value in row.extra.items() if key not in OWN_KEYS}
 
 
-def _labelled(row: RawRow, row_format: RowFormat, parser: OutputParser[Any]) -> LabelledRow:
-    text, output = row_format.split(row)
-    text, record = validate_text(text), parsed_record(output, parser)
-    value = row.value
-    if not isinstance(value, Mapping):
-        return LabelledRow(number=row.number, text=text, record=record)
-    columns = {row_format.text_column, row_format.output_column}
-    if not columns <= value.keys():
-        return LabelledRow(number=row.number, text=text, record=record, id=to_jsonable(value.get("id")))
+def _described(row: RawRow, text: str, record: Any, shape: _Shape) -> LabelledRow:
+    """A row with what stands beside text and record, where these have columns of their own."""
+    value = row.value if isinstance(row.value, Mapping) else {}
+    columns = {shape.text, shape.output}
+    known = {"number": row.number, "text": text, "record": record, "id": to_jsonable(value.get("id"))}
+    if shape.text not in value or (shape.output not in value and record is not MISSING):
+        return LabelledRow(**known)
     return LabelledRow(
-        number=row.number,
-        text=text,
-        record=record,
-        id=to_jsonable(value.get("id")),
+        **known,
         spans=_spans(value.get("spans"), len(text)),
-        confidence=_confidence(value.get("confidence")),
+        confidence=_confidence(value.get("confidence")) if record is not MISSING else None,
         extra={key: to_jsonable(item) for key, item in value.items() if key not in columns.union(OWN_KEYS)},
     )
 

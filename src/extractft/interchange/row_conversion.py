@@ -15,7 +15,6 @@ from typing import Any, Literal, get_args
 from extractft.config import PromptConfig
 from extractft.data.output_parser import OutputParser
 from extractft.data.raw_row import InvalidRow, RawRow, RowIssue
-from extractft.data.row_format import RowFormat
 from extractft.data.row_source import RowSource, open_row_sources
 from extractft.errors import DatasetError
 from extractft.interchange.chat_formats import ChatWriter
@@ -24,7 +23,7 @@ from extractft.interchange.label_studio_export import UNLABELLED, row_of_task
 from extractft.interchange.label_studio_tasks import MODEL_VERSION, label_studio_task
 from extractft.interchange.labelled_row import LabelledRow, labelled_rows, row_line
 from extractft.interchange.record_pieces import record_pieces
-from extractft.schema import Schema
+from extractft.schema import MISSING, Schema
 from extractft.storage import publish_text
 from extractft.text.offset_units import OffsetUnit
 
@@ -56,6 +55,7 @@ class InterchangeOptions:
         offsets: What doccano counts.
         predictions: Take predictions of tasks that nobody has labelled.
         model_version: The name of the model in predictions.
+        unlabelled: Take rows without a record, to be labelled by people.
         prompt: Language and template of the system prompt in chats and instructions.
     """
 
@@ -63,6 +63,7 @@ class InterchangeOptions:
     encoding: str | None = None
     offsets: OffsetUnit = "utf-16"
     predictions: bool = False
+    unlabelled: bool = False
     model_version: str = MODEL_VERSION
     prompt: PromptConfig = field(default_factory=PromptConfig)
 
@@ -89,10 +90,12 @@ class WrittenRows:
 
     Attributes:
         rows: Number of rows.
+        unlabelled: Of these, those without a record.
         lost: By what it is, the number of rows of which the format did not hold it.
     """
 
     rows: int = 0
+    unlabelled: int = 0
     lost: Counter[str] = field(default_factory=Counter)
 
 
@@ -166,7 +169,7 @@ def rows_content(
     for row in rows:
         try:
             line = _spelled(write(row))
-            back = read(RawRow(row.number, json.loads(line)))
+            back = row if row.record is MISSING else read(RawRow(row.number, json.loads(line)))
         except InvalidRow as problem:
             issues += problem.issues(row.number)
             continue
@@ -174,6 +177,7 @@ def rows_content(
             issues.append(RowIssue(row.number, "not_held", f"{target_format} does not hold this record"))
         lines.append(line)
         written.rows += 1
+        written.unlabelled += row.record is MISSING
         written.lost.update(_lost(row, back))
     if issues:
         raise DatasetError(f"{len(issues)} rows would not come back from {target_format} as they are", issues=issues)
@@ -198,9 +202,9 @@ def _spelled(line: dict[str, Any]) -> str:
 
 def labels_of(rows: Sequence[LabelledRow], schema: Schema[Any]) -> list[str]:
     """The labels that rows have, in the order in which they come."""
-    return list(
-        dict.fromkeys(piece.label for row in rows for piece in record_pieces(row.record, schema) if piece.is_text)
-    )
+    records = (row.record for row in rows if row.record is not MISSING)
+    pieces = (piece for record in records for piece in record_pieces(record, schema))
+    return list(dict.fromkeys(piece.label for piece in pieces if piece.is_text))
 
 
 def _rows_of(
@@ -208,7 +212,7 @@ def _rows_of(
 ) -> Iterator[LabelledRow | RowIssue]:
     if name not in ("label-studio", "doccano"):
         columns = options.columns if name == "rows" else None
-        yield from labelled_rows(source, RowFormat(schema, source, columns), schema)
+        yield from labelled_rows(source, schema, columns, unlabelled=options.unlabelled)
         return
     read = _line_reader(schema, name, options)
     for row in source.rows:
@@ -231,8 +235,7 @@ def _line_reader(schema: Schema[Any], name: FormatName, options: InterchangeOpti
         return lambda row: row_of_doccano(row, parser, unit=options.offsets)
 
     def read(row: RawRow) -> LabelledRow:
-        source = RowSource([row])
-        (found,) = labelled_rows(source, RowFormat(schema, source), schema)
+        (found,) = labelled_rows(RowSource([row]), schema)
         if isinstance(found, RowIssue):
             raise InvalidRow.one(found.kind, found.message, found.field)
         return found
@@ -248,7 +251,14 @@ def _writer(schema: Schema[Any], name: FormatName, options: InterchangeOptions) 
     if name == "doccano":
         return lambda row: doccano_row(row, schema, unit=options.offsets)
     writer = ChatWriter(schema, options.prompt)
-    return {"openai": writer.openai, "sharegpt": writer.sharegpt, "alpaca": writer.alpaca}[name]
+    forms = {"openai": writer.openai, "sharegpt": writer.sharegpt, "alpaca": writer.alpaca}
+
+    def write(row: LabelledRow) -> dict[str, Any]:
+        if row.record is MISSING:
+            raise InvalidRow.one("missing_output", f"{name} needs a record for each text, found none")
+        return forms[name](row)
+
+    return write
 
 
 def _lost(row: LabelledRow, back: LabelledRow) -> Iterator[str]:
