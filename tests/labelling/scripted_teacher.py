@@ -61,6 +61,7 @@ class ScriptedTeacher:
     """A server under way."""
 
     url: str
+    models: list[str] | None = None
     asked: list[Asked] = field(default_factory=list)
 
 
@@ -86,6 +87,14 @@ def teaching(script: Callable[[Asked], Reply]) -> Iterator[ScriptedTeacher]:
                 self.wfile.write(content)
             except OSError:
                 pass  # the client has gone
+
+        def do_GET(self) -> None:
+            listed = found.models is not None and self.path == "/v1/models"
+            content = json.dumps({"data": [{"id": name} for name in found.models or ()]}).encode()
+            self.send_response(200 if listed else 404)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
 
         def log_message(self, *_: Any) -> None:
             pass

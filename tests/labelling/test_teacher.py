@@ -192,6 +192,19 @@ def test_a_key_is_sent_and_no_text_goes_elsewhere(monkeypatch: pytest.MonkeyPatc
     ] == ("Bearer secret")
 
 
+def test_a_server_that_is_not_there_or_has_other_models_is_told_before_any_text_is_sent() -> None:
+    with teaching(lambda _: Reply(spelled(7))) as server:
+        gone = server.url
+        server.models = ["small", "large"]
+        with pytest.raises(EngineError, match="with the model 'big', found one with large, small"):
+            one(server.url)
+        assert not server.asked
+        server.models = ["big", "small"]
+        assert canonical(one(server.url))["number"] == "7"
+    with pytest.raises(EngineError, match="nothing there that takes the connection"):
+        one(gone)
+
+
 # ------------------------------------------------------------------------------------------------------------- files
 
 

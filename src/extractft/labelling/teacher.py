@@ -22,7 +22,7 @@ from extractft.data.example_loader import validate_text
 from extractft.data.output_parser import OutputParser
 from extractft.data.raw_row import InvalidRow
 from extractft.data.strict_json import InvalidJson, parse_json, unwrap_answer
-from extractft.errors import EmptyTextError, ExtractionError, OutputInvalidError, ServerError
+from extractft.errors import EmptyTextError, EngineError, ExtractionError, OutputInvalidError, ServerError
 from extractft.extractor.extraction import Extraction
 from extractft.grounding import ground
 from extractft.labelling.allowed_hosts import require_allowed
@@ -41,6 +41,10 @@ FORMS: tuple[Form, ...] = ("json_schema", "json_object", "none")
 """Ways to hold a server to JSON, the strictest first."""
 NOT_KNOWN = (400, 404, 415, 422, 501)
 """Statuses of servers that do not know a way to hold them."""
+NO_LIST = (400, 404, 405, 500, 501)
+"""Statuses of servers that do not list their models."""
+MOST_SHOWN = 300
+"""Characters of the names of models in a message."""
 CHAT = "/v1/chat/completions"
 
 
@@ -96,6 +100,7 @@ class Teacher:
         self._parser = OutputParser(self.schema)
         self._json_schema = plain_schema(self.schema.grammar_schema())
         self._form: Form = FORMS[0]
+        self._found = False
         self._concurrency = concurrency
         key = os.environ.get(API_KEY) if api_key is None else api_key
         self._client = ServerClient(
@@ -124,7 +129,12 @@ class Teacher:
             texts: The texts.
             batch_size: Texts that are asked for at once; as many as requests may be under way if `None`.
             explain: `spans` looks for the places of values as well.
+
+        Raises:
+            EngineError: The server cannot be reached, wants a key, or says that it does not have the model.
         """
+        if not self._found:
+            self._require_model()
         ahead = max(1, batch_size or self._concurrency)
         waiting: deque[Future[Extraction[Any] | ExtractionError]] = deque()
         try:
@@ -137,6 +147,25 @@ class Teacher:
         finally:
             for future in waiting:
                 future.cancel()
+
+    def _require_model(self) -> None:
+        """Refuse a server that is not there or lists other models; one that has no list is taken on trust.
+
+        Raises:
+            EngineError: It is such a server.
+        """
+        try:
+            answer = submit(self._client.get("/v1/models")).result()
+        except ServerAnswerError as error:
+            if error.status not in NO_LIST:
+                raise
+            answer = None
+        entries = answer.get("data") if isinstance(answer, dict) else None
+        names = [str(entry.get("id")) for entry in entries or () if isinstance(entry, dict)]
+        if names and self.generation.model not in names:
+            shown = ", ".join(sorted(names))[:MOST_SHOWN]
+            raise EngineError(f"Expected a teacher with the model {self.generation.model!r}, found one with {shown}.")
+        self._found = True
 
     async def _label(self, text: str, with_spans: bool) -> Extraction[Any] | ExtractionError:
         try:
