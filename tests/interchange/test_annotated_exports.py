@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_round_trips import SCHEMA, TEXT
 
 from extractft.errors import DatasetError
@@ -95,8 +98,8 @@ def test_the_ground_truth_counts_else_what_was_changed_last() -> None:
     older, newer = made("GmbH", updated_at="2026-01-01T00:00:00Z"), made("Cafe", updated_at="2026-02-01T00:00:00Z")
     truth = made("Äpfel", ground_truth=True, updated_at="2025-01-01T00:00:00Z")
     cancelled = made("🎉", was_cancelled=True, updated_at="2027-01-01T00:00:00Z")
-    for given, company in (([newer, older, cancelled], "Cafe"), ([newer, truth, older], "Äpfel")):
-        found = read_rows([{"data": {"text": TEXT}, "annotations": given}], SCHEMA, "label-studio")
+    for annotated, company in (([newer, older, cancelled], "Cafe"), ([newer, truth, older], "Äpfel")):
+        found = read_rows([{"data": {"text": TEXT}, "annotations": annotated}], SCHEMA, "label-studio")
         assert found.rows[0].record["company"] == company
 
 
@@ -219,3 +222,43 @@ def test_texts_without_a_record_are_tasks_to_be_labelled(name: FormatName, tmp_p
         rows_content(found, SCHEMA, "openai")
     with pytest.raises(DatasetError, match="'output'"):
         read_rows(rows, SCHEMA)
+
+
+ANY_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 40)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["id", "text", "start"]), inner),
+    max_leaves=4,
+)
+
+
+def places_of(value: Any) -> list[tuple[Any, Any]]:
+    """Every container of a JSON value with each of its keys."""
+    keys = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
+    return [(value, key) for key in keys] + [found for key in keys for found in places_of(value[key])]
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_whatever_stands_in_an_export_gives_a_row_or_an_error_of_ours(data: st.DataObject) -> None:
+    whole = task(
+        *NEEDED, place("Äpfel", "lines.*.name", "a"), written("item", "0", own="a"), written("other", "tags = []")
+    )
+    whole["annotations"][0]["result"][0] |= {"meta": {"text": ["fuzzy"]}, "score": 0.5}
+    line = {"id": 1, "text": "GmbH", "label": [[0, 4, "company"]]}
+    line["values"] = [{"path": "kind", "value": "receipt"}, {"start": 0, "end": 4, "label": "company", "items": ""}]
+    name, row = data.draw(st.sampled_from([("label-studio", whole), ("doccano", line)]))
+    row = copy.deepcopy(row)
+    container, key = data.draw(st.sampled_from(places_of(row)))
+    container[key] = data.draw(ANY_JSON)
+    options = InterchangeOptions(predictions=data.draw(st.booleans()))
+    try:
+        (found,) = read_rows([row], SCHEMA, name, options).rows
+    except DatasetError:
+        return
+    SCHEMA.parse_value(found.record)
+    rows_content([found], SCHEMA, "doccano")
+    rows_content([found], SCHEMA, "label-studio")

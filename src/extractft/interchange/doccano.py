@@ -13,7 +13,7 @@ from typing import Any
 from extractft.data.example_loader import validate_text
 from extractft.data.output_parser import OutputParser
 from extractft.data.raw_row import InvalidRow, RawRow
-from extractft.interchange.labelled_row import LabelledRow, parsed_record
+from extractft.interchange.labelled_row import LabelledRow, confidence_of, parsed_record
 from extractft.interchange.marked_text import Mark, MarkedText, mark_row, unmark
 from extractft.schema import MISSING, Schema
 from extractft.text.offset_units import OffsetMap, OffsetUnit
@@ -73,7 +73,7 @@ def row_of_doccano(row: RawRow, parser: OutputParser[Any], *, unit: OffsetUnit =
         record=parsed_record(raw, parser),
         id=line.get("id"),
         spans=spans,
-        confidence=line.get("confidence"),
+        confidence=confidence_of(line.get("confidence")),
         extra={key: value for key, value in line.items() if key not in OWN_COLUMNS},
     )
 

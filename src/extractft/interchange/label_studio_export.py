@@ -15,7 +15,7 @@ from extractft.data.output_parser import OutputParser
 from extractft.data.raw_row import InvalidRow, RawRow
 from extractft.data.strict_json import InvalidJson, parse_json
 from extractft.interchange.label_studio_tasks import PLACES
-from extractft.interchange.labelled_row import METHODS, LabelledRow, parsed_record
+from extractft.interchange.labelled_row import METHODS, LabelledRow, confidence_of, parsed_record
 from extractft.interchange.marked_text import Mark, MarkedText, unmark
 from extractft.interchange.record_pieces import label_of, node_at, read_cell
 from extractft.interchange.studio_config import CHOICE, ITEM, OTHER, TEXT, WORDS, choices_of
@@ -82,10 +82,9 @@ def _confidence(task: Mapping[str, Any], prediction: Mapping[str, Any]) -> dict[
     """The confidence of a prediction: as we wrote it, if it is that, else its score."""
     score, meta = prediction.get("score"), task.get("meta")
     known = meta.get("confidence") if isinstance(meta, Mapping) else None
-    known = known if isinstance(known, Mapping) else {}
-    ours = known.get("record")
-    if isinstance(ours, int | float) and (score is None or abs(float(ours) - float(score)) <= 10**-PLACES):
-        return dict(known)
+    ours = confidence_of(known)
+    if ours is not None and (score is None or abs(float(ours["record"]) - float(score)) <= 10**-PLACES):
+        return ours
     return None if score is None else {"record": score, "fields": {}, "calibrated": False}
 
 

@@ -16,7 +16,7 @@ from extractft.grounding import Span
 from extractft.grounding.spans import Method
 from extractft.schema import MISSING, ObjectNode, Schema
 
-__all__ = ["LabelledRow", "labelled_rows", "parsed_record", "row_line"]
+__all__ = ["LabelledRow", "confidence_of", "labelled_rows", "parsed_record", "row_line"]
 
 OWN_KEYS = ("id", "text", "output", "confidence", "spans")
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -136,7 +136,7 @@ def _described(row: RawRow, text: str, record: Any, shape: _Shape) -> LabelledRo
     return LabelledRow(
         **known,
         spans=_spans(value.get("spans"), len(text)),
-        confidence=_confidence(value.get("confidence")) if record is not MISSING else None,
+        confidence=confidence_of(value.get("confidence")) if record is not MISSING else None,
         extra={key: to_jsonable(item) for key, item in value.items() if key not in columns.union(OWN_KEYS)},
     )
 
@@ -164,7 +164,8 @@ def _span(place: Any, length: int) -> Span | None:
     return Span(start, end, method) if 0 <= start < end <= length and method in METHODS else None
 
 
-def _confidence(value: Any) -> dict[str, Any] | None:
+def confidence_of(value: Any) -> dict[str, Any] | None:
+    """A confidence as `row_line` writes it; `None` if it is none."""
     if not isinstance(value, Mapping) or not isinstance(value.get("record"), int | float):
         return None
     fields = value.get("fields")

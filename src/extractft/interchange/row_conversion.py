@@ -223,6 +223,8 @@ def _rows_of(
             yield read(row)
         except InvalidRow as problem:
             yield from problem.issues(row.number)
+        except (TypeError, AttributeError, LookupError, ValueError) as error:  # foreign JSON may have any shape
+            yield RowIssue(row.number, "invalid_row", f"expected a row of {name}, found a {type(error).__name__} in it")
 
 
 def _line_reader(schema: Schema[Any], name: FormatName, options: InterchangeOptions) -> RowReader:
