@@ -81,7 +81,7 @@ ROWS: dict[type[BaseModel], list[tuple[str, dict[str, Any]]]] = {
 def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[type[BaseModel], Path]:
     """Two extractors on one base model."""
     config = TrainingConfig(
-        num_train_epochs=8,
+        num_train_epochs=4,
         per_device_train_batch_size=2,
         learning_rate=2e-3,
         warmup_steps=0,

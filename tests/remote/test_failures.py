@@ -98,6 +98,14 @@ def test_a_server_that_comes_up_is_waited_for_if_asked_to(place: Loopback, probe
     place.start()
 
 
+def test_a_server_that_loads_its_model_is_waited_for(place: Loopback, server: FakeVLLM, probe: ServerProbe) -> None:
+    once = Retries(attempts=1, first_delay=0.01)
+    server.before = answering("/v1/models", lambda: httpx.Response(503), times=3)
+    with pytest.raises(ServerAnswerError, match="found status 503"):
+        connect(place.url, probe, retries=once)
+    assert connect(f"{place.url}?wait=60", probe, retries=once).capabilities.kind == "vllm"
+
+
 @pytest.mark.parametrize("wait", ["soon", "-1", "nan", "inf"])
 def test_seconds_to_wait_are_a_number(wait: str, probe: ServerProbe) -> None:
     with pytest.raises(EngineError, match="Expected seconds to wait for a server") as caught:

@@ -117,7 +117,7 @@ class ServerClient:
         max_in_flight: Requests under way at once; more wait here.
         timeouts: Limits on one request.
         retries: Further tries.
-        patience: Seconds in which a server that has not answered yet may come up.
+        patience: Seconds in which a server may come up: until then, failures that may pass are tried again.
         transport: Replaces the network, in tests.
 
     Raises:
@@ -185,9 +185,10 @@ class ServerClient:
             attempt += 1
 
     def _is_tried_again(self, error: ServerAnswerError, attempt: int) -> bool:
-        if self._answered or not error.retryable:
-            return error.retryable and attempt < self.retries.attempts
-        return time.monotonic() < self._patient_until
+        if not error.retryable:
+            return False
+        further = self._answered and attempt < self.retries.attempts
+        return further or time.monotonic() < self._patient_until
 
     def _current_limits(self) -> Timeouts:
         """The limits on one request, which are short until a server has answered."""
