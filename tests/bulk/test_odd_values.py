@@ -160,3 +160,24 @@ def test_times_of_day_are_cut_by_nobody(extractor: InstantExtractor, tmp_path: P
         bulk.run(extractor, cut, tmp_path / "cut", keep_columns=("clock",))
     bulk.run(extractor, cut, tmp_path / "without")
     assert pq.read_table(tmp_path / "without/shards").num_rows == 2
+
+
+def test_times_that_python_has_not_cost_only_who_asks_for_them(extractor: InstantExtractor, tmp_path: Path) -> None:
+    far = seen_at(tmp_path / "far.parquet", at=pa.array([10**15, None], pa.timestamp("ms")))
+    assert bulk.run(extractor, far, tmp_path / "without").records == 2
+    with pytest.raises(
+        DatasetError, match=r"far\.parquet: expected values that Python has in the column 'at'"
+    ) as found:
+        bulk.run(extractor, far, tmp_path / "with", keep_columns=("at",))
+    assert "year 9999" in found.value.__notes__[0]
+
+
+def test_a_nested_text_beside_other_columns(extractor: InstantExtractor, tmp_path: Path) -> None:
+    table = pa.table({"message": [{"body": "tea"}, None], "message.body": ["rice", "oil"], "x": [1, 2]})
+    pq.write_table(table, tmp_path / "in.parquet")
+    bulk.run(extractor, tmp_path / "in.parquet", tmp_path / "out", text_column="message.body", format="jsonl")
+    assert [line["output"]["name"] for line in lines_of(tmp_path / "out", "shards")] == ["rice", "oil"]
+    pq.write_table(table.drop_columns(["message.body"]), tmp_path / "nested.parquet")
+    bulk.run(extractor, tmp_path / "nested.parquet", tmp_path / "nested", text_column="message.body", format="jsonl")
+    assert [line["output"]["name"] for line in lines_of(tmp_path / "nested", "shards")] == ["tea"]
+    assert lines_of(tmp_path / "nested", "failed")[0]["error"] == "DatasetError"

@@ -127,7 +127,7 @@ class InputFiles:
             return RowSource(_lines(file.path, config.encoding), name=file.path.name)
         if file_ending(file.path, TEXT_ENDINGS) == ".parquet":
             require_whole_microseconds(file.path, config.keep_columns)
-        opened = file_row_source(file.path, config.encoding)
+        opened = file_row_source(file.path, config.encoding, self._wanted)
         if opened.columns is not None:
             for column in (config.text_column, config.id_column, *config.keep_columns):
                 if column is not None:
@@ -159,6 +159,15 @@ class InputFiles:
         """The value of a column that is kept, as whole as the output can have it."""
         value = _present(cell_of(values, column))
         return value if column in self._typed else written_whole(value)
+
+    @cached_property
+    def _wanted(self) -> frozenset[str] | None:
+        """Columns that are needed, and what `a.b` may be a field of; `None` if a row is needed as a whole."""
+        config = self._config
+        if config.format == "batch":
+            return None
+        named = [config.text_column, *config.keep_columns, *filter(None, [config.id_column])]
+        return frozenset(named) | {name.partition(".")[0] for name in named}
 
     @cached_property
     def _typed(self) -> frozenset[str]:
@@ -202,7 +211,7 @@ def _text(value: Any, config: BulkConfig) -> tuple[str | None, str]:
     found = cell_of(value, config.text_column)
     if isinstance(found, str):
         return found, ""
-    kind = "no such key" if found is MISSING else type(found).__name__
+    kind = "no such key" if found is MISSING else "nothing" if found is None else type(found).__name__
     return None, f"expected a text under {display_name(config.text_column)}, found {kind}"
 
 

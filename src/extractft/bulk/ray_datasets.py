@@ -167,7 +167,7 @@ def _input_row(number: int, cells: Any, column: str) -> InputRow:
     found = cell_of(cells, column)
     if isinstance(found, str):
         return InputRow(str(number), number, text=found)
-    kind = "no such key" if found is MISSING else type(found).__name__
+    kind = "no such key" if found is MISSING else "nothing" if found is None else type(found).__name__
     return InputRow(str(number), number, problem=f"expected a text under {column!r}, found {kind}")
 
 

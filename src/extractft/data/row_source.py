@@ -5,7 +5,7 @@ Tables are recognised by their methods, so that a table of pandas, polars, pyarr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -65,8 +65,13 @@ def open_row_sources(data: Any, encoding: str | None = None) -> Iterator[RowSour
     return (replace(source, name=file.as_posix()) for file, source in zip(files, opened, strict=True))
 
 
-def file_row_source(path: Path, encoding: str | None = None) -> RowSource:
+def file_row_source(path: Path, encoding: str | None = None, wanted: Collection[str] | None = None) -> RowSource:
     """Rows of a file, read by its ending; text is UTF-8 unless a byte order mark or `encoding` says otherwise.
+
+    Args:
+        path: The file.
+        encoding: Encoding of a text file.
+        wanted: Columns that are needed; of a Parquet file the others are not read.
 
     Raises:
         DatasetError: An unknown ending, or a file that is broken as a whole.
@@ -79,7 +84,7 @@ def file_row_source(path: Path, encoding: str | None = None) -> RowSource:
         table = read_excel(path)
         return RowSource(table.rows, "cells", table.columns, path.name)
     if ending in (".parquet", SAVED_DATASET):
-        table = read_parquet(path) if ending == ".parquet" else read_saved_dataset(path)
+        table = read_parquet(path, wanted) if ending == ".parquet" else read_saved_dataset(path)
         return RowSource(table.rows, "table", _column_names(table.columns), path.name)
     rows = read_json(path, encoding) if ending == ".json" else read_jsonl(path, encoding)
     return RowSource(rows, name=path.name, doubt=_encoding_doubt(path, encoding))
