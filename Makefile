@@ -75,11 +75,13 @@ serve-docs: $(INSTALLED) ## show the documentation while writing it
 bench: $(INSTALLED) ## measure quality on the benchmarks (ARGS="--help")
 	$(BIN)/python benchmarks/quality.py $(ARGS)
 
-check-release: $(INSTALLED) ## long checks before a release: a million rows, fifty kills, a full disk, Label Studio
+check-release: test-services ## long checks before a release: a million rows, fifty kills, a full disk, Ray, Label Studio
+	EXTRACTFT_TESTS=all $(BIN)/python -m pytest tests/bulk/test_ray_runs.py
 	$(BIN)/python benchmarks/bulk.py cost
 	$(BIN)/python benchmarks/bulk.py instant
 	$(BIN)/python benchmarks/bulk.py kills
 	$(BIN)/python benchmarks/bulk.py disk
+	$(BIN)/python benchmarks/bulk.py ray
 	$(MAKE) label-studio
 	$(BIN)/python -m pytest tests/interchange/test_label_studio_sdk.py
 

@@ -34,8 +34,8 @@ from extractft.bulk.ray_shards import decode_on_ray
 from extractft.bulk.shard_tasks import ShardTasks
 from extractft.errors import ArtifactError, BulkRunError, ConfigError, EngineError
 
-WITHIN = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-"""Nothing leaves the machine, and nodes of one machine know each other by its loopback address."""
+WITHIN = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_worker_niceness": "0"}
+"""Nothing leaves the machine, nodes of one machine know each other by its loopback address, and workers are not kept back."""
 os.environ.update(WITHIN)  # read when Ray is imported
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'extractft[ray]'")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
@@ -47,6 +47,9 @@ NODE: dict[str, Any] = {"object_store_memory": 100 << 20, "node_ip_address": "12
 SMALL = bulk.RayActors(max_size=1)
 """Actors that leave room for what reads and writes."""
 HERE = Path(__file__).resolve().parent
+further = pytest.mark.skipif(
+    os.environ.get("EXTRACTFT_TESTS") != "all", reason="runs on Ray beyond those of every test run: EXTRACTFT_TESTS=all"
+)
 
 
 class SlowExtractor(InstantExtractor):
@@ -137,6 +140,7 @@ def test_a_worker_and_a_node_killed_in_mid_run(cluster: Any, jsonl: Callable[...
     assert lines_of(tmp_path / "there", "shards") == lines_of(tmp_path / "alone", "shards")
 
 
+@further
 def test_what_is_done_is_not_done_again(cluster: Any, jsonl: Callable[..., Path], tmp_path: Path) -> None:
     path, folder = jsonl(ROWS), tmp_path / "out"
     with pytest.raises(BulkRunError, match="max_failures=1"):
@@ -157,6 +161,7 @@ class Forgiving(InstantExtractor):
         return super()._outcome(text.replace("long", "short"), explain)
 
 
+@further
 def test_failed_rows_are_decoded_once_more(cluster: Any, jsonl: Callable[..., Path], tmp_path: Path) -> None:
     path = jsonl(ROWS)
     for name, ray_address in (("alone", None), ("there", cluster.address)):
@@ -173,6 +178,7 @@ class Gone(InstantExtractor):
         raise EngineError("The server does not answer any more.")
 
 
+@further
 def test_errors_of_a_worker_come_as_they_were(cluster: Any, jsonl: Callable[..., Path], tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="does not answer") as found:
         bulk.run(Gone(), jsonl(ROWS), tmp_path / "out", ray=cluster.address, **SETTINGS)
@@ -194,6 +200,7 @@ def test_a_source_is_found_again_elsewhere() -> None:
     assert source.elsewhere()() is source
 
 
+@further
 def test_errors_of_the_reader_come_as_they_were(cluster: Any, jsonl: Callable[..., Path], tmp_path: Path) -> None:
     path = jsonl(ROWS)
     table = ShardTasks(InputFiles.find(path, BulkConfig()), BulkConfig(), {0: "another"})
@@ -250,6 +257,7 @@ def test_a_dataset_has_the_records_of_a_run(roomy: Any, saved: Path, tmp_path: P
         assert failures[line["id"]][0] == line["error"]
 
 
+@further
 def test_a_dataset_goes_on_at_its_checkpoint(roomy: Any, saved: Path, tmp_path: Path) -> None:
     rows = [{"id": n, "text": f"tea {n}"} for n in range(40)]
     for part in range(4):
