@@ -12,7 +12,7 @@ from typing import Any
 
 __all__ = ["kill_worker", "ray_nodes", "workers_of"]
 
-WITHIN = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_worker_niceness": "0"}
+WITHIN = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Nothing leaves the machine, and nodes know each other by its loopback address. Read when Ray is imported."""
 NODE: dict[str, Any] = {"node_ip_address": "127.0.0.1", "object_store_memory": 200 << 20, "include_dashboard": False}
 

@@ -34,8 +34,8 @@ from extractft.bulk.ray_shards import decode_on_ray
 from extractft.bulk.shard_tasks import ShardTasks
 from extractft.errors import ArtifactError, BulkRunError, ConfigError, EngineError
 
-WITHIN = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_worker_niceness": "0"}
-"""Nothing leaves the machine, nodes of one machine know each other by its loopback address, and workers are not kept back."""
+WITHIN = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""Nothing leaves the machine, and nodes of one machine know each other by its loopback address."""
 os.environ.update(WITHIN)  # read when Ray is imported
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'extractft[ray]'")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
@@ -115,6 +115,7 @@ def test_the_files_are_those_of_a_run_on_one_machine(cluster: Any, jsonl: Callab
     assert not ray.is_initialized()
 
 
+@further
 def test_a_worker_and_a_node_killed_in_mid_run(cluster: Any, jsonl: Callable[..., Path], tmp_path: Path) -> None:
     path = jsonl({"id": f"r{number}", "text": f"tea {number}"} for number in range(2000))
     settings = {"id_column": "id", "shard_rows": 50, "format": "jsonl"}
