@@ -105,11 +105,11 @@ async def run_clients(
     end = begun + seconds
     requests = [post(name, json.dumps({"text": text}, ensure_ascii=False).encode()) for text in texts]
     turn = iter(range(10**12))
-    asking = [_ask(Connection(port), requests, turn, load, end) for _ in range(clients)]
-    harming = [_harm(port, name, requests, load, end, random.Random(number)) for number in range(hostile)]
-    await asyncio.gather(*asking)
-    load.elapsed = time.monotonic() - begun
-    await asyncio.gather(*harming)
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(hostile):
+            tasks.create_task(_harm(port, name, requests, load, end, random.Random(number)))
+        await asyncio.gather(*(_ask(Connection(port), requests, turn, load, end) for _ in range(clients)))
+        load.elapsed = time.monotonic() - begun
     return load
 
 

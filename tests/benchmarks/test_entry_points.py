@@ -35,6 +35,7 @@ ENTRY_POINTS = (
     "quality",
     "revisions",
     "servers",
+    "serving",
     "training",
     "trust",
 )
@@ -44,6 +45,7 @@ COMMANDS = {
     "labelling": ("select",),
     "quality": ("run", "table", "forms", "long"),
     "servers": ("equality", "throughput"),
+    "serving": ("load", "kill", "baseline", "clients"),
     "trust": ("records", "places", "similar", "lookup-speed", "exports"),
 }
 SETTINGS = ["--config", "num_train_epochs=1", "--config", "max_eval_rows=2", "--config", "lora.r=2"]
@@ -365,3 +367,8 @@ def test_bulk_runs(
     with contextlib.suppress(SystemExit):  # a busy machine may not hold what it measures
         load_benchmark("bulk").main(arguments)
     assert verdict in capsys.readouterr().out
+
+
+def test_a_service_is_killed_and_loses_nothing(load_benchmark: Load, capsys: pytest.CaptureFixture[str]) -> None:
+    load_benchmark("serving").main(["kill", "--kills", "1", "--clients", "2"])
+    assert "held: 1 kills" in capsys.readouterr().out

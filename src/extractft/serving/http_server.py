@@ -203,5 +203,5 @@ def _listening_socket(host: str, port: int) -> socket.socket:
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as error:
         raise ConfigError(f"Expected an address to listen on, found {host}:{port}: {error.strerror or error}.").hint(
-            "Give a free port and an address of this machine: ServerConfig(host=..., port=...)."
+            "Give a port that is free (0 takes any), and an address of this machine."
         ) from None
