@@ -50,3 +50,20 @@ def test_the_first_argument_is_a_schema_if_it_looks_like_one(shop: Path) -> None
             schema_and_data(data, optional=False)
     with pytest.raises(typer.BadParameter, match="expected files"):
         schema_and_data(["schema.py:Order"], optional=True)
+
+
+def test_corrections_are_added_and_both_scores_printed(shop: Path) -> None:
+    quick = ("--set", "num_train_epochs=1", "--set", "eval_fraction=0.5", "--set", "generation.max_new_tokens=12")
+    assert run("fit", "schema.py:Order", "rows.jsonl", "--output", "a", "--base-model", "base", *quick).exit_code == 0
+    (shop / "more.jsonl").write_text('{"text": "tea", "output": {"item": "cup of tea"}}\n')
+    done = run("fit", "rows.jsonl", "--add", "more.jsonl", "--init-adapter", "a", "--output", "b", *quick)
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert "held-out rows: field F1" in done.output
+    manifests = [json.loads((shop / name / "manifest.json").read_text(encoding="utf-8")) for name in "ab"]
+    assert manifests[0]["held_out"]["ranges"] == manifests[1]["held_out"]["ranges"]
+    again = run(
+        "fit", "rows.jsonl", "--add", "more.jsonl", "--init-adapter", "b", "--from-scratch", "--output", "c", *quick
+    )
+    assert again.exit_code == 0, (again.output, again.exception)
+    assert run("fit", "schema.py:Order", "rows.jsonl", "--from-scratch", "--output", "d").exit_code == 2
+    assert run("fit", "rows.jsonl", "--add", "none.jsonl", "--init-adapter", "a", "--output", "d").exit_code == 2

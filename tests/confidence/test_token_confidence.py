@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from extractft.completion import Completion, TokenStep
+from extractft.confidence.forced_values import forced_values
 from extractft.confidence.json_layout import layout_of
 from extractft.confidence.token_confidence import raw_confidence
 from extractft.schema import Schema
@@ -187,3 +188,16 @@ def test_records_that_are_no_objects() -> None:
     record, fields = _confidence(int, {"1": 0.9, "2": 0.1}, {"2": 0.5, "3": 0.5})
     assert fields == pytest.approx({"": 0.45})
     assert record == pytest.approx(0.45)
+
+
+def test_values_that_the_grammar_decided_on_are_named() -> None:
+    class Fixed(BaseModel):
+        kind: Literal["order"]
+        name: str
+
+    tokens = Tokens()
+    name = {'Ann"': 0.9, 'Bob"': 0.1}
+    chosen = tokens.completion('{"kind":', '"order"', ',"name":"', name, "}")
+    assert forced_values(Schema.of(Fixed), chosen, tokens.spelling) == ("kind",)
+    closed = tokens.completion('{"kind":', '"order"', ',"name":"', '"', "}")
+    assert forced_values(Schema.of(Fixed), closed, tokens.spelling) == ("kind", "name")

@@ -20,6 +20,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 import extractft.modeling
 from extractft.config import TrainingConfig
+from extractft.data.held_out_rule import HeldOutRange, HeldOutRule
 from extractft.errors import ArtifactError, ArtifactMismatchError, SchemaError
 from extractft.modeling.base_model_ref import BaseModelRef, ModelSource
 from extractft.modeling.weight_digests import weights_digest
@@ -118,6 +119,28 @@ class ModelShape(ManifestPart):
     """The token that ends a record."""
 
 
+class HeldOutPart(ManifestPart):
+    """A range of ranks, see `data.held_out_rule`."""
+
+    seed: int
+    """Seed of the ranks."""
+    start: str
+    """Beginning of the range, as hexadecimal digits."""
+    end: str
+    """Its end; empty where there is none."""
+
+
+class HeldOutRecord(ManifestPart):
+    """The rows that an extractor was scored on, see `data.held_out_rule`."""
+
+    ranges: tuple[HeldOutPart, ...]
+    """Ranges of ranks; none if the rows were handed over by themselves."""
+    rows: int
+    """Number of the rows."""
+    sha256: Sha256
+    """Hash of all of them together."""
+
+
 class Manifest(ManifestPart):
     """`manifest.json`: schema, prompt, settings, base model and files of a saved extractor."""
 
@@ -151,6 +174,8 @@ class Manifest(ManifestPart):
     """Sizes of the model, for clients of a server that has it; unknown if `None`."""
     columns: dict[str, str] | None = None
     """Column mapping of the data that it was trained on, ours to theirs."""
+    held_out: HeldOutRecord | None = None
+    """The rows that it was scored on and never trained on, said without saying anything of a single row."""
     files: dict[FileName, FileRecord] = {}
     """The files beside the manifest, by their path in the directory; written by `save_artifact`."""
     manifest_sha256: Sha256 | None = None
@@ -177,6 +202,7 @@ class Manifest(ManifestPart):
         chat_frame: ChatFrame | None = None,
         model_shape: ModelShape | None = None,
         columns: Mapping[str, str] | None = None,
+        held_out: HeldOutRule | None = None,
     ) -> Self:
         """Describe an extractor that is about to be saved; `save_artifact` corrects `adapter` by the model it gets.
 
@@ -197,7 +223,17 @@ class Manifest(ManifestPart):
             chat_frame=chat_frame,
             model_shape=model_shape,
             columns=None if columns is None else dict(columns),
+            held_out=None if held_out is None else _held_out_record(held_out),
         )
+
+    @property
+    def held_out_rule(self) -> HeldOutRule | None:
+        """The rows that it was scored on and never trained on, as far as they are known."""
+        found = self.held_out
+        if found is None:
+            return None
+        ranges = tuple(HeldOutRange(part.seed, part.start, part.end) for part in found.ranges)
+        return HeldOutRule(ranges, found.rows, found.sha256)
 
     def rebuild_schema(self) -> Schema[Any]:
         """The schema with classes made from the manifest, for use without the user's own.
@@ -264,6 +300,11 @@ class Manifest(ManifestPart):
             expected=own.weights_sha256,
             found=found,
         ).hint("An adapter only works on the weights it was trained on. Give the same base model, or train again.")
+
+
+def _held_out_record(rule: HeldOutRule) -> HeldOutRecord:
+    parts = tuple(HeldOutPart(**found._asdict()) for found in rule.ranges)
+    return HeldOutRecord(ranges=parts, rows=rule.rows, sha256=rule.sha256)
 
 
 def _weights_digest(ref: BaseModelRef) -> str:

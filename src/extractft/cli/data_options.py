@@ -16,7 +16,16 @@ from extractft.data.raw_row import InvalidRow, NumberedText
 from extractft.data.text_encoding import normalize_encoding
 from extractft.errors import DatasetError
 
-__all__ = ["STDIN", "advising_on_labels", "data_files", "known_encoding", "paths_of", "require_column", "text_files"]
+__all__ = [
+    "STDIN",
+    "advising_on_labels",
+    "correction_files",
+    "data_files",
+    "known_encoding",
+    "paths_of",
+    "require_column",
+    "text_files",
+]
 
 STDIN = "-"
 
@@ -32,6 +41,19 @@ def data_files(
     if not values:
         return None
     return DataFiles(_found(values, flag, ENDINGS), known_encoding(encoding), show_values)
+
+
+def correction_files(
+    values: Sequence[str] | None, *, encoding: str | None = None, show_values: bool = False
+) -> DataFiles | None:
+    """The files of `--add`: databases of reviews as they are, others as examples are found."""
+    from extractft.review.review_database import is_review_database
+
+    paths: list[str | Path] = []
+    for value in values or ():
+        path = Path(value).expanduser()
+        paths += [path] if is_review_database(path) else _found([value], "--add", ENDINGS)
+    return DataFiles(paths, known_encoding(encoding), show_values) if paths else None
 
 
 def paths_of(files: DataFiles | None) -> Sequence[str | Path] | None:

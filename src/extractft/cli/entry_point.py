@@ -67,6 +67,7 @@ def main() -> None:
     prepare_streams()
     _quiet_libraries()
     show_log_lines("extractft.training.callbacks")
+    show_log_lines("extractft.extractor.preflight")
     ours = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     if ours:
         signal.signal(signal.SIGTERM, _terminate)

@@ -14,7 +14,7 @@ import typer
 import extractft
 from extractft.cli.app import app
 from extractft.cli.command_paths import CommandPaths, NamedPath, user_path
-from extractft.cli.data_options import data_files, paths_of
+from extractft.cli.data_options import correction_files, data_files, paths_of
 from extractft.cli.error_messages import without_run_flags
 from extractft.cli.extractor_arguments import named_extractor
 from extractft.cli.inputs import (
@@ -74,6 +74,17 @@ InitAdapterOption = Annotated[
         help="Saved extractor to go on from, with its schema, base model and prompt.",
     ),
 ]
+FromScratchOption = Annotated[
+    bool, typer.Option("--from-scratch", help="Take all from --init-adapter but its weights.")
+]
+AddOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--add",
+        metavar="FILE",
+        help="Corrections, merged into DATA by text or id, later ones win: rows, or the database of a review.",
+    ),
+]
 WorkDirOption = Annotated[
     Path | None, typer.Option(parser=user_path, metavar="DIR", help="Checkpoints; OUTPUT.training if not given.")
 ]
@@ -91,6 +102,8 @@ def fit(
     config: ConfigOption = None,
     setting: SettingOption = None,
     init_adapter: InitAdapterOption = None,
+    from_scratch: FromScratchOption = False,
+    add: AddOption = None,
     work_dir: WorkDirOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in the work dir.")] = False,
     force: ForceOption = False,
@@ -100,44 +113,56 @@ def fit(
     output = Path(os.path.realpath(output))
     work_dir = work_dir or output.parent / f"{output.name}.training"
     rows, others = _rows(data, eval_data, encoding, show_values)
-    if not force:
-        _require_unfinished(output, work_dir, resume=resume)
+    _require_unfinished(output, work_dir, resume=resume, force=force)
     CommandPaths(
-        inputs={"DATA": paths_of(rows), "--eval-data": paths_of(others), "--config": config},
+        inputs={"DATA": paths_of(rows), "--eval-data": paths_of(others), "--config": config, "--add": add},
         sources=_sources(schema, data, eval_data, base_model) | {"--init-adapter": init_adapter},
         directory=NamedPath("--output", output),
         work_dir=NamedPath("--work-dir", work_dir),
         force=force,
     ).check()
-    _require_parts(output, init_adapter)
+    _require_parts(output, init_adapter, from_scratch=from_scratch)
     with advising_on_interrupt("The same command with --resume goes on from the last checkpoint."):
         extractor = extractft.Extractor.fit(
             None if schema is None else load_schema(schema),
             rows,
-            base_model=base_model,
             eval_data=others,
             config=load_config(config, pairs(setting, "--set")),
             output_dir=work_dir,
-            columns=column_names(column),
-            init_adapter=init_adapter,
-            resume=resume,
             overwrite=force,
+            add=correction_files(add, encoding=encoding, show_values=show_values),
+            resume=resume,
+            **_beginning(base_model, column, init_adapter, from_scratch=from_scratch),
         )
-        if extractft.training.is_main_process():
-            _save(extractor, output)
+        _save(extractor, output)
 
 
-def _require_parts(output: Path, init_adapter: Path | None) -> None:
+def _beginning(
+    base_model: str | None, column: list[str] | None, init_adapter: Path | None, *, from_scratch: bool
+) -> dict[str, Any]:
+    """The arguments of `Extractor.fit` that say what a run begins with, and how to read its data."""
+    columns = column_names(column)
+    return {"base_model": base_model, "columns": columns, "init_adapter": init_adapter, "from_scratch": from_scratch}
+
+
+def _require_parts(output: Path, init_adapter: Path | None, *, from_scratch: bool) -> None:
     """Refuse an output that is not to be replaced, and an extractor to go on from that is missing."""
+    if from_scratch and init_adapter is None:
+        raise typer.BadParameter("says what to leave of --init-adapter; give that as well", param_hint="--from-scratch")
     if init_adapter is not None:
         named_extractor(init_adapter, "--init-adapter")
     importlib.import_module("extractft.artifact").require_replaceable(output)
 
 
 def _save(extractor: extractft.Extractor[Any], output: Path) -> None:
-    """Save an extractor, and print its scores."""
+    """Save an extractor in the one process that does so, and print its scores."""
+    if not extractft.training.is_main_process():
+        return
     extractor.save_pretrained(output)
     scores = ", ".join(f"{name} {value:.3f}" for name, value in extractor.metrics.items())
+    if extractor.comparison is not None:
+        for line in extractor.comparison.lines():
+            say(line)
     say(f"Saved to {output} ({scores})" if scores else f"Saved to {output}")
 
 
@@ -164,16 +189,17 @@ def _sources(
     return {"SCHEMA": schema_file(schema), "DATA": data, "--eval-data": eval_data, "--base-model": base_model}
 
 
-def _require_unfinished(output: Path, work_dir: Path, *, resume: bool) -> None:
+def _require_unfinished(output: Path, work_dir: Path, *, resume: bool, force: bool) -> None:
     """Refuse to train where a run is finished, and say where its extractor is.
 
     Args:
         output: Where the extractor is to be saved.
         work_dir: Where the run works.
         resume: On, a finished run is fine as long as its extractor is not saved yet.
+        force: On, any is, and replaced.
     """
     kept, saved = work_dir / "extractor", output.is_dir() and any(output.iterdir())
-    if not kept.exists() or (resume and not saved):
+    if force or not kept.exists() or (resume and not saved):
         return
     found = f"the run in {work_dir} is finished, and its extractor is in {output if saved else kept}; "
     if saved:

@@ -56,13 +56,19 @@ class LoadedExamples(Generic[T]):
         examples: In their order.
         numbers: Of each, its row number: that of its own file (see `RowIssue.row`), or counted through from 1 if the
             data is in several files.
+        ids: Of each, the `id` beside its text and output, `None` if it has none; empty if nobody looked.
     """
 
     examples: list[Example[T]] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
+    ids: list[str | None] = field(default_factory=list)
 
     def __repr__(self) -> str:
         return f"LoadedExamples({len(self.examples)} examples)"
+
+    def id_at(self, place: int) -> str | None:
+        """The id of an example, if it has one."""
+        return self.ids[place] if place < len(self.ids) else None
 
 
 def load_examples(
@@ -131,7 +137,10 @@ def load_numbered_examples(
         sources = open_row_sources(data, encoding)
     for source in sources:
         collector.read(source)
-    return collector.result()
+    loaded = collector.result()
+    if isinstance(data, LoadedExamples):
+        loaded.ids = list(data.ids)
+    return loaded
 
 
 def parse_examples(examples: Iterable[Example[Any]], schema: Schema[T]) -> list[Example[T]]:
@@ -191,6 +200,7 @@ class _ExampleCollector(Generic[T]):
             try:
                 self.loaded.examples.append(self._example(row, row_format, parser))
                 self.loaded.numbers.append(row.number)
+                self.loaded.ids.append(row_format.id_of(row))
             except InvalidRow as problem:
                 self._add_issues(problem.issues(row.number), source)
 

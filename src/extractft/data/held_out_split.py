@@ -10,7 +10,7 @@ from extractft.data.example import Example
 from extractft.errors import DatasetError
 from extractft.text import normal_form
 
-__all__ = ["split_examples", "text_key"]
+__all__ = ["row_rank", "split_examples", "text_key"]
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ def split_examples(
         groups.setdefault(text_key(example.text), []).append(index)
     held_out: set[int] = set()
     if fraction > 0 and len(groups) > 1:
-        ranked = sorted(groups, key=lambda key: _rank(seed, key))
+        ranked = sorted(groups, key=lambda key: row_rank(seed, key))
         target = max(1, round(fraction * len(examples)))
         for key in ranked:
             if len(held_out) + len(groups[key]) <= target:
@@ -61,5 +61,6 @@ def split_examples(
     return train, [example for index, example in enumerate(examples) if index in held_out]
 
 
-def _rank(seed: int, key: str) -> bytes:
+def row_rank(seed: int, key: str) -> bytes:
+    """The rank of a text, by its key: equal texts have one, and the order of rows does not matter."""
     return hashlib.sha256(f"{seed}:{key}".encode("utf-8", "surrogatepass")).digest()

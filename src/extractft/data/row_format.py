@@ -109,6 +109,14 @@ class RowFormat:
         found = f"{len(value)} items" if isinstance(value, tuple | list) else f"a {type(value).__name__}"
         raise InvalidRow.one("invalid_row", f"expected text and output as a pair or a mapping, found {found}")
 
+    def id_of(self, row: RawRow) -> str | None:
+        """The `id` that stands beside the text and the output of a row, if there is one."""
+        value = row.value
+        if not isinstance(value, Mapping) or self.output_column not in value or self.mapped_fields:
+            return None
+        found = value.get("id")
+        return str(found) if isinstance(found, str | int) and not isinstance(found, bool) and found != "" else None
+
     def _reader_for(self, columns: Iterable[str]) -> RowReader:
         """The method that reads rows with these column names."""
         names = dict.fromkeys(columns)

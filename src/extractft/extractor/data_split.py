@@ -12,7 +12,14 @@ from typing import Any, Generic, Literal, TypeVar
 
 from extractft.config import TrainingConfig
 from extractft.constraints import GrammarCompiler, accepts
-from extractft.data import CheckReport, Example, check_examples, load_numbered_examples, split_examples
+from extractft.data import (
+    CheckReport,
+    Example,
+    HeldOutRule,
+    check_examples,
+    load_numbered_examples,
+    split_examples,
+)
 from extractft.errors import DatasetError, RowIssue
 from extractft.extractor.long_rows import ROW_NUMBERS, in_pieces
 from extractft.grounding import Window, absence_examples
@@ -35,6 +42,7 @@ class DataSplit(Generic[T]):
         train_numbers: For each training row its number in the data: a file's own, see `LoadedExamples`.
         held_out_numbers: The same for the held-out rows, in the data that they come from.
         scored: The held-out rows as they are extracted: long ones whole, where `held_out` has their pieces.
+        rule: The rule that they are held out by; `None` if there are none.
     """
 
     train: Sequence[Example[T]]
@@ -42,15 +50,22 @@ class DataSplit(Generic[T]):
     train_numbers: Sequence[int]
     held_out_numbers: Sequence[int]
     scored: Sequence[Example[T]]
+    rule: HeldOutRule | None = None
 
     def __repr__(self) -> str:
         return f"DataSplit({len(self.train)} rows to train on, {len(self.held_out)} held out)"
 
     @classmethod
     def load(
-        cls, data: Any, eval_data: Any, schema: Schema[T], columns: Mapping[str, str] | None, config: TrainingConfig
+        cls,
+        data: Any,
+        eval_data: Any,
+        schema: Schema[T],
+        columns: Mapping[str, str] | None,
+        config: TrainingConfig,
+        rule: HeldOutRule | None = None,
     ) -> DataSplit[T]:
-        """Load the data; without `eval_data` hold out a share of it.
+        """Load the data; without `eval_data` hold out what `rule` says, or else a share of it.
 
         Raises:
             DatasetError: Rows are bad; all of them are in `.issues`.
@@ -59,11 +74,13 @@ class DataSplit(Generic[T]):
         rows, numbers = loaded.examples, loaded.numbers
         if eval_data is not None:
             other = load_numbered_examples(eval_data, schema, columns=columns)
-            return cls(rows, other.examples, numbers, other.numbers, other.examples)
-        train, held_out = split_examples(rows, fraction=config.eval_fraction, seed=config.seed)
+            own = HeldOutRule.of_own(other.examples)
+            return cls(rows, other.examples, numbers, other.numbers, other.examples, own)
+        train, held_out, rule = _split(rows, config, rule)
         if config.eval_fraction and not held_out:
             logger.warning("nothing could be held out: all texts are the same. The last weights are kept, unscored.")
-        return cls(train, held_out, _numbers(train, rows, numbers), _numbers(held_out, rows, numbers), held_out)
+        places = _numbers(train, rows, numbers), _numbers(held_out, rows, numbers)
+        return cls(train, held_out, *places, held_out, rule)
 
     def in_pieces(
         self, schema: Schema[T], windows_of: Callable[[str], Sequence[Window]], overlong: Literal["error", "skip"]
@@ -75,7 +92,7 @@ class DataSplit(Generic[T]):
         """
         train = in_pieces(self.train, self.train_numbers, schema, windows_of, overlong=overlong)
         held_out = in_pieces(self.held_out, self.held_out_numbers, schema, windows_of, overlong="skip")
-        return DataSplit(train.examples, held_out.examples, train.numbers, held_out.numbers, self.held_out)
+        return DataSplit(train.examples, held_out.examples, train.numbers, held_out.numbers, self.held_out, self.rule)
 
     def with_absences(self, schema: Schema[T], config: TrainingConfig) -> DataSplit[T]:
         """The rows with examples of absence among those to train on, if the config asks for them."""
@@ -155,6 +172,24 @@ class DataSplit(Generic[T]):
                 message += " (held out)" if held_out else ""
                 issues.append(RowIssue(numbers[row - 1], finding.kind, message))
         return issues
+
+
+def _split(
+    rows: Sequence[Example[T]], config: TrainingConfig, rule: HeldOutRule | None
+) -> tuple[Sequence[Example[T]], Sequence[Example[T]], HeldOutRule | None]:
+    """Training rows, held-out rows and the rule that says which is which."""
+    if not config.eval_fraction:
+        return rows, [], None
+    if rule is not None and rule.ranges:
+        train, held_out = rule.split(rows)
+        if train and held_out:
+            return train, held_out, HeldOutRule.of_own(held_out)._replace(ranges=rule.ranges)
+    train, held_out = split_examples(rows, fraction=config.eval_fraction, seed=config.seed)
+    made = HeldOutRule.of_split(train, held_out, config.seed)
+    if rule is not None:
+        logger.warning("none of the rows that the extractor was scored on is in the data: others are held out.")
+        made = made.joined(rule)
+    return train, held_out, made
 
 
 def _about_lengths(lengths: Mapping[int, int], config: TrainingConfig) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from extractft.confidence.calibration import Calibration
+from extractft.confidence.forced_values import forced_values
 from extractft.confidence.token_confidence import Confidence, raw_confidence
 from extractft.errors import ConfigError, EngineError, ExtractionError, LowConfidenceError
 from extractft.extractor.extraction import Extraction, Outcome
@@ -75,6 +76,8 @@ class Explainer(Generic[T]):
                 if raised_by_signal(error):
                     raise
                 problems.append(f"{name} ({type(error).__name__})")
+        if extraction.confidence is not None and "confidence" in parts and not extraction.windows:
+            extraction = replace(extraction, forced=forced_values(self.schema, extraction.completion, self.spelling))
         if not problems:
             return extraction
         return replace(extraction, explanation_error=f"could not be computed: {', '.join(problems)}")

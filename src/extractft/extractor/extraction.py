@@ -44,6 +44,8 @@ class Extraction(Generic[T]):
         confidence: How far the record can be believed; `None` where nobody asked.
         explanation_error: Where `spans` or `confidence` could not be computed for a record, which of them and why;
             quotes nothing. A validator that returns what its field may not hold makes a record without places.
+        forced: Paths of values that the schema left no choice about, or that closed a record whose budget was spent:
+            the model was not asked. Known where the confidence is, of a text that was read whole.
         windows: For a text that was taken apart, what came of each piece; empty for a text that was read whole.
     """
 
@@ -56,6 +58,7 @@ class Extraction(Generic[T]):
     confidence: Confidence | None = None
     windows: tuple[WindowExtraction[T], ...] = ()
     explanation_error: str | None = None
+    forced: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """The record, shortened, and what is known about it; the text and the tokens are left out."""

@@ -58,8 +58,6 @@ class Extractor(ExtractorParts[T]):
         calibration: Makes confidences believable.
     """
 
-    # ------------------------------------------------------------------------------------------------- making one
-
     @overload
     @classmethod
     def fit(cls, schema: type[T] | Schema[T], data: Any, **settings: Unpack[FitSettings]) -> Extractor[T]: ...
@@ -80,6 +78,8 @@ class Extractor(ExtractorParts[T]):
         output_dir: str | Path | None = None,
         columns: Mapping[str, str] | None = None,
         init_adapter: str | Path | None = None,
+        from_scratch: bool = False,
+        add: Any = None,
         resume: bool = False,
         overwrite: bool = False,
     ) -> Extractor[T]:
@@ -93,7 +93,9 @@ class Extractor(ExtractorParts[T]):
             config: Training settings.
             output_dir: Place of checkpoints and, in `extractor/`, of the result; `None` for one that is not kept.
             columns: Column mapping, `{"text": "their column", ...}`; `None` for that of `init_adapter`.
-            init_adapter: A saved extractor to go on from, with its schema, base model, columns, prompt and LoRA shape.
+            init_adapter: A saved extractor to go on from: schema, base model, columns, prompt, LoRA shape, held-out.
+            from_scratch: Take all of that from `init_adapter` but its weights, and begin with the base model's.
+            add: Corrections, merged into `data` by text or id: rows, files, a review's database; see `comparison`.
             resume: Go on with an interrupted run in `output_dir`; of a finished one, return the extractor at once.
             overwrite: Train anew where `output_dir` holds a finished run, which is refused otherwise.
 
@@ -106,6 +108,7 @@ class Extractor(ExtractorParts[T]):
         """
         options = {"base_model": base_model, "eval_data": eval_data, "config": config, "output_dir": output_dir}
         options |= {"columns": columns, "init_adapter": init_adapter, "resume": resume, "overwrite": overwrite}
+        options |= {"from_scratch": from_scratch, "add": add}
         fitted: Extractor[T] = load_entry(FIT)(cls, schema, data, **options)
         return fitted
 
@@ -195,6 +198,7 @@ class Extractor(ExtractorParts[T]):
             manifest.columns,
             weights=runtime.weights,
             field_rates=manifest.field_rates,
+            held_out=manifest.held_out_rule,
         )
         return cls._on(runtime, spec, past, calibration)
 
@@ -205,9 +209,8 @@ class Extractor(ExtractorParts[T]):
             ArtifactError: The directory holds something else, or the extractor has no model of its own.
             SchemaError: The stored schema could not be turned into classes again.
         """
-        weights = self._own_base()
         self.schema.require_loadable()
-        weights.save(path, self._manifest())
+        self._own_base().save(path, self._manifest())
 
     def export(
         self,
@@ -220,17 +223,14 @@ class Extractor(ExtractorParts[T]):
     ) -> ExportManifest:
         """Write the extractor for another engine; arguments and errors are those of `export.export_model`."""
         settings = {"format": format, "dtype": dtype, "quantization": quantization, "force": force}
-        written: ExportManifest = load_entry(EXPORT)(
-            self._own_base(), self._pipeline.chat, self._manifest(), path, **settings
-        )
+        parts = self._own_base(), self._pipeline.chat, self._manifest()
+        written: ExportManifest = load_entry(EXPORT)(*parts, path, **settings)
         return written
 
     def push_to_hub(self, repo_id: str, *, private: bool = True, token: str | None = None, **settings: Any) -> str:
         """Export and upload; see `export.push_to_hub`, and `export` for the `settings`. Gives the commit's address."""
         options = {"private": private, "token": token, **settings}
         return str(load_entry(PUSH)(self._own_base(), self._pipeline.chat, self._manifest(), repo_id, **options))
-
-    # ------------------------------------------------------------------------------------------------- using it
 
     def extract(self, text: str) -> T:
         """Extract the record from one text.
@@ -377,7 +377,7 @@ class Extractor(ExtractorParts[T]):
         """Learn anew how far confidences can be believed, from examples that the model was not trained on.
 
         `fit` does so on the held-out rows, which are few; a hundred more make a better curve. It takes the place of the
-        old one in this extractor, in one step: calls that are under way go on with the one that they began with.
+        old one in one step: calls that are under way go on with the one that they began with.
 
         Args:
             data: Examples, as `fit` takes them.

@@ -20,6 +20,7 @@ from extractft.extractor.argument_checks import require_parts, setting
 from extractft.extractor.async_pipeline import AsyncPipeline
 from extractft.extractor.explain import Explainer
 from extractft.extractor.extraction import Outcome
+from extractft.extractor.fit_comparison import FitComparison
 from extractft.extractor.outcomes import comparable
 from extractft.extractor.pipeline import Pipeline
 from extractft.extractor.runtime import Provenance, Runtime, Weights
@@ -130,6 +131,11 @@ class ExtractorParts(BoundToProcess, Generic[T]):
         return self._provenance.training_result
 
     @property
+    def comparison(self) -> FitComparison | None:
+        """Scores before and after, if this process made it from another one with corrections (`fit(add=...)`)."""
+        return self._provenance.comparison
+
+    @property
     def base_model(self) -> str:
         """Name of the base model as it was given; of a directory or a file, its absolute path."""
         base = self._own_base().base_model
@@ -158,6 +164,7 @@ class ExtractorParts(BoundToProcess, Generic[T]):
             field_rates=self.field_rates,
             chat_frame=chat.frame,
             model_shape=weights.shape(chat),
+            held_out=self._provenance.held_out,
         )
 
     def _own_base(self) -> Weights:

@@ -6,6 +6,7 @@ the engine registry alone.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,16 +18,18 @@ from extractft.confidence.calibration import Calibration
 from extractft.confidence.field_rates import FieldRates, field_rates
 from extractft.confidence.token_confidence import Confidence
 from extractft.config import TrainingConfig
-from extractft.data import Example
+from extractft.data import Example, LoadedExamples
 from extractft.errors import TrainingError
+from extractft.evaluation import EvaluationReport
 from extractft.extractor import preflight
 from extractft.extractor.argument_checks import user_directory
 from extractft.extractor.data_split import DataSplit
 from extractft.extractor.explain import Explainer
 from extractft.extractor.extraction import Extraction, Outcome
 from extractft.extractor.extractor import Extractor
+from extractft.extractor.fit_comparison import FitComparison
 from extractft.extractor.loaded_model import LoadedModel
-from extractft.extractor.outcomes import BestOutcomes, answers_of, comparable
+from extractft.extractor.outcomes import BestOutcomes, answers_of, comparable, report_of
 from extractft.extractor.pipeline import Pipeline
 from extractft.extractor.row_windows import split_long_rows
 from extractft.extractor.runtime import Provenance
@@ -45,6 +48,7 @@ from extractft.training import (
 __all__ = ["fit_extractor"]
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 
 def fit_extractor(
@@ -58,31 +62,40 @@ def fit_extractor(
     output_dir: str | Path | None,
     columns: Mapping[str, str] | None,
     init_adapter: str | Path | None,
+    from_scratch: bool,
+    add: Any,
     resume: bool,
     overwrite: bool,
 ) -> Extractor[T]:
     """Train an extractor; arguments and errors are those of `Extractor.fit`."""
     if resume and output_dir is None:
         raise TrainingError("resume=True needs the output_dir of the interrupted run, found None.")
-    origin: preflight.Origin[T] = preflight.Origin.of(schema, base_model, columns, config, init_adapter)
+    origin: preflight.Origin[T] = preflight.Origin.of(schema, base_model, columns, config, init_adapter, from_scratch)
     directory = None if output_dir is None else user_directory(output_dir, "output_dir")
     with ExitStack() as stack:
         place = stack.enter_context(preflight.run_place(directory, resume=resume, overwrite=overwrite))
-        rows = origin.load_rows(data, eval_data)
+        rows = origin.load_rows(data if add is None else origin.merged(data, add), eval_data)
         stack.enter_context(exclusive_randomness())
-        extractor = _trained(cls, origin, rows, place, resume=resume)
+        before = None if add is None else _before(cls, origin, rows)
+        extractor = _trained(cls, origin, rows, place, before, resume=resume)
         if directory is not None and is_main_process():
             extractor.save_pretrained(directory / "extractor")
     return extractor
 
 
 def _trained(
-    cls: type[Extractor[T]], origin: preflight.Origin[T], rows: DataSplit[T], place: Path, *, resume: bool
+    cls: type[Extractor[T]],
+    origin: preflight.Origin[T],
+    rows: DataSplit[T],
+    place: Path,
+    before: EvaluationReport | None,
+    *,
+    resume: bool,
 ) -> Extractor[T]:
     """An extractor with a trained adapter: a fresh one, or a saved one with the prompt it was trained with."""
     manifest, config = origin.manifest, origin.config
     prompt = render_system_prompt(origin.schema, config.prompt) if manifest is None else manifest.system_prompt
-    base = LoadedModel.trainable(origin.resolve(), config, origin.adapter)
+    base = LoadedModel.trainable(origin.resolve(), config, origin.weights)
     if origin.adapter is not None and manifest is not None:
         require_unchanged(origin.adapter, manifest)
     chat = ChatRenderer(base.tokenizer, prompt, frame=None if manifest is None else manifest.chat_frame)
@@ -98,7 +111,14 @@ def _trained(
         generation=fitted.config.generation,
         max_window=base.window,
         provenance=Provenance(
-            fitted.config, dict(fitted.result.metrics), origin.columns, fitted.result, base, fitted.rates
+            fitted.config,
+            dict(fitted.result.metrics),
+            origin.columns,
+            fitted.result,
+            base,
+            fitted.rates,
+            rows.rule,
+            None if before is None else _comparison(origin, rows, before, fitted),
         ),
         calibration=fitted.calibration,
     )
@@ -138,12 +158,14 @@ class _Fitted:
         result: How training ended.
         calibration: Makes confidences believable, if there were rows to learn it from.
         rates: Rates of the fields in the rows.
+        outcomes: Outcomes of the held-out rows.
     """
 
     config: TrainingConfig
     result: TrainingResult
     calibration: Calibration | None
     rates: FieldRates
+    outcomes: Sequence[Outcome[Any]]
 
 
 class _Answered(NamedTuple):
@@ -152,10 +174,12 @@ class _Answered(NamedTuple):
     Attributes:
         calibration: Makes confidences believable, if there were rows to learn it from.
         confidences: Confidences in the records of these rows.
+        outcomes: Their outcomes.
     """
 
     calibration: Calibration | None = None
     confidences: Sequence[Confidence] = ()
+    outcomes: Sequence[Outcome[Any]] = ()
 
 
 def _fit_adapter(run: _Run[T], rows: DataSplit[T], *, resume: bool) -> _Fitted:
@@ -191,7 +215,7 @@ def _fit_adapter(run: _Run[T], rows: DataSplit[T], *, resume: bool) -> _Fitted:
         merge_adapter(run.model)
     answered = _answered(run.pipeline, best, rows.scored[: config.max_eval_rows], result)
     rates = field_rates(pipeline.schema, trained, answered.confidences)
-    return _Fitted(config, result, answered.calibration, rates)
+    return _Fitted(config, result, answered.calibration, rates, answered.outcomes)
 
 
 def _features(
@@ -211,4 +235,31 @@ def _answered(
     explainer = Explainer(pipeline.schema, pipeline.grammar.spelling)
     calibration = Calibration.fit(answers_of(pipeline.schema, scored, outcomes, explainer.raw_confidence))
     sure = explainer.calibrated(calibration)
-    return _Answered(calibration, [sure.confidence(found) for found in outcomes if isinstance(found, Extraction)])
+    confidences = [sure.confidence(found) for found in outcomes if isinstance(found, Extraction)]
+    return _Answered(calibration, confidences, outcomes)
+
+
+def _before(cls: type[Extractor[T]], origin: preflight.Origin[T], rows: DataSplit[T]) -> EvaluationReport | None:
+    """Scores of the extractor that lends its weights or its settings, on the held-out rows; `None` if there is none."""
+    scored = rows.scored[: origin.config.max_eval_rows]
+    if origin.adapter is None or not scored:
+        return None
+    config = origin.config
+    settings: dict[str, Any] = {"base_model": origin.base_model, "device": config.device, "dtype": config.dtype}
+    logger.info("scoring the extractor before on %d held-out rows", len(scored))
+    extractor = cls.from_pretrained(origin.adapter, schema=origin.schema, **settings)
+    report = extractor.evaluate(scored)
+    del extractor
+    return report
+
+
+def _comparison(
+    origin: preflight.Origin[T], rows: DataSplit[T], before: EvaluationReport, fitted: _Fitted
+) -> FitComparison:
+    """Both scores, and whether the rows are those of the training before."""
+    scored = rows.scored[: fitted.config.max_eval_rows]
+    loaded = LoadedExamples(list(scored), list(range(1, len(scored) + 1)))
+    after = report_of(origin.schema, loaded, fitted.outcomes, keep_records=False, keep_texts=False)
+    known = None if origin.manifest is None else origin.manifest.held_out_rule
+    same = known is not None and rows.rule is not None and known.sha256 == rows.rule.sha256
+    return FitComparison(before, after, same)

@@ -24,6 +24,8 @@ class FitSettings(TypedDict, total=False):
     output_dir: str | Path | None
     columns: Mapping[str, str] | None
     init_adapter: str | Path | None
+    from_scratch: bool
+    add: Any
     resume: bool
     overwrite: bool
 

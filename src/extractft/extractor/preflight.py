@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,8 +11,10 @@ from typing import Any, Generic, TypeVar
 
 from extractft.artifact import Manifest, load_manifest, require_replaceable
 from extractft.config import LoRAConfig, PromptConfig, TrainingConfig
+from extractft.data import LoadedExamples
 from extractft.errors import ArtifactMismatchError, DatasetError, SchemaError, TrainingError
 from extractft.extractor.argument_checks import DEFAULT_BASE_MODEL, own_schema, setting, settled_schema
+from extractft.extractor.corrections import merge_corrections
 from extractft.extractor.data_split import DataSplit
 from extractft.modeling import BaseModelRef, resolve_base_model
 from extractft.schema import Schema
@@ -21,6 +24,7 @@ from extractft.training import RunDirectory, is_main_process
 __all__ = ["Origin", "run_place"]
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ class Origin(Generic[T]):
         columns: The mapping of columns to read the data with.
         adapter: Directory of the extractor to go on from, if there is one.
         manifest: Its manifest.
+        from_scratch: True if it lends everything but its weights.
     """
 
     schema: Schema[T]
@@ -42,6 +47,12 @@ class Origin(Generic[T]):
     columns: Mapping[str, str] | None = None
     adapter: Path | None = None
     manifest: Manifest | None = None
+    from_scratch: bool = False
+
+    @property
+    def weights(self) -> Path | None:
+        """Directory of the adapter that training begins with, if there is one."""
+        return None if self.from_scratch else self.adapter
 
     @classmethod
     def of(
@@ -51,6 +62,7 @@ class Origin(Generic[T]):
         columns: Mapping[str, str] | None,
         config: TrainingConfig | None,
         init_adapter: str | Path | None,
+        from_scratch: bool = False,
     ) -> Origin[T]:
         """Read the arguments of `Extractor.fit`; `None` is what the extractor has, or the default.
 
@@ -71,25 +83,40 @@ class Origin(Generic[T]):
         adapter = Path(init_adapter).expanduser()
         manifest = load_manifest(adapter)
         spec = own_schema(manifest, schema)
-        if not manifest.adapter:
+        if not manifest.adapter and not from_scratch:
             raise ArtifactMismatchError(
                 "There is no adapter to go on from.", expected="a trained extractor", found="an untrained one"
             ).hint("Leave init_adapter out to train from scratch.")
         config = going_on(setting(config, TrainingConfig), manifest)
-        return cls(spec, base_model, config, manifest.columns if columns is None else columns, adapter, manifest)
+        columns = manifest.columns if columns is None else columns
+        return cls(spec, base_model, config, columns, adapter, manifest, from_scratch)
 
     def load_rows(self, data: Any, eval_data: Any) -> DataSplit[T]:
-        """Load the data of the run.
+        """Load the data of the run; what the extractor to go on from held out stays held out.
 
         Raises:
             DatasetError: Rows are bad; all of them are in `.issues`.
         """
         try:
-            return DataSplit.load(data, eval_data, self.schema, self.columns, self.config)
+            rule = None if self.manifest is None else self.manifest.held_out_rule
+            return DataSplit.load(data, eval_data, self.schema, self.columns, self.config, rule)
         except DatasetError as error:
             if self.columns and self.manifest is not None and self.columns is self.manifest.columns:
                 error.hint("Columns are mapped as in the extractor to go on from; columns={} maps none.")
             raise
+
+    def merged(self, data: Any, add: Any) -> LoadedExamples[T]:
+        """The data with corrections in their places; what became of them is logged.
+
+        Raises:
+            DatasetError: Rows are bad; all of them are in `.issues`.
+            ReviewError: A review cannot be read.
+        """
+        name = "" if self.adapter is None else self.adapter.resolve().name
+        found = merge_corrections(data, add, self.schema, self.columns, name)
+        for line in found.lines():
+            logger.info("%s", line)
+        return found.loaded
 
     def resolve(self) -> BaseModelRef:
         """Find the base model.

@@ -15,6 +15,8 @@ from extractft.completion import Engine
 from extractft.confidence.field_rates import FieldRates
 from extractft.config import GenerationConfig, TrainingConfig
 from extractft.constraints import GrammarCompiler
+from extractft.data import HeldOutRule
+from extractft.extractor.fit_comparison import FitComparison
 from extractft.modeling.base_model_ref import BaseModelRef
 from extractft.prompt import ChatRenderer
 from extractft.schema import Schema
@@ -74,6 +76,8 @@ class Provenance:
         training_result: End of the training that made it, in this process.
         weights: The model to save; `None` for an extractor on an engine of the caller's own.
         field_rates: Rates of the fields in its training data, `None` if they are not known.
+        held_out: The rows that it was scored on and never trained on, as far as they are known.
+        comparison: Scores before and after the training that made it, in this process, if corrections were added.
     """
 
     config: TrainingConfig
@@ -82,6 +86,8 @@ class Provenance:
     training_result: TrainingResult | None = None
     weights: Weights | None = None
     field_rates: FieldRates | None = None
+    held_out: HeldOutRule | None = None
+    comparison: FitComparison | None = None
 
 
 @dataclass(frozen=True, slots=True)
