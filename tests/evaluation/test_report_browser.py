@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from eval_browser import Browser, find_browser
+from chromium import Browser, find_browser
 from pydantic import BaseModel
 
 from extractft.evaluation import Failure, LearningPoint, evaluate_records, measure_calibration

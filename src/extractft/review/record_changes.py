@@ -21,16 +21,21 @@ def changes_between(schema: Schema[Any], proposed: Any, corrected: Any) -> list[
 
     Args:
         schema: The schema of both.
-        proposed: The record as it was, every field present; `None` if there was none.
+        proposed: The record as it was, every field present; `None` if there was none. What is no record of the schema
+            counts as none.
         corrected: The record as it is now, every field present.
 
     Returns:
         Values that were replaced, put in and taken out, in the order of the fields.
     """
     merged = merged_schema(schema)
-    before = None if proposed is None else to_tree(proposed, merged)
+    after = to_tree(corrected, merged)
+    try:
+        pairs = list(align(after, None if proposed is None else to_tree(proposed, merged)))
+    except Exception:  # a file may hold anything as a record
+        pairs = list(align(after, None))
     found = []
-    for pair in align(to_tree(corrected, merged), before):
+    for pair in pairs:
         if pair.match is MatchLevel.EXACT:
             continue
         kind = "wrong" if pair.gold and pair.prediction else "missed" if pair.gold else "invented"

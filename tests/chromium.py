@@ -26,11 +26,32 @@ SWITCHES = (
     "--remote-debugging-pipe",
 )
 PATIENCE = 60.0
+KEY_CODES = {
+    "Backspace": 8,
+    "Tab": 9,
+    "Enter": 13,
+    "Escape": 27,
+    " ": 32,
+    "End": 35,
+    "Home": 36,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+}
+MODIFIERS = {"Alt": 1, "Control": 2, "Meta": 4, "Shift": 8}
 
 
 def find_browser() -> str | None:
     """The path of a Chromium, if there is one."""
     return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+def _code_of(key: str) -> str:
+    """The name of the key itself, whatever it writes."""
+    if len(key) == 1 and key.isascii() and key.isalpha():
+        return f"Key{key.upper()}"
+    return key if len(key) > 1 else ""
 
 
 class Browser:
@@ -80,10 +101,10 @@ class Browser:
             raise RuntimeError(f"{method}: {answer['error']}")
         return answer["result"]
 
-    def open(self, page: Path) -> None:
-        """Load a file and wait until it is there."""
+    def open(self, page: Path | str) -> None:
+        """Load a file or an address and wait until it is there."""
         self._events.clear()
-        self.call("Page.navigate", url=page.as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         self._wait(lambda found: found.get("method") == "Page.loadEventFired")
 
     def run(self, expression: str) -> Any:
@@ -93,13 +114,27 @@ class Browser:
             raise RuntimeError(str(answer["exceptionDetails"]))
         return answer["result"].get("value")
 
-    def press(self, key: str) -> None:
-        """Press and release a key."""
-        codes = {"Tab": 9, "Enter": 13, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, " ": 32}
-        code = codes.get(key, ord(key.upper()) if len(key) == 1 else 0)
+    def press(self, key: str, *modifiers: str) -> None:
+        """Press and release a key, with others held: `press("Enter", "Control")`."""
+        code = KEY_CODES.get(key, ord(key.upper()) if len(key) == 1 else 0)
+        held = sum(MODIFIERS[name] for name in modifiers)
         text = {"text": "\r" if key == "Enter" else key} if len(key) == 1 or key == "Enter" else {}
-        self.call("Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=code, **text)
-        self.call("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
+        options = {"key": key, "code": _code_of(key), "windowsVirtualKeyCode": code, "modifiers": held}
+        self.call("Input.dispatchKeyEvent", type="keyDown", **options, **({} if {*modifiers} - {"Shift"} else text))
+        self.call("Input.dispatchKeyEvent", type="keyUp", **options)
+
+    def type(self, text: str) -> None:
+        """Put a text where the caret is, as an input method does."""
+        self.call("Input.insertText", text=text)
+
+    def wait_for(self, expression: str) -> None:
+        """Wait until an expression in the page is something."""
+        deadline = time.monotonic() + PATIENCE
+        tried = f"(() => {{ try {{ return Boolean({expression}); }} catch {{ return false; }} }})()"
+        while not self.run(tried):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not in the page after {PATIENCE} seconds: {expression}")
+            time.sleep(0.02)
 
     def look(self, *, width: int = 1200, height: int = 900, dark: bool = False, media: str = "") -> None:
         """Set the window and what the user prefers."""
@@ -151,7 +186,10 @@ class Browser:
 
     def _hear(self, message: dict[str, Any]) -> None:
         method, parameters = message.get("method"), message.get("params", {})
-        if method == "Network.requestWillBeSent":
+        if method == "Page.javascriptDialogOpening":  # "leave the page?"
+            accept = {"id": 0, "method": "Page.handleJavaScriptDialog", "params": {"accept": True}}
+            os.write(self._commands, json.dumps(accept | {"sessionId": self._session}).encode() + b"\0")
+        elif method == "Network.requestWillBeSent":
             self.requests.append(parameters["request"]["url"])
         elif method == "Runtime.exceptionThrown":
             self.complaints.append(str(parameters["exceptionDetails"]))
@@ -160,4 +198,4 @@ class Browser:
         elif method == "Log.entryAdded":
             self.complaints.append(parameters["entry"]["text"])
         elif method == "Audits.issueAdded":
-            self.complaints.append(parameters["issue"]["code"])
+            self.complaints.append(str(parameters["issue"]))
