@@ -12,10 +12,10 @@ import uvicorn
 from pydantic import BaseModel, Field, field_validator
 
 from extractft.grounding import ground
-from extractft.pages import page_routers
+from extractft.pages import create_app_with_pages
 from extractft.review import NewItem, ReviewStore
 from extractft.schema import Schema
-from extractft.serving import ServerConfig, create_app
+from extractft.serving import ServerConfig
 from extractft.testing import scripted_extractor
 
 HOSTILE = (
@@ -107,19 +107,19 @@ def items() -> list[NewItem]:
     return made
 
 
-def make_app(store: ReviewStore | None, **settings: Any) -> Any:
+def make_app(store: ReviewStore | None, below: float | None, **settings: Any) -> Any:
     answers = dict(zip(TEXTS, RECORDS, strict=True))
     typed = {text.replace("\r\n", "\n"): record for text, record in answers.items()}  # as a browser sends it
     extractor = scripted_extractor(Order, answers | typed)
-    return create_app({"orders": extractor}, ServerConfig(**settings), routers=page_routers(store))
+    return create_app_with_pages({"orders": extractor}, ServerConfig(**settings), store, below)
 
 
 class PageServer:
     """The pages on a real server, in a thread."""
 
-    def __init__(self, database: Path | None, **settings: Any) -> None:
+    def __init__(self, database: Path | None, *, below: float | None = None, **settings: Any) -> None:
         self.store = None if database is None else ReviewStore(database)
-        config = uvicorn.Config(make_app(self.store, **settings), host="127.0.0.1", port=0, log_config=None)
+        config = uvicorn.Config(make_app(self.store, below, **settings), host="127.0.0.1", port=0, log_config=None)
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, daemon=True)
 

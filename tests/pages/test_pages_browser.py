@@ -160,7 +160,7 @@ def test_a_persons_path_through_the_review_by_keyboard_alone(browser: Browser, s
     final = server.store.item(4).final
     assert final is not None
     assert final.record == {**SCHEMA.full_value(RECORDS[3]), "lines": [{"item": "rice", "count": 1, "price": 2.75}]}
-    assert "3 of 4 records done" in browser.run("document.getElementById('done').textContent")
+    browser.wait_for("document.getElementById('done').textContent.includes('3 of 4 records done')")
     assert "priority" in browser.run("document.getElementById('fields').textContent")
 
     browser.press("b")  # back to what was decided last, and once more anew
@@ -289,6 +289,21 @@ def test_what_the_server_cannot_do_is_said(browser: Browser, server: PageServer)
     browser.press("Enter", "Control")
     browser.wait_for("document.getElementById('message').className === 'bad'")
     assert browser.run("document.getElementById('run').disabled") is False
+
+
+def test_a_server_with_keys_asks_for_one(browser: Browser, tmp_path: Path) -> None:
+    with PageServer(tmp_path / "reviews.db", api_keys=("a-key-of-the-test-0123456789",)) as server:
+        assert server.store is not None
+        server.store.add_items(items())
+        visit(browser, f"{server.url}/review", person="Ann")
+        browser.wait_for("document.querySelector('dialog[open] input[type=password]')")
+        browser.type("wrong")
+        browser.press("Enter")
+        browser.wait_for("document.querySelector('dialog[open] input[type=password]')?.value === ''")
+        browser.type("a-key-of-the-test-0123456789")
+        browser.press("Enter")
+        browser.wait_for("document.querySelector('.row.active')")
+        assert "a-key" not in browser.run("JSON.stringify(localStorage)")
 
 
 def test_without_a_review_there_is_no_link_to_it(browser: Browser) -> None:

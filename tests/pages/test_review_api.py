@@ -219,6 +219,20 @@ def test_nothing_proposed_or_no_record_at_all(client: httpx.Client, store: Revie
         assert answer.json()["decision"] == "correct"
 
 
+def test_keys_guard_the_data_and_not_the_pages(tmp_path: Path) -> None:
+    with (
+        PageServer(tmp_path / "r.db", api_keys=("a-key-of-the-test-0123456789",)) as server,
+        httpx.Client(base_url=server.url, trust_env=False, timeout=30) as client,
+    ):
+        for path in ("/", "/review", "/pages/style.css", "/favicon.ico"):
+            assert client.get(path, follow_redirects=True).status_code == 200
+        for path in ("/v1/review/stats", "/v1/orders/form", "/v1/review/items/1"):
+            assert client.get(path).status_code == 401
+            good = client.get(path, headers={"Authorization": "Bearer a-key-of-the-test-0123456789"})
+            assert good.status_code != 401
+        assert client.post("/v1/review/next", json={"reviewer": "Ann"}).status_code == 401
+
+
 def test_headers_of_pages(client: httpx.Client) -> None:
     for path in ("/", "/review", "/pages/record_form.js", "/pages/style.css"):
         answer = client.get(path)
@@ -248,3 +262,33 @@ def test_the_api_is_in_the_document(client: httpx.Client) -> None:
     body = paths["/v1/review/next"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert set(body["properties"]) == {"reviewer", "extractor"}
     assert "/" not in paths
+
+
+def test_doubtful_answers_go_into_the_review_once(tmp_path: Path) -> None:
+    with (
+        PageServer(tmp_path / "r.db", below=0.9999) as server,
+        httpx.Client(base_url=server.url, trust_env=False, timeout=30) as client,
+    ):
+        assert server.store is not None
+        for _ in range(2):
+            answer = client.post("/v1/orders/extract", json={"text": TEXTS[0]})
+            assert answer.status_code == 200
+        batch = json.dumps({"text": TEXTS[3]})
+        client.post("/v1/orders/extract-batch", content=batch, headers={"Content-Type": "application/x-ndjson"})
+        added = [found.item for found in server.store.items()]
+        assert [item.text for item in added] == [TEXTS[0], TEXTS[3]]
+        assert added[0].proposed == SCHEMA.full_value(RECORDS[0])
+        assert (added[0].extractor, added[0].reason, added[0].source) == ("orders", "low confidence", "served")
+        assert added[0].confidence is not None
+        assert added[0].fields["customer"] <= 1
+        assert next_item(client)["text"] == TEXTS[0]
+
+
+def test_an_answer_is_given_though_the_review_is_gone(tmp_path: Path) -> None:
+    with (
+        PageServer(tmp_path / "r.db", below=1.0) as server,
+        httpx.Client(base_url=server.url, trust_env=False, timeout=30) as client,
+    ):
+        assert server.store is not None
+        server.store.close()
+        assert client.post("/v1/orders/extract", json={"text": TEXTS[0]}).status_code == 200

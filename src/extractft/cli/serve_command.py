@@ -18,9 +18,9 @@ from extractft.cli.app import app
 from extractft.cli.command_paths import user_path
 from extractft.cli.error_messages import usage_error
 from extractft.cli.extractor_arguments import check_engine, named_extractor
-from extractft.cli.inputs import load_extractor, pairs, parsed_value
+from extractft.cli.inputs import load_extractor, pairs, parsed_value, probability
 from extractft.cli.options import ClassOption, EngineOption, MovedOption
-from extractft.errors import ConfigError
+from extractft.errors import ConfigError, ReviewError
 
 if TYPE_CHECKING:
     from extractft.serving import ServerConfig
@@ -55,6 +55,22 @@ ServerSettingOption = Annotated[
     typer.Option("--set", help="A setting of ServerConfig, `max_queue=64`; may be given again."),
 ]
 
+ReviewsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--review",
+        parser=user_path,
+        metavar="DB",
+        help="Database of a review, which has a page at /review; may be new.",
+    ),
+]
+BelowOption = Annotated[
+    float | None,
+    typer.Option(
+        "--review-below", callback=probability, help="Add the records of answers that are less certain to --review."
+    ),
+]
+
 
 @app.command()
 def serve(
@@ -67,6 +83,8 @@ def serve(
     base_model: MovedOption = None,
     engine: EngineOption = None,
     setting: ServerSettingOption = None,
+    review: ReviewsOption = None,
+    review_below: BelowOption = None,
     log: Annotated[LogForm, typer.Option(help="Form of the log on standard error.")] = LogForm.TEXT,
 ) -> None:
     """Serve extractors over HTTP: POST /v1/NAME/extract. SIGTERM finishes what was accepted, and exits with 0."""
@@ -78,14 +96,33 @@ def serve(
         raise typer.BadParameter("needs one EXTRACTOR, whose class it is", param_hint="--schema")
     settings = _settings(host, port, keys, setting, without_keys=without_keys)
     extractft.serving.log_to(form=log.value)
+    store = _review(review, review_below)
 
     def load() -> Any:
         loaded = {name: load_extractor(path, schema, base_model, engine) for name, path in directories.items()}
         extractft.serving.warm_up(loaded.values())
-        return extractft.serving.create_app(loaded, settings)
+        return extractft.pages.create_app_with_pages(loaded, settings, store, review_below)
 
     if not extractft.serving.run_server(load, settings):
         raise typer.Exit(1)
+
+
+def _review(database: Path | None, below: float | None) -> Any:
+    """The review that a page shows; `None` if there is none.
+
+    Raises:
+        typer.BadParameter: It cannot be opened, or records are to go to one that is not named.
+    """
+    if database is None:
+        if below is not None:
+            raise typer.BadParameter(
+                "says which records go to --review; give that as well", param_hint="--review-below"
+            )
+        return None
+    try:
+        return extractft.review.ReviewStore(database)
+    except ReviewError as error:
+        raise usage_error(error, "--review") from error
 
 
 def _named_directories(arguments: Sequence[str]) -> dict[str, Path]:

@@ -6,18 +6,22 @@ Knows files and headers; knows no extractor and no review.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import RedirectResponse, Response
 
+from extractft.extractor import Extractor
+from extractft.pages.doubtful_answers import DoubtfulAnswers
 from extractft.pages.form_api import form_router
 from extractft.pages.review_api import review_router
 from extractft.review import ReviewStore
+from extractft.serving import ServerConfig, create_app
 
-__all__ = ["page_routers"]
+__all__ = ["create_app_with_pages", "page_routers"]
 
 ROOM = "extractft.pages"
 PAGES = {"/": "extract.html", "/review": "review.html"}
@@ -43,6 +47,26 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+
+
+def create_app_with_pages(
+    extractors: Mapping[str, Extractor[Any]],
+    settings: ServerConfig | None = None,
+    store: ReviewStore | None = None,
+    review_below: float | None = None,
+) -> FastAPI:
+    """`create_app` of the service, with the pages.
+
+    Args:
+        extractors: Extractors by the name that they have in addresses.
+        settings: Settings of the service.
+        store: The review; without one, there is no `/review`.
+        review_below: Records of answers with a lower confidence are added to the review.
+    """
+    app = create_app(extractors, settings, routers=page_routers(store))
+    if store is not None and review_below is not None:
+        app.state.service.observers.append(DoubtfulAnswers(store, review_below))
+    return app
 
 
 def page_routers(store: ReviewStore | None = None) -> list[APIRouter]:
@@ -71,7 +95,7 @@ def _contents() -> Mapping[str, bytes]:
     }
 
 
-def _endpoint(name: str):  # type: ignore[no-untyped-def]
+def _endpoint(name: str) -> Callable[[Request], Coroutine[Any, Any, Response]]:
     content = _contents()[name]
     tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     headers = {**HEADERS, "ETag": tag}

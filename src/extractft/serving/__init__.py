@@ -16,7 +16,8 @@ The seam for rooms that add pages or routes, which stays as it is:
 - `POST /v1/{name}/extract` takes `{"text": ..., "spans": true, "confidence": true}` and answers `{"record": ...}`;
   where they were asked for, with `"spans": {path: [{"start", "end", "method"}]}` and with
   `"confidence": {"record", "fields": {path: ...}, "calibrated"}`, which is `null` if the engine gives no
-  log-probabilities; and with `"truncated": true` for a record that was closed early. `fields` has absent fields too.
+  log-probabilities, and `"forced": [path]` for values that the schema left no choice about; and with
+  `"truncated": true` for a record that was closed early. `fields` has absent fields too.
 - `GET /v1/models` answers `{"models": [{"name", "schema_name", "description", "has_confidence", ...}]}`.
 - Where there are keys, everything under `/v1/`, `/metrics` and `/openapi.json` asks for one. All other paths of routers
   are public: a page goes there, its data under `/v1/`.

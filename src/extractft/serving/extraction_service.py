@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from extractft.completion import capabilities_of
 from extractft.errors import ConfigError, ExtractionError
 from extractft.extractor import Extraction, Extractor
+from extractft.schema import Schema
 from extractft.serving.admission import Admission
 from extractft.serving.fair_turns import FairTurns
 from extractft.serving.problem_details import Problem, extraction_problem
@@ -60,6 +61,7 @@ class ExtractionService:
         draining: True once it is about to stop: what is under way is finished, and nothing else begun.
         open_requests: Requests that are being answered.
         open_batches: Batches among them.
+        observers: Are told of each record before it is answered: its extractor's name, its schema, and the extraction.
     """
 
     def __init__(self, extractors: Mapping[str, Extractor[Any]], settings: ServerConfig) -> None:
@@ -72,6 +74,7 @@ class ExtractionService:
         self.admission = Admission(settings.max_queue, settings.client_limit)
         self.draining, self._is_cut_off = False, False
         self.open_requests, self.open_batches = 0, 0
+        self.observers: list[Callable[[str, Schema[Any], Extraction[Any]], Awaitable[None]]] = []
         self._deadlines: set[asyncio.Timeout] = set()
         self._served = {name: self._serve(name, extractor) for name, extractor in extractors.items()}
 
@@ -127,6 +130,8 @@ class ExtractionService:
             async with self.deadline(timeout):
                 extraction = await self._decode(name, text, explain)
             outcome = "record"
+            for observe in self.observers:
+                await observe(name, self[name].schema, extraction)
             return extraction
         except ExtractionError as error:
             problem = extraction_problem(error)

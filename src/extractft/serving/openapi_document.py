@@ -160,6 +160,11 @@ def _answer_schema(record: str) -> dict[str, Any]:
             "record": {"$ref": REFERENCE + record},
             "spans": SPANS_SCHEMA,
             "confidence": CONFIDENCE_SCHEMA,
+            "forced": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "Paths of values that the schema left no choice about.",
+            },
             "truncated": {"type": "boolean", "description": "True for a record that was closed early."},
             "explanation_error": {"type": "string", "description": "Parts that could not be computed."},
         },

@@ -55,6 +55,8 @@ def answer_of(extraction: Extraction[Any], schema: Schema[Any], explain: tuple[s
     if "confidence" in explain:
         known = {"record": result.confidence, "fields": result.fields, "calibrated": result.calibrated}
         answer["confidence"] = None if result.confidence is None else known
+    if "confidence" in explain and extraction.forced:
+        answer["forced"] = list(extraction.forced)
     if result.truncated:
         answer["truncated"] = True
     if extraction.explanation_error is not None:

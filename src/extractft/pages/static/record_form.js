@@ -305,7 +305,11 @@ export class RecordForm {
 
   focusedIn(element) {
     const row = this.rows.find((found) => found.element === element);
-    if (!row || row.path === this.active) return;
+    if (row) this.activate(row);
+  }
+
+  activate(row) {
+    if (row.path === this.active) return;
     this.active = row.path;
     this.markActive();
     this.listener.focused?.(row.path);
@@ -321,8 +325,10 @@ export class RecordForm {
 
   focus(path) {
     const row = this.row(path) || this.rows[0];
-    row?.element.focus();
-    row?.element.scrollIntoView({ block: "nearest" });
+    if (!row) return;
+    row.element.focus();
+    this.activate(row);  // a page in the background gets no focus
+    row.element.scrollIntoView({ block: "nearest" });
   }
 
   move(step) {
