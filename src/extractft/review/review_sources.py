@@ -105,10 +105,17 @@ def _item(row: RawRow | RowIssue, source: RowSource, names: Mapping[str, str], t
         calibrated,
         dict(spans) if isinstance(spans, Mapping) else {},
         truncated=bool(value.get("truncated")),
-        reason=reason or (LOW_CONFIDENCE if fields else ""),
+        reason=reason or _reason(value, known=bool(fields)),
         source=source.name,
         reviewers=reviewers,
     )
+
+
+def _reason(row: Mapping[Any, Any], *, known: bool) -> str:
+    """The reason for which a command put a row aside: it failed, or was not certain enough."""
+    if isinstance(row.get("error"), str):
+        return f"no record ({row['error']})"
+    return LOW_CONFIDENCE if known else ""
 
 
 def _is_numbered(value: Mapping[Any, Any]) -> bool:

@@ -56,6 +56,7 @@ async function goOn() {
 }
 
 async function show(found) {
+  stopChecking();
   item = found;
   byId("work").hidden = item === null;
   byId("none").hidden = item !== null;
@@ -113,13 +114,18 @@ function drawSave() {
 
 function changed() {
   drawSave();
-  clearTimeout(check.timer);
-  check.abort?.abort();
+  stopChecking();
   byId("validity").textContent = words("checking");
   check.timer = setTimeout(validate, PATIENCE);
 }
 
+function stopChecking() {
+  clearTimeout(check.timer);
+  check.abort?.abort();
+}
+
 async function validate() {
+  if (!item) return;
   const [own, abort] = [item, new AbortController()];
   check.abort = abort;
   try {
