@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chromium import Browser, find_browser
 from pydantic import BaseModel
 
+from chromium import Browser, find_browser
 from extractft.evaluation import Failure, LearningPoint, evaluate_records, measure_calibration
 from extractft.schema import Schema
 
