@@ -33,6 +33,7 @@ ENTRY_POINTS = (
     "memory",
     "peers",
     "quality",
+    "review_loop",
     "revisions",
     "servers",
     "serving",
@@ -290,6 +291,21 @@ def test_servers_against_the_engine_itself(
         (way, number) for way in ("ours", "vllm", "llama.cpp") for number in (1, 2)
     ]
     assert all(row["records_per_second"] > 0 and row["failed"] == 0 for row in rows)
+
+
+def test_the_whole_circle(load_benchmark: Load, small_set: Path, small_base: Path, tmp_path: Path) -> None:
+    """Every step of it is a command or a request; the scores of a tiny model mean nothing."""
+    kept = tmp_path / "circle.json"
+    sizes = ["--raw", "12", "--chosen", "8", "--requests", "4", "--corrected", "2", "--test", "3", "--wrong", "0.5"]
+    places = ["--data", str(small_set), "--base-model", str(small_base), "--work", str(tmp_path / "work")]
+    load_benchmark("review_loop").main(
+        ["bookings", *places, *sizes, "--epochs", "1", "--ways", "random", "--output", str(kept)]
+    )
+    first, second = json.loads(kept.read_text("utf-8"))["steps"]
+    assert first["taken"] + first["doubts"] == 8
+    assert first["first_accept"] + first["first_correct"] == first["doubts"] > 0
+    assert second["second_accept"] + second["second_correct"] == 2
+    assert {"field_f1", "exact_rate"} <= second.keys()
 
 
 def test_a_revision_beside_the_working_tree(
