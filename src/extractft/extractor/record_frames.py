@@ -78,7 +78,7 @@ def _texts(frame: nw.DataFrame[Any], name: str) -> list[str]:
     if name not in frame.columns:
         shown = ", ".join(map(str, frame.columns[:20]))
         raise ConfigError(f"Expected a column {name!r} with the texts, found the columns {shown}.").hint(
-            "Name it with text=."
+            "Name the column of texts in the argument `text`."
         )
     values = frame[name].to_list()
     wrong = next((value for value in values if not isinstance(value, str) and not _is_missing(value)), None)

@@ -31,7 +31,7 @@ def require_allowed(url: str, allowed: Iterable[str] = ()) -> str:
     named = {name.strip().strip("[]").lower() for name in allowed}
     if not is_loopback(host) and host.lower() not in named:
         raise ConfigError(f"Expected a teacher on this machine or on a host that is allowed, found {host}.").hint(
-            f"The texts would be sent there. If they may be: allowed_hosts=['{host}'] (--allow-host {host})."
+            f"The texts would be sent there. If they may be, name it in `allowed_hosts` (--allow-host {host})."
         )
     shown = f"[{host}]" if ":" in host else host
     path = parts.path.rstrip("/").removesuffix("/v1")
