@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from extractft.errors import ReviewError
+from extractft.processes import fork_safe_lock
 
 __all__ = ["ReviewDatabase", "is_review_database"]
 
@@ -85,7 +85,7 @@ class ReviewDatabase:
 
     def __init__(self, path: str | Path, *, create: bool = True) -> None:
         self.path = Path(path).expanduser()
-        self._lock = threading.RLock()
+        self._lock = fork_safe_lock()
         self._process = os.getpid()
         self._require_file(create=create)
         with self._explained():
@@ -170,6 +170,7 @@ class ReviewDatabase:
             ) from error
 
     def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._connection.close()
+        """Close the file. In a forked process nothing is closed: the connection is the other's."""
+        if os.getpid() == self._process:
+            with self._lock:
+                self._connection.close()
