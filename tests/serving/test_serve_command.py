@@ -11,6 +11,7 @@ from typing import Any, Literal
 import httpx
 import pytest
 from pydantic import BaseModel, Field
+from running_server import until
 from test_server_process import ServerProcess
 from typer.testing import CliRunner
 
@@ -80,7 +81,7 @@ def test_clients_at_once_get_what_they_get_one_by_one(server: ServerProcess, sav
 
 def test_the_log_has_no_text(server: ServerProcess) -> None:
     server.extract("Zaphod Beeblebrox", "parcels", headers={"X-Request-ID": "a-request"})
-    assert "request_id=a-request answered method=POST route=/v1/parcels/extract status=200" in server.log
+    until(lambda: "request_id=a-request answered method=POST route=/v1/parcels/extract status=200" in server.log)
     assert "Zaphod" not in server.log
 
 

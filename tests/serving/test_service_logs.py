@@ -83,7 +83,7 @@ def test_no_text_is_in_any_line_or_metric(serve: Serve, log: io.StringIO) -> Non
         assert client.post("/v1/orders/extract-batch", content=lines, headers=headers).status_code == 200
         metrics = client.get("/metrics").text
     assert [answer.status_code for answer in statuses] == [422, 500, 422, 413, 422, 500, 404, 200]
-    until(lambda: log.getvalue().count("answered") == 11)
+    until(lambda: log.getvalue().count("answered") >= 11)
     written = log.getvalue()
     for word in SECRET.split():
         assert word not in written
