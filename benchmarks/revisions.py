@@ -3,7 +3,7 @@
     python benchmarks/revisions.py REVISION snips_restaurant            # the working tree beside REVISION
     python benchmarks/revisions.py bb986de snips_restaurant --turns 3 --train 32 --epochs 3
 
-REVISION is checked out beside the results. Each revision works in a process of its own, in the same environment: both
+REVISION is checked out into a temporary folder. Each works in a process of its own, in the same environment: both
 are trained on the same rows, then each text goes to one and to the other. Times are processor seconds; the ratio of a
 row is the working tree's time over the revision's, so that 1.03 is 3 % slower. The first `--warm-up` texts are not
 counted, since proposers learn from them. Records are compared as well.
@@ -18,13 +18,14 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from lib.command_line import make_parser
-from lib.paths import CACHE, ROOT
+from lib.paths import ROOT
 from lib.peer_processes import WORKERS, Worker
 from lib.results import environment, write_json
 from lib.tasks import DataSplit, add_set_argument, find_set, load_task
@@ -47,14 +48,11 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def check_out(revision: str) -> Path:
-    """The files of a revision, in the cache."""
+def check_out(revision: str, folder: Path) -> Path:
+    """The package of a revision, in a folder."""
     digest = _git("rev-parse", "--verify", f"{revision}^{{commit}}").strip()
-    folder = CACHE / "revisions" / digest
-    if not folder.exists():
-        folder.mkdir(parents=True)
-        archive = subprocess.run(["git", "archive", digest, "src"], cwd=ROOT, check=True, stdout=subprocess.PIPE)
-        subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
+    archive = subprocess.run(["git", "archive", digest, "src"], cwd=ROOT, check=True, stdout=subprocess.PIPE)
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
     return folder / "src"
 
 
@@ -78,7 +76,8 @@ class Pair:
     """The two revisions, the working tree first, and the seconds of each by kind of work."""
 
     def __init__(self, stack: ExitStack, args: argparse.Namespace) -> None:
-        self.sources = (ROOT / "src", check_out(args.revision))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="extractft-revision-")))
+        self.sources = (ROOT / "src", check_out(args.revision, folder))
         schema = find_set(args.set, args.data) / "schema.py"
         settings = {
             "base_model": args.base_model,

@@ -275,7 +275,7 @@ def test_slow(place: Loopback, server: FakeVLLM, probe: ServerProbe, requests: l
     server.before = answering(COMPLETIONS, wait)
     start = time.monotonic()
     completion = the_one(engine, requests)
-    assert time.monotonic() - start < 30  # the answer would take 60
+    assert time.monotonic() - start < 8  # the answer would take 60
     gone.set()
     assert completion.error == f"Expected an answer from {place.url}, found none within 1.5 seconds."
     assert "Send fewer requests at once" in notes(completion.cause)  # type: ignore[arg-type]
@@ -347,7 +347,7 @@ def test_retry_after(status: int, place: Loopback, server: FakeVLLM, probe: Serv
     server.before = answering(COMPLETIONS, lambda: httpx.Response(status, headers={"retry-after": "1"}), times=1)
     start = time.monotonic()
     assert the_one(engine, requests).finish_reason != "error"
-    assert 1 <= time.monotonic() - start < 50  # without the header it would be 60
+    assert 1 <= time.monotonic() - start < 20  # without the header it would be 60
 
 
 def test_a_server_that_stays_busy(server: FakeVLLM, engine: RemoteEngine, requests: list[Any]) -> None:

@@ -98,7 +98,7 @@ def test_retry_after_is_obeyed(local: Any, server: FakeVLLM, connected: Connect)
     server.before = failing(1, lambda: refused(429, **{"retry-after": "0.05"}))
     start = time.monotonic()
     assert next(engine.generate(requests)).finish_reason != "error"
-    assert 0.05 <= time.monotonic() - start < 50  # without the header it would be 60
+    assert 0.05 <= time.monotonic() - start < 10  # without the header it would be 60
 
 
 def test_a_server_that_cannot_be_reached(connected: Connect, server: FakeVLLM) -> None:

@@ -47,8 +47,9 @@ def main() -> None:
         engine.chat = extractor._pipeline.chat
         return create_app({"echo": extractor}, config)
 
-    log_to()
-    raise SystemExit(not run_server(load, config))
+    with log_to():
+        ended_well = run_server(load, config)
+    raise SystemExit(not ended_well)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
@@ -14,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import BaseModel, field_validator
 from running_server import ORDERS, Order, RunningServer, Ticket, until
 
-from extractft.serving.request_log import ServiceFormatter
+from extractft.serving.request_log import ServiceFormatter, log_to
 from extractft.testing import scripted_extractor
 
 Serve = Callable[..., RunningServer]
@@ -83,7 +84,7 @@ def test_no_text_is_in_any_line_or_metric(serve: Serve, log: io.StringIO) -> Non
         assert client.post("/v1/orders/extract-batch", content=lines, headers=headers).status_code == 200
         metrics = client.get("/metrics").text
     assert [answer.status_code for answer in statuses] == [422, 500, 422, 413, 422, 500, 404, 200]
-    until(lambda: log.getvalue().count("answered") >= 11)
+    until(lambda: log.getvalue().count("answered") == 11)
     written = log.getvalue()
     for word in SECRET.split():
         assert word not in written
@@ -161,3 +162,15 @@ def test_confidence_is_measured_unless_told_not_to(serve: Serve) -> None:
     with serve(extractors, measure_confidence=False).client() as client:
         assert "confidence" not in client.post("/v1/tickets/extract", json={"text": "Where?"}).json()
         assert 'extractft_confidence_count{extractor="tickets"} 0.0' in client.get("/metrics").text
+
+
+def test_a_program_has_its_own_logging_back_behind_the_service() -> None:
+    root, ours, stream = logging.getLogger(), logging.getLogger("extractft.serving"), io.StringIO()
+    before = root.handlers[:], root.level, ours.level
+    with contextlib.suppress(KeyboardInterrupt), log_to(stream):
+        ours.info("inside")
+        raise KeyboardInterrupt
+    ours.warning("behind")
+    assert (root.handlers[:], root.level, ours.level) == before
+    assert "inside" in stream.getvalue()
+    assert "behind" not in stream.getvalue()

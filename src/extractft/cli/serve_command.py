@@ -95,7 +95,6 @@ def serve(
     if schema and len(directories) > 1:
         raise typer.BadParameter("needs one EXTRACTOR, whose class it is", param_hint="--schema")
     settings = _settings(host, port, keys, setting, without_keys=without_keys)
-    extractft.serving.log_to(form=log.value)
     store = _review(review, review_below)
 
     def load() -> Any:
@@ -103,7 +102,9 @@ def serve(
         extractft.serving.warm_up(loaded.values())
         return extractft.pages.create_app_with_pages(loaded, settings, store, review_below)
 
-    if not extractft.serving.run_server(load, settings):
+    with extractft.serving.log_to(form=log.value):
+        ended_well = extractft.serving.run_server(load, settings)
+    if not ended_well:
         raise typer.Exit(1)
 
 

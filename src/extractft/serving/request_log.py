@@ -10,6 +10,8 @@ import logging
 import sys
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Literal, TextIO
 
@@ -43,12 +45,29 @@ def log_event(event: str, *, level: int = logging.INFO, failure: BaseException |
         logger.log(level, "%s %s", event, fields, extra=extra)
 
 
-def log_to(stream: TextIO | None = None, form: LogForm = "text") -> None:
-    """Send our own lines, and warnings of others, to a stream; standard error if none is given."""
+@contextmanager
+def log_to(stream: TextIO | None = None, form: LogForm = "text") -> Iterator[None]:
+    """Send our own lines, and warnings of others, to a stream alone, for as long as the block lasts.
+
+    Handlers and levels that the program has set itself are back in place behind it.
+
+    Args:
+        stream: The stream; standard error if none is given.
+        form: Form of the lines.
+    """
+    root = logging.getLogger()
+    handlers, levels = root.handlers[:], (root.level, logger.level)
     handler = logging.StreamHandler(sys.stderr if stream is None else stream)
     handler.setFormatter(ServiceFormatter(form))
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
     logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(levels[0])
+        logger.setLevel(levels[1])
 
 
 class ServiceFormatter(logging.Formatter):
