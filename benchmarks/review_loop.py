@@ -17,10 +17,10 @@ import json
 import os
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -54,7 +54,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--wrong", type=float, default=0.1, help="share of texts that the teacher errs on")
     parser.add_argument("--epochs", type=float, default=3)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--work", type=Path, default=CACHE / "review-loop", help="folder of what the steps write")
+    parser.add_argument(
+        "--work", type=Path, default=CACHE / "review-loop", help="what the steps write goes into new folders there"
+    )
     parser.add_argument("--output", type=Path, default=None, help="write the numbers there as JSON")
     return parser
 
@@ -252,9 +254,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     schema = f"{(find_set(args.set, args.data) / 'schema.py').resolve()}:Record"
     steps: list[dict[str, Any]] = []
     for way in args.ways:
-        folder = (args.work / task.name / way).resolve()
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        args.work.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"{task.name}-{way}-", dir=args.work)).resolve()
         circle = Circle(args, way, folder, schema, task.train, task.test)
         circle.go()
         steps += circle.steps

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import pandas
 import polars
@@ -10,7 +11,7 @@ import pyarrow
 import pytest
 from pydantic import BaseModel, Field
 
-from extractft import Extractor
+from extractft import Extractor, GenerationConfig
 from extractft.errors import ConfigError
 from extractft.testing import scripted_extractor
 
@@ -107,6 +108,36 @@ def test_fields_with_the_names_of_our_columns() -> None:
     (row,) = extractor.extract_frame(polars.DataFrame({"text": ["E5, sure"]})).to_dicts()
     assert (row["error"], row["confidence"], row["record_error"]) == ("E5", "sure", None)
     assert row["record_confidence"] > 0
+
+
+def test_columns_of_the_input_that_are_in_each_others_way() -> None:
+    class Two(BaseModel):
+        name: str
+        input_name: str
+
+    extractor = scripted_extractor(Two, {"a b": Two(name="a", input_name="b")})
+    frame = polars.DataFrame({"text": ["a b"], "name": [1], "input_name": [2]})
+    (row,) = extractor.extract_frame(frame, explain=()).to_dicts()
+    assert (row["name"], row["input_name"]) == ("a", "b")
+    assert (row["input_input_name"], row["input_input_input_name"]) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "text", ["", " \u200b", "字" * 50_000, "👩\u200d👧 １２３", "<|im_end|>" * 200, "nul \0", "\ud83d"]
+)
+def test_texts_that_a_user_may_send_cost_their_row_alone(tiny_base: Path, text: str) -> None:
+    class One(BaseModel):
+        note: Annotated[str, Field(max_length=6)] | None = None
+
+    generation = GenerationConfig(max_new_tokens=24)
+    extractor = Extractor.from_base(One, base_model=str(tiny_base), generation=generation)
+    texts = pandas.Series(["a", text, "b"], dtype=object)  # its own type for texts holds no lone surrogate
+    found = extractor.extract_frame(pandas.DataFrame({"text": texts}), explain=("confidence", "spans"))
+    alone = extractor.extract_frame(pandas.DataFrame({"text": ["a", "b"]}), explain=("confidence", "spans"))
+    assert found["note"].iloc[[0, 2]].tolist() == alone["note"].tolist()
+    assert found["error"].iloc[[0, 2]].isna().all()
+    assert pandas.isna(found["error"].iloc[1]) or found["error"].iloc[1].split(":")[0].endswith("Error")
+    assert not (text.strip() and text in str(found["error"].iloc[1]))
 
 
 @pytest.mark.parametrize(

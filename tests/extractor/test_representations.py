@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from extractft import Extractor, Schema, TrainingConfig
+from extractft import Extraction, Extractor, Schema, Span, TrainingConfig
+from extractft.completion import Completion
 from extractft.data import check_examples, load_numbered_examples
 from extractft.errors import ExtractionError
 from extractft.extractor.data_split import DataSplit
@@ -98,7 +99,8 @@ def test_an_extraction_in_a_notebook_marks_places_and_escapes_everything() -> No
     assert '<mark title="item"' in source
     assert "龙 &amp; a 👩\u200d👧 cup</mark>" in source
     assert "&lt;script&gt;" in source
-    assert "not in the text" in source, "the note"
+    assert "&lt;b&gt;" in source
+    assert "nowhere" in source, "the note"
     assert source.count("<tr>") == source.count("</tr>") == 3
 
 
@@ -115,3 +117,16 @@ def test_overlapping_places_in_a_notebook_give_back_the_text() -> None:
     found = scripted_extractor(Order, {text: Order(item="tea cup", note="tea")}).inspect(text)
     shown = found._repr_html_().split("</p>")[0]
     assert re.sub("<[^>]*>", "", shown) == text
+
+
+def test_a_long_value_in_a_notebook_is_cut_with_its_text() -> None:
+    text = "龙" * 50_000
+    source = _extraction_of(text)._repr_html_()
+    assert "龙" * 4000 in source
+    assert len(source) < 6000
+
+
+def _extraction_of(text: str) -> Extraction[Order]:
+    """A record whose value is the whole text."""
+    spans = {"item": (Span(0, len(text), "exact"),)}
+    return Extraction(Order(item=text), text, "", Completion((), "stop"), spans=spans)

@@ -10,14 +10,11 @@ from typing import Any
 from extractft.bulk.bulk_config import BulkConfig
 from extractft.bulk.input_row import InputRow
 from extractft.bulk.row_result import RowResult
-from extractft.data.record_columns import ColumnKind, RecordColumn, json_text, record_columns
+from extractft.data.record_columns import ColumnKind, RecordColumn, input_column_name, json_text, record_columns
 from extractft.errors import ConfigError
 from extractft.schema import Schema
 
 __all__ = ["TableColumn", "TableLayout"]
-
-PREFIX = "input_"
-"""Before the name of a column of ours, or of the input, that a field of the record has as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +60,7 @@ class TableLayout:
         record = record_columns(schema)
         taken = {column.name for column in record}
         own = [*_place_columns(several=several), *_kept_columns(config, kinds, arrow)]
-        named = [TableColumn(_free_name(column.name, taken), column.kind, column.value) for column in own]
+        named = [TableColumn(input_column_name(column.name, taken), column.kind, column.value) for column in own]
         after = [*_explaining_columns(config)]
         self.columns = [*named, *map(_from_record, record), *after]
 
@@ -123,10 +120,6 @@ class TableLayout:
             except (pyarrow.ArrowException, OverflowError, TypeError, ValueError, AttributeError) as error:
                 return f"the column {column.name!r} cannot hold its value ({type(error).__name__})"
         return ""
-
-
-def _free_name(name: str, taken: set[str]) -> str:
-    return f"{PREFIX}{name}" if name in taken else name
 
 
 def _from_record(column: RecordColumn) -> TableColumn:

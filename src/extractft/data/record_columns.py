@@ -5,7 +5,7 @@ Knows field trees and Arrow; knows no rows of the input.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +26,10 @@ from extractft.schema.nodes import (
     options_of,
 )
 
-__all__ = ["ColumnKind", "RecordColumn", "json_text", "record_columns"]
+__all__ = ["ColumnKind", "RecordColumn", "input_column_name", "json_text", "record_columns"]
 
+INPUT_PREFIX = "input_"
+"""Before the name of a column of the input that a new column has as well."""
 WHOLE = "record"
 """The one column of records that are no objects."""
 
@@ -66,6 +68,13 @@ class RecordColumn:
     def value(self, record: Any) -> Any:
         """The column's value of a record."""
         return self.kind.written(record if self.key is None else record.get(self.key))
+
+
+def input_column_name(name: str, taken: Collection[str]) -> str:
+    """The name of a column of the input beside new ones: its own, or with `input_` before it where that is taken."""
+    while name in taken:
+        name = f"{INPUT_PREFIX}{name}"
+    return name
 
 
 def json_text(value: Any) -> str:

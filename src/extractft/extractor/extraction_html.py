@@ -6,18 +6,23 @@ light or dark ground. Knows extractions; knows no notebook.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import to_jsonable_python
+
 from extractft.grounding import Span
+from extractft.schema.record_paths import path_of
 
 if TYPE_CHECKING:
     from extractft.extractor.extraction import Extraction
 
 __all__ = ["extraction_html"]
 
-MAX_TEXT, MAX_ROWS = 4000, 100
-"""Most characters of a text and most values that are shown."""
+MAX_TEXT, MAX_VALUE, MAX_ROWS = 4000, 200, 100
+"""Most characters of a text and of a value, and most values that are shown."""
 SURE, LIKELY = 0.9, 0.6
 """Confidences from which a value counts as sure and as likely."""
 COLOURS = {"sure": "#2e7d32", "likely": "#b26a00", "doubtful": "#c62828", "unknown": "#5c6bc0"}
@@ -33,9 +38,11 @@ def extraction_html(extraction: Extraction[Any]) -> str:
     """
     certain = {} if extraction.confidence is None else dict(extraction.confidence.fields)
     paths = list(dict.fromkeys([*extraction.spans, *certain]))
-    rows = "".join(_row(extraction, path, certain.get(path)) for path in paths[:MAX_ROWS])
+    values = dict(_values(extraction.output))
+    rows = "".join(_row(extraction, path, values, certain.get(path)) for path in paths[:MAX_ROWS])
     more = f"<p>and {len(paths) - MAX_ROWS} more values</p>" if len(paths) > MAX_ROWS else ""
-    head = "".join(f'<th style="{CELL}">{name}</th>' for name in ("field", "in the text", "place", "confidence"))
+    names = ("field", "value", "in the text", "confidence")
+    head = "".join(f'<th style="{CELL}">{name}</th>' for name in names)
     return (
         f'<div style="{STYLE}"><p style="white-space:pre-wrap">{_marked(extraction, certain)}</p>'
         f"<p>{_summary(extraction)}</p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}</div>"
@@ -55,14 +62,38 @@ def _summary(extraction: Extraction[Any]) -> str:
     return ", ".join(found)
 
 
-def _row(extraction: Extraction[Any], path: str, certain: float | None) -> str:
+def _values(output: Any) -> Iterator[tuple[str, Any]]:
+    """The values of a record by their paths; none of a record whose own serialisers fail."""
+    try:
+        waiting: list[tuple[tuple[str | int, ...], Any]] = [((), to_jsonable_python(output, by_alias=True))]
+    except Exception:
+        return
+    while waiting:
+        route, value = waiting.pop()
+        yield path_of(route), value
+        if isinstance(value, dict):
+            waiting += [((*route, key), inner) for key, inner in value.items()]
+        elif isinstance(value, list):
+            waiting += [((*route, number), inner) for number, inner in enumerate(value)]
+
+
+def _row(extraction: Extraction[Any], path: str, values: Mapping[str, Any], certain: float | None) -> str:
     place = next(iter(extraction.spans.get(path, ())), None)
-    written = "" if place is None else extraction.text[place.start : place.end]
-    where = "not in the text" if place is None else f"{place.start} to {place.end}, {place.method}"
+    where = "nowhere" if path in extraction.spans else ""
+    if place is not None:
+        written = _short(extraction.text[place.start : place.end])
+        where = f"{written}, {place.start} to {place.end} ({place.method})"
+    value = values.get(path)
     level = _level(certain)
     sure = "" if certain is None else f'<span style="color:{COLOURS[level]}">{certain:.2f} {level}</span>'
-    cells = (f"<code>{escape(path)}</code>", escape(written), where, sure)
+    shown = "absent" if value is None else _short(value if isinstance(value, str) else json.dumps(value))
+    cells = (f"<code>{escape(path)}</code>", escape(shown), escape(where), sure)
     return "<tr>" + "".join(f'<td style="{CELL}">{cell}</td>' for cell in cells) + "</tr>"
+
+
+def _short(text: str) -> str:
+    """The beginning of a value."""
+    return text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}…"
 
 
 def _level(certain: float | None) -> str:
@@ -80,13 +111,13 @@ def _marked(extraction: Extraction[Any], certain: dict[str, float]) -> str:
             continue
         colour = COLOURS[_level(certain.get(path))]
         mark = f"background:transparent;color:inherit;border-bottom:3px solid {colour}"
-        shown = escape(extraction.text[place.start : place.end])
+        stop = min(place.end, MAX_TEXT)
+        shown = escape(extraction.text[place.start : stop])
         parts += [escape(extraction.text[end : place.start])]
         parts += [f'<mark title="{escape(path, quote=True)}" style="{mark}">{shown}</mark>']
-        end = place.end
-    cut = max(end, MAX_TEXT)
-    rest = extraction.text[end:cut]
-    return "".join([*parts, escape(rest), "…" if len(extraction.text) > cut else ""])
+        end = stop
+    rest = extraction.text[end:MAX_TEXT]
+    return "".join([*parts, escape(rest), "…" if len(extraction.text) > MAX_TEXT else ""])
 
 
 def _places(extraction: Extraction[Any]) -> list[tuple[Span, str]]:

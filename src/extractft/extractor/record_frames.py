@@ -12,16 +12,14 @@ from typing import Any, NamedTuple
 import narwhals.stable.v2 as nw
 import pyarrow
 
-from extractft.data.record_columns import RecordColumn, record_columns
+from extractft.data.record_columns import RecordColumn, input_column_name, record_columns
 from extractft.errors import ConfigError, ExtractionError
 from extractft.extractor.explain import require_explanations
 from extractft.extractor.extraction import Extraction
 from extractft.schema import Schema
 
-__all__ = ["INPUT_PREFIX", "frame_of_records"]
+__all__ = ["frame_of_records"]
 
-INPUT_PREFIX = "input_"
-"""Before the name of a column of the input that a new column has as well; bulk runs do the same."""
 CONFIDENCE, ERROR, SPANS = "confidence", "error", "spans"
 
 
@@ -145,21 +143,12 @@ def _with_nullable_types(frame: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
 
 def _joined(given: nw.DataFrame[Any], added: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
     """Both side by side, rows by position; a column of the input makes room for a new one of its name."""
-    taken = {*given.columns, *added.columns}
-    names = {}
+    names: dict[str, str] = {}
     for name in given.columns:
         if name in added.columns:
-            names[name] = _free_input_name(name, taken)
-            taken.add(names[name])
+            names[name] = input_column_name(name, {*given.columns, *added.columns, *names.values()})
     if given.implementation.is_pandas():  # narwhals puts rows of pandas together by position only if the index says so
         native = added.to_native()
         native.index = given.to_native().index
         added = nw.from_native(native, eager_only=True)
     return nw.concat([given.rename(names), added], how="horizontal")
-
-
-def _free_input_name(name: str, taken: set[str]) -> str:
-    name = f"{INPUT_PREFIX}{name}"
-    while name in taken:
-        name = f"{INPUT_PREFIX}{name}"
-    return name
