@@ -120,4 +120,8 @@ def _lines(directory: Path) -> Iterator[dict[str, Any]]:
 
 
 def _write(file: IO[bytes], line: dict[str, Any]) -> None:
-    file.write(json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+    try:
+        content = json.dumps(line, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:  # half of a surrogate pair, which only an escape can hold
+        content = json.dumps(line).encode("ascii")
+    file.write(content + b"\n")
