@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +30,30 @@ def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+def process_state() -> dict[str, Any]:
+    """What belongs to the whole process and to the program that imports us."""
+    root = logging.getLogger()
+    return {
+        **{number.name: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)},
+        "working directory": Path.cwd(),
+        "level of the root logger": root.level,
+        "sys.excepthook": sys.excepthook,
+        "threading.excepthook": threading.excepthook,
+    }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def process_is_left_as_found() -> Iterator[None]:
+    """Fail the module that changes what belongs to the whole process, and not one that comes after it."""
+    before = process_state()
+    yield
+    after = process_state()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, before[number.name])  # later modules have not earned it
+    changed = {name: (before[name], after[name]) for name in before if before[name] != after[name]}
+    assert not changed, f"these tests left behind, before and after: {changed}"
 
 
 @pytest.fixture(scope="session")

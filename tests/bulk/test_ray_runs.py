@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,6 @@ class SlowExtractor(InstantExtractor):
     """Takes its time, so that there is a middle of the run."""
 
     def _outcome(self, text: str, explain: Any) -> Any:
-        import time
-
         time.sleep(0.002)
         return super()._outcome(text, explain)
 
@@ -65,6 +64,7 @@ class SlowExtractor(InstantExtractor):
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A cluster of a head that decodes nothing and a node that does."""
+    before = signal.getsignal(signal.SIGTERM)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), *filter(None, sys.path)]))
         found = cluster_utils.Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 0})
@@ -74,6 +74,7 @@ def cluster() -> Iterator[Any]:
         finally:
             ray.shutdown()
             found.shutdown()
+            signal.signal(signal.SIGTERM, before)  # nodes that are started from here take it
 
 
 @pytest.fixture(scope="module")
@@ -120,19 +121,28 @@ def test_a_worker_and_a_node_killed_in_mid_run(cluster: Any, jsonl: Callable[...
     path = jsonl({"id": f"r{number}", "text": f"tea {number}"} for number in range(2000))
     settings = {"id_column": "id", "shard_rows": 50, "format": "jsonl"}
     bulk.run(InstantExtractor(), path, tmp_path / "alone", **settings)
+    (first,) = cluster.worker_nodes
     second = cluster.add_node(num_cpus=1, **NODE)
     killed: list[str] = []
 
+    def started_worker(node: Any) -> int:
+        """A worker of the node. The run waits for it meanwhile: nothing is published while this is asked."""
+        for _ in range(600):
+            if found := workers_of(node):
+                return found[0]
+            time.sleep(0.1)
+        raise AssertionError("no actor was started on that node")
+
     def disturb(progress: Any) -> None:
-        workers = [pid for node in cluster.worker_nodes for pid in workers_of(node)]
-        if progress.done == 200 and workers:
-            os.kill(workers[0], signal.SIGKILL)
+        if progress.done == 200:
+            os.kill(started_worker(first), signal.SIGKILL)
             killed.append("worker")
-        if progress.done > 600 and "node" not in killed and workers_of(second):
+        if progress.done == 600:
+            started_worker(second)
             cluster.remove_node(second, allow_graceful=False)
             killed.append("node")
 
-    there = bulk.RayCluster(address=cluster.address, max_size=2)
+    there = bulk.RayCluster(address=cluster.address, min_size=2, max_size=2)
     summary = bulk.run(SlowExtractor(), path, tmp_path / "there", ray=there, progress=disturb, **settings)
     assert killed == ["worker", "node"]
     assert summary.records == 2000

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -100,16 +102,32 @@ def connected_to_ray(address: str) -> Iterator[None]:
     if address == LOCAL:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing of a run goes to anybody
         options["include_dashboard"] = False
-    try:
-        ray.init(address=address, **options)
-    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-        raise ConfigError(f"expected a Ray cluster at {address!r}, found none ({type(error).__name__})").hint(
-            "Start one with ray start --head, or let --ray local start one on this machine."
-        ) from error
+    with _sigterm_given_back():
+        try:
+            ray.init(address=address, **options)
+        except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+            raise ConfigError(f"expected a Ray cluster at {address!r}, found none ({type(error).__name__})").hint(
+                "Start one with ray start --head, or let --ray local start one on this machine."
+            ) from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _sigterm_given_back() -> Iterator[None]:
+    """Let SIGTERM do after the block what it did before: Ray takes it, and keeps it when it is shut down."""
+    if threading.current_thread() is not threading.main_thread():  # Ray leaves it alone as well
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
     try:
         yield
     finally:
-        ray.shutdown()
+        # None stands for a handler that was not set from Python, which cannot be set again.
+        if before is not None and signal.getsignal(signal.SIGTERM) is not before:
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
