@@ -4,13 +4,15 @@
     python benchmarks/serving.py load --extractor DIRECTORY --texts rows.jsonl --clients 8 --seconds 300 \\
         --server-cpus 0 --client-cpus 1
     python benchmarks/serving.py kill --clients 32        # kill -TERM in the middle, ten times
+    python benchmarks/serving.py share --extractor DIRECTORY --texts rows.jsonl     # two on one base model
 
 The server is `extractft serve` in a process of its own, the clients another process, both on loopback. `load` first
 times `extract_many` on the same texts, in a process on the server's processors, once with as many rows as there are
 clients and once with the extractor's own setting. `held` if no answer has a status of 5xx but 503, the server's memory
 after the first tenth of the time grows by less than 5 %, and with `--extractor` the records a second are at least 95 %
 of `extract_many` with as many rows. `kill` holds if every request that the server had accepted when it was told to stop
-got its record, and the server ended with 0.
+got its record, and the server ended with 0. `share` loads the extractor twice, apart and on the same weights, prints
+the memory that the second one takes and the time of both ways in turns, and holds if all records are equal.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,6 +36,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from extractft import Extractor, GenerationConfig
+from extractft.modeling import sharing_base_models
 from extractft.testing import byte_tokenizer, tiny_model
 from lib.command_line import make_parser
 from lib.http_load import run_clients
@@ -42,6 +45,7 @@ MOST_GROWTH, LEAST_SHARE = 0.05, 0.95
 MEBIBYTE = 1 << 20
 TICKS = os.sysconf("SC_CLK_TCK")
 NAME = "served"
+SHARED_TEXTS, SHARED_TURNS = 64, 3
 
 
 class Note(BaseModel):
@@ -54,10 +58,17 @@ class Note(BaseModel):
 def main(argv: Sequence[str] | None = None) -> None:
     parser = make_parser(__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("load", "kill", "baseline", "clients"):
+    runs = {
+        "load": run_load,
+        "kill": run_kill,
+        "share": run_share,
+        "baseline": run_baseline,
+        "clients": run_client_process,
+    }
+    for name in runs:
         _add_arguments(commands.add_parser(name))
     args = parser.parse_args(argv)
-    {"load": run_load, "kill": run_kill, "baseline": run_baseline, "clients": run_client_process}[args.command](args)
+    runs[args.command](args)
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -205,6 +216,36 @@ def run_kill(args: argparse.Namespace) -> None:
                 f"kill {number + 1}: {found['records']} records, {found['broken']} without an answer, ended with {code}"
             )
     verdict(lost == 0, f"{args.kills} kills, {records} records, {late} told to come later, {lost} lost")
+
+
+# ------------------------------------------------------------------------------------------------------------ share
+
+
+def run_share(args: argparse.Namespace) -> None:
+    """Two extractors on weights of their own and on the same ones: memory, time, records."""
+    if args.extractor is None:
+        raise SystemExit("expected --extractor DIRECTORY: a tiny model's weights are too small to tell")
+    texts = list(islice(cycle(read_texts(args)), SHARED_TEXTS))
+    ways: dict[str, list[Extractor[Any]]] = {}
+    for way, sharing in (("apart", nullcontext()), ("shared", sharing_base_models())):
+        with sharing:
+            ways[way] = []
+            for number in (1, 2):
+                before = resident_mebibytes(os.getpid())
+                ways[way].append(Extractor.from_pretrained(args.extractor))
+                list(ways[way][-1].extract_many(texts[:8], batch_size=8))
+                print(f"{way}, extractor {number}: {resident_mebibytes(os.getpid()) - before:.0f} MiB")
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    records: dict[str, list[Any]] = {}
+    for _ in range(SHARED_TURNS):
+        for way, (extractor, _) in ways.items():
+            begun = time.process_time()
+            records[way] = [str(outcome) for outcome in extractor.extract_many(texts, batch_size=8)]
+            seconds[way].append(time.process_time() - begun)
+    ratio = min(seconds["shared"]) / min(seconds["apart"])
+    equal = sum(one == other for one, other in zip(records["apart"], records["shared"], strict=True))
+    print(f"{len(texts)} texts, 8 side by side, shared against apart: {ratio:.3f} of the processor time")
+    verdict(equal == len(texts), f"{equal} of {len(texts)} records equal")
 
 
 # ----------------------------------------------------------------------------------------------------------- server

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -70,6 +71,13 @@ BelowOption = Annotated[
         "--review-below", callback=probability, help="Add the records of answers that are less certain to --review."
     ),
 ]
+ShareOption = Annotated[
+    bool,
+    typer.Option(
+        "--share-base-model",
+        help="Keep the weights of a base model in memory once for all extractors on it: less memory, slower.",
+    ),
+]
 
 
 @app.command()
@@ -82,6 +90,7 @@ def serve(
     schema: ClassOption = None,
     base_model: MovedOption = None,
     engine: EngineOption = None,
+    share_base_model: ShareOption = False,
     setting: ServerSettingOption = None,
     review: ReviewsOption = None,
     review_below: BelowOption = None,
@@ -98,7 +107,8 @@ def serve(
     store = _review(review, review_below)
 
     def load() -> Any:
-        loaded = {name: load_extractor(path, schema, base_model, engine) for name, path in directories.items()}
+        with extractft.modeling.sharing_base_models() if share_base_model else nullcontext():
+            loaded = {name: load_extractor(path, schema, base_model, engine) for name, path in directories.items()}
         extractft.serving.warm_up(loaded.values())
         return extractft.pages.create_app_with_pages(loaded, settings, store, review_below)
 

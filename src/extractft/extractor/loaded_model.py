@@ -15,8 +15,9 @@ from extractft.inference import TransformersEngine
 from extractft.modeling import (
     BaseModelRef,
     attach_lora,
+    is_sharing,
     load_adapter,
-    load_model,
+    load_shared_model,
     load_tokenizer,
     merge_adapter,
     resolve_base_model,
@@ -59,16 +60,16 @@ class LoadedModel:
         eight_bit = dtype == "int8"
         if eight_bit:
             device, dtype = "cpu" if device == "auto" else device, "float32"
-        return cls(ref, load_tokenizer(own), load_model(ref, device=device, dtype=dtype), eight_bit)
+        return cls(ref, load_tokenizer(own), load_shared_model(ref, device=device, dtype=dtype), eight_bit)
 
     @classmethod
     def restored(cls, ref: BaseModelRef, path: Path, manifest: Manifest, *, device: str, dtype: str) -> Self:
-        """The model of a saved extractor, its adapter merged if its settings say so."""
+        """The model of a saved extractor, its adapter merged if its settings say so and the weights are its own."""
         base = cls.load(ref, device=device, dtype=dtype, tokenizer_path=path)
         if not manifest.adapter:
             return base
         base = replace(base, model=load_adapter(base.model, path, config=manifest.config.lora))
-        if manifest.config.generation.merge_adapter:
+        if manifest.config.generation.merge_adapter and not is_sharing():
             merge_adapter(base.model)
         return base
 

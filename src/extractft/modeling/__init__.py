@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from extractft.modeling.machine_report import MachineReport, machine_report
     from extractft.modeling.model_loading import load_model, load_tokenizer
     from extractft.modeling.model_probe import ordinary_ids, probe_tolerance, probing
+    from extractft.modeling.shared_models import is_shared, is_sharing, load_shared_model, sharing_base_models
     from extractft.modeling.weight_digests import weights_digest
 
 _MODULES = {
@@ -34,8 +35,11 @@ _MODULES = {
     "choose_dtype": "hardware",
     "count_parameters": "lora",
     "is_out_of_memory": "device_memory",
+    "is_shared": "shared_models",
+    "is_sharing": "shared_models",
     "load_adapter": "lora",
     "load_model": "model_loading",
+    "load_shared_model": "shared_models",
     "load_tokenizer": "model_loading",
     "locate_base_model": "base_model",
     "machine_report": "machine_report",
@@ -45,6 +49,7 @@ _MODULES = {
     "probing": "model_probe",
     "read_adapter_weights": "adapter_files",
     "resolve_base_model": "base_model",
+    "sharing_base_models": "shared_models",
     "weights_digest": "weight_digests",
 }
 """The module of each public name."""
@@ -61,8 +66,11 @@ __all__ = [
     "choose_dtype",
     "count_parameters",
     "is_out_of_memory",
+    "is_shared",
+    "is_sharing",
     "load_adapter",
     "load_model",
+    "load_shared_model",
     "load_tokenizer",
     "locate_base_model",
     "machine_report",
@@ -72,6 +80,7 @@ __all__ = [
     "probing",
     "read_adapter_weights",
     "resolve_base_model",
+    "sharing_base_models",
     "weights_digest",
 ]
 

@@ -8,7 +8,8 @@ decoding.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from typing import Any
@@ -16,9 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.weak import WeakIdKeyDictionary
 
 from extractft.inference.cpu.transposed_linears import WORTH, changes, large_linears, replaced, seconds
-from extractft.modeling import available_memory
+from extractft.modeling import available_memory, is_shared
+from extractft.processes import fork_safe_lock
 
 __all__ = ["PrepackedLinears"]
 
@@ -29,6 +32,10 @@ _SHARE = 0.5
 _FEWEST_ROWS = 4
 """Fewer are filled up: one to three rows took up to 1.6 times as long as four."""
 _TRIAL_SHAPE, _TRIAL_WEIGHTS, _TRIAL_ROWS, _TRIAL_TURNS = (1024, 1024), 24, (4, 16), 3
+
+_copies: MutableMapping[Tensor, tuple[int, weakref.ref[Tensor]]] = WeakIdKeyDictionary()
+"""The copies of weights that models have in common, by weight and version."""
+_lock = fork_safe_lock()
 
 
 class PrepackedLinears:
@@ -69,7 +76,7 @@ class PrepackedLinears:
         version = changes(self._layers)
         if version != self._version:
             self.release()  # before the new copy, not after: there may not be room for both
-            self._packed = [_pack(layer.weight.detach()) for layer in self._layers]
+            self._packed = [_packed_once(layer.weight) for layer in self._layers]
             pairs = zip(self._layers, self._packed, strict=True)
             self._forwards = [_forward(layer, packed) for layer, packed in pairs]
             self._version = version
@@ -91,6 +98,23 @@ def _forward(layer: nn.Linear, packed: Tensor) -> Callable[[Tensor], Tensor]:
         return _product(filled, packed, bias)[:count].reshape(*rows.shape[:-1], -1)
 
     return forward
+
+
+def _packed_once(weight: Tensor) -> Tensor:
+    """The copy of a weight, which is made once for all models that have it in common.
+
+    A weight of one model alone has a copy of its own: adapters are merged into it, which no version tells.
+    """
+    if not is_shared(weight):
+        return _pack(weight.detach())
+    version = 0 if weight.is_inference() else weight._version
+    with _lock:
+        known_version, known = _copies.get(weight, (None, None))
+        packed = known() if known is not None and known_version == version else None
+        if packed is None:
+            packed = _pack(weight.detach())
+            _copies[weight] = (version, weakref.ref(packed))
+    return packed
 
 
 def _pack(weight: Tensor) -> Tensor:
