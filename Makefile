@@ -16,12 +16,14 @@ QWEN3 := .cache/qwen3-tokenizer
 GGUF_TOOLS := .cache/gguf-tools
 AXE_VERSION := 4.14.1
 AXE := .cache/axe-core
+PYRIGHT_VERSION := 1.1.414
+PYRIGHT := .cache/pyright
 ARGS ?=
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
 
-setup: $(INSTALLED) $(QWEN3)/tokenizer.json $(GGUF_TOOLS)/.installed $(AXE)/axe.min.js ## make .venv and fetch what the tests need (the other targets do it by themselves)
+setup: $(INSTALLED) $(QWEN3)/tokenizer.json $(GGUF_TOOLS)/.installed $(AXE)/axe.min.js $(PYRIGHT)/index.js ## make .venv and fetch what the tests need (the other targets do it by themselves)
 
 demo: $(INSTALLED) ## train a small model on invented complaints and extract from a new one (ARGS="--base-model ...")
 	$(BIN)/extractft demo $(ARGS)
@@ -122,6 +124,15 @@ $(AXE)/axe.min.js:
 	cd $(AXE) && npm pack --silent axe-core@$(AXE_VERSION) && tar -xzf *.tgz
 	mv $(AXE)/package/axe.min.js $(AXE)/package/LICENSE $(AXE)
 	rm -rf $(AXE)/package $(AXE)/*.tgz
+	touch $@
+
+# The type checker of most editors, as npm has it: the package on PyPI is a loader that fetches this one when it runs.
+$(PYRIGHT)/index.js:
+	@command -v npm >/dev/null || { echo "Expected npm on the PATH, found none: it fetches pyright for the tests." >&2; exit 1; }
+	rm -rf $(PYRIGHT) && mkdir -p $(PYRIGHT)
+	cd $(PYRIGHT) && npm pack --silent pyright@$(PYRIGHT_VERSION) && tar -xzf *.tgz
+	mv $(PYRIGHT)/package/dist $(PYRIGHT)/package/index.js $(PYRIGHT)/package/LICENSE.txt $(PYRIGHT)
+	rm -rf $(PYRIGHT)/package $(PYRIGHT)/*.tgz
 	touch $@
 
 # llama.cpp's converter to GGUF, for the tests of exports. It brings a `gguf` module of its own, so it lives in a folder of

@@ -108,11 +108,11 @@ def _describe_error(error: ErrorDetails) -> str:
 class LoRAConfig(Config):
     """Low-rank adapter, in PEFT's terms."""
 
-    r: int = Field(16, ge=1)
+    r: int = Field(default=16, ge=1)
     """Rank of the update."""
-    lora_alpha: float = Field(32, gt=0)
+    lora_alpha: float = Field(default=32, gt=0)
     """Scale: the update is multiplied by `lora_alpha / r`."""
-    lora_dropout: float = Field(0.05, ge=0, lt=1)
+    lora_dropout: float = Field(default=0.05, ge=0, lt=1)
     """Dropout on the adapter's input while training."""
     target_modules: Annotated[tuple[str, ...], Field(min_length=1)] | Literal["all-linear"] = PROJECTIONS
     """Names of the linear layers that get an adapter. Not the (tied) embeddings or the output head."""
@@ -134,22 +134,22 @@ class PromptConfig(Config):
 class GenerationConfig(Config):
     """Settings of decoding."""
 
-    max_new_tokens: int | None = Field(None, ge=8)
+    max_new_tokens: int | None = Field(default=None, ge=8)
     """Budget of new tokens for one record; `None` computes it from the schema and the text."""
-    min_budget: int = Field(0, ge=0)
+    min_budget: int = Field(default=0, ge=0)
     """The computed budget is at least this; `fit` sets it to twice the longest answer it was trained on."""
-    batch_size: int = Field(16, ge=1)
+    batch_size: int = Field(default=16, ge=1)
     """Texts that are decoded side by side."""
-    max_batch_tokens: int = Field(16_384, ge=1)
+    max_batch_tokens: int = Field(default=16_384, ge=1)
     """Bounds the memory of what is decoded side by side: texts times the tokens, beyond the system prompt, that the
     longest of them and its record may come to. A text that does not fit waits; one that fits nowhere runs alone."""
-    max_text_tokens: int | None = Field(None, ge=16)
+    max_text_tokens: int | None = Field(default=None, ge=16)
     """Longest text that is read in one piece; `None` for what fits into the window of the model, until `fit` splits
     rows that are longer than `max_length` and sets it to what fits in there."""
     split_long_texts: bool = False
     """Read longer texts piece by piece and merge the records, instead of raising `InputTooLongError`; `fit` trains on
     longer rows in the same pieces."""
-    overlap_tokens: int = Field(64, ge=0)
+    overlap_tokens: int = Field(default=64, ge=0)
     """Tokens that neighbouring pieces of a long text share at most, so that no value is cut in two."""
     merge_adapter: bool = True
     """Add the adapter to the base weights in memory once it is trained or loaded, which saves two products in every
@@ -163,7 +163,7 @@ class GenerationConfig(Config):
     records). It changes the time that a record takes, not the record."""
     keep_truncated: bool = False
     """Return a record that had to be closed early (marked in `Extraction.truncated`) instead of raising."""
-    num_alternatives: int = Field(5, ge=0)
+    num_alternatives: int = Field(default=5, ge=0)
     """Number of the most probable allowed tokens that are kept at each decision, for confidence."""
 
 
@@ -183,36 +183,36 @@ class TrackingConfig(Config):
 class TrainingConfig(Config):
     """Fine-tuning settings; the defaults come from the sweep in `docs/lab-notes.md`."""
 
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0)
     """Peak learning rate of AdamW."""
-    num_train_epochs: float = Field(4, gt=0)
+    num_train_epochs: float = Field(default=4, gt=0)
     """Passes over the training rows."""
-    per_device_train_batch_size: int = Field(4, ge=1)
+    per_device_train_batch_size: int = Field(default=4, ge=1)
     """Rows in one forward and backward pass on each device."""
-    gradient_accumulation_steps: int = Field(1, ge=1)
+    gradient_accumulation_steps: int = Field(default=1, ge=1)
     """Passes whose gradients make up one optimizer step."""
-    warmup_steps: float = Field(0.1, ge=0)
+    warmup_steps: float = Field(default=0.1, ge=0)
     """Optimizer steps of linear warm-up; below 1, a share of all steps."""
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "cosine"
     """Learning-rate schedule after warm-up."""
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0)
     """AdamW's weight decay on the adapter."""
-    max_grad_norm: float = Field(1.0, gt=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
     """Gradients are clipped to this norm."""
-    max_length: int = Field(2048, ge=16)
+    max_length: int = Field(default=2048, ge=16)
     """Longest row in tokens, prompt and answer together. Rows are never truncated."""
     overlong: Literal["error", "skip"] = "error"
     """Handling of rows over `max_length`: `error` refuses to train, `skip` leaves them out and counts them."""
-    seed: int = Field(42, ge=0, lt=2**32)
+    seed: int = Field(default=42, ge=0, lt=2**32)
     """Seed of the split, the order of rows, the adapter's initialisation and dropout."""
-    eval_fraction: float = Field(0.1, ge=0, lt=1)
+    eval_fraction: float = Field(default=0.1, ge=0, lt=1)
     """Share of the rows held out when no `eval_data` is given; 0 trains on all and keeps the last weights."""
-    absence_examples: float = Field(0.0, ge=0, le=1)
+    absence_examples: float = Field(default=0.0, ge=0, le=1)
     """Rows added to train on, as a share of the rows: copies with the place of an optional field cut from the text and
     the field absent, for data in which a field is hardly ever absent."""
-    max_eval_rows: int = Field(50, ge=1)
+    max_eval_rows: int = Field(default=50, ge=1)
     """Held-out rows that are really generated and scored after each epoch."""
-    early_stopping_patience: int | None = Field(3, ge=1)
+    early_stopping_patience: int | None = Field(default=3, ge=1)
     """Evaluations without a better field F1 before training stops; `None` never stops early."""
     gradient_checkpointing: bool | Literal["auto"] = "auto"
     """Recompute activations to save memory: `True` whole layers, `False` nothing, `auto` no more than is needed for a

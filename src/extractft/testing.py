@@ -6,7 +6,7 @@ Sits above the extractor, next to the command line: nothing in the package impor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM, set_seed
@@ -146,7 +146,15 @@ class ScriptedEngine:
         return str(self._script[text])
 
 
-def scripted_extractor(schema: type[T] | Schema[T] | Any, answers: Mapping[str, T], **settings: Any) -> Extractor[T]:
+@overload
+def scripted_extractor(schema: type[T] | Schema[T], answers: Mapping[str, T], **settings: Any) -> Extractor[T]: ...
+
+
+@overload
+def scripted_extractor(schema: Any, answers: Mapping[str, Any], **settings: Any) -> Extractor[Any]: ...
+
+
+def scripted_extractor(schema: Any, answers: Mapping[str, Any], **settings: Any) -> Extractor[Any]:
     """An extractor without a model: it answers the texts in `answers` with their records.
 
     Args:
@@ -154,7 +162,7 @@ def scripted_extractor(schema: type[T] | Schema[T] | Any, answers: Mapping[str, 
         answers: Text to record.
         **settings: Settings of `GenerationConfig`.
     """
-    spec: Schema[T] = Schema.of(schema)
+    spec: Schema[Any] = Schema.of(schema)
     tokenizer = byte_tokenizer()
     chat = ChatRenderer(tokenizer, render_system_prompt(spec, PromptConfig()))
     script = {text: spec.canonical_json(record) for text, record in answers.items()}
@@ -163,9 +171,7 @@ def scripted_extractor(schema: type[T] | Schema[T] | Any, answers: Mapping[str, 
     return Extractor(spec, chat, ScriptedEngine(script, chat), grammar, generation=generation, max_window=100_000)
 
 
-def grammar_accepts(
-    schema: type[T] | Schema[T] | Any, json_text: str, tokenizer: Any, *, text: str | None = None
-) -> bool:
+def grammar_accepts(schema: Any, json_text: str, tokenizer: Any, *, text: str | None = None) -> bool:
     """True if the schema's grammar accepts `json_text` to the end, token by token.
 
     Args:

@@ -26,13 +26,13 @@ class BulkConfig(Config):
     """Form of the shards. `batch` reads and writes JSONL as the batch API of OpenAI has it, with `custom_id`."""
     explain: tuple[Literal["confidence", "spans"], ...] = ()
     """Columns beside each record: how sure the model was, and where each value stands in the text."""
-    min_confidence: float | None = Field(None, ge=0, le=1)
+    min_confidence: float | None = Field(default=None, ge=0, le=1)
     """Records that are less certain go to `review/`, with their texts."""
-    shard_rows: int = Field(2_000, ge=1)
+    shard_rows: int = Field(default=2_000, ge=1)
     """Rows in a shard at most: what a kill may cost is one shard."""
-    shard_characters: int = Field(2**24, ge=1)
+    shard_characters: int = Field(default=2**24, ge=1)
     """Characters of text in a shard, but for its last row: bounds the memory of long texts."""
-    batch_size: int | None = Field(None, ge=1)
+    batch_size: int | None = Field(default=None, ge=1)
     """Texts that are decoded side by side; the extractor's setting if `None`."""
     reuse_equal: bool = True
     """Decode equal texts once, and use the record again."""

@@ -27,13 +27,13 @@ LOCAL = "local"
 class RayActors(Config):
     """Actors that hold an extractor each, and what one of them takes of a machine."""
 
-    min_size: int = Field(1, ge=1)
+    min_size: int = Field(default=1, ge=1)
     """Actors at least."""
-    max_size: int | None = Field(None, ge=1)
+    max_size: int | None = Field(default=None, ge=1)
     """Actors at most; as many as the cluster has room for if `None`."""
-    num_cpus: float = Field(1.0, ge=0)
+    num_cpus: float = Field(default=1.0, ge=0)
     """Processors of an actor."""
-    num_gpus: float = Field(0.0, ge=0)
+    num_gpus: float = Field(default=0.0, ge=0)
     """GPUs of an actor; a fraction shares one."""
     remote_args: dict[str, Any] = Field(default_factory=dict)
     """Further options of Ray for each actor, such as `resources`, `memory` and `runtime_env`."""

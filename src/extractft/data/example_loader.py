@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
 
 from extractft.data.example import Example
 from extractft.data.instruction_rows import InstructionRows
@@ -71,14 +71,30 @@ class LoadedExamples(Generic[T]):
         return self.ids[place] if place < len(self.ids) else None
 
 
+class ReadingSettings(TypedDict, total=False):
+    """Keyword arguments of `load_examples`, for type checkers."""
+
+    columns: Mapping[str, str] | None
+    encoding: str | None
+    show_values: bool
+
+
+@overload
+def load_examples(data: Any, schema: Schema[T] | type[T], **settings: Unpack[ReadingSettings]) -> list[Example[T]]: ...
+
+
+@overload
+def load_examples(data: Any, schema: Any, **settings: Unpack[ReadingSettings]) -> list[Example[Any]]: ...
+
+
 def load_examples(
     data: Any,
-    schema: Schema[T] | type[T],
+    schema: Any,
     *,
     columns: Mapping[str, str] | None = None,
     encoding: str | None = None,
     show_values: bool = False,
-) -> list[Example[T]]:
+) -> list[Example[Any]]:
     """Read examples, all of them or none.
 
     Args:
@@ -114,14 +130,24 @@ def load_examples(
     return loaded.examples
 
 
+@overload
+def load_numbered_examples(
+    data: Any, schema: Schema[T] | type[T], **settings: Unpack[ReadingSettings]
+) -> LoadedExamples[T]: ...
+
+
+@overload
+def load_numbered_examples(data: Any, schema: Any, **settings: Unpack[ReadingSettings]) -> LoadedExamples[Any]: ...
+
+
 def load_numbered_examples(
     data: Any,
-    schema: Schema[T] | type[T],
+    schema: Any,
     *,
     columns: Mapping[str, str] | None = None,
     encoding: str | None = None,
     show_values: bool = False,
-) -> LoadedExamples[T]:
+) -> LoadedExamples[Any]:
     """Read examples like `load_examples`, with the number of each row in the user's data.
 
     The result is data in its own right: `fit`, `evaluate` and `load_examples` take it, and keep the numbers.
@@ -129,7 +155,7 @@ def load_numbered_examples(
     if isinstance(data, DataFiles):
         encoding, show_values = encoding or data.encoding, show_values or data.show_values
         data = list(data.paths)
-    collector: _ExampleCollector[T] = _ExampleCollector(Schema.of(schema), columns, show_values=show_values)
+    collector: _ExampleCollector[Any] = _ExampleCollector(Schema.of(schema), columns, show_values=show_values)
     if isinstance(data, LoadedExamples):
         numbered = zip(data.numbers, data.examples, strict=True)
         sources = iter([RowSource(RawRow(number, example) for number, example in numbered)])

@@ -21,10 +21,10 @@ FILE = "complaints.jsonl"
 class Complaint(BaseModel):
     """一条投诉：谁在投诉，住在哪里，怎么联系，投诉的是什么。"""  # noqa: D415
 
-    name: str | None = Field(None, description="投诉人的姓名")
-    address: str | None = Field(None, description="投诉人的地址，包括后面的邮编")
-    email: str | None = Field(None, description="投诉人的电子邮箱")
-    question: str | None = Field(None, description="投诉的问题，照抄原文，不含称呼、致谢和乱打的字")
+    name: str | None = Field(default=None, description="投诉人的姓名")
+    address: str | None = Field(default=None, description="投诉人的地址，包括后面的邮编")
+    email: str | None = Field(default=None, description="投诉人的电子邮箱")
+    question: str | None = Field(default=None, description="投诉的问题，照抄原文，不含称呼、致谢和乱打的字")
 
 
 def load_complaints() -> list[Example[Complaint]]:

@@ -33,15 +33,15 @@ class Calibrator(FrozenModel):
 
     method: Method
     """`identity` leaves confidences as they are; `platt` is logistic; `isotonic` is piecewise linear."""
-    slope: float = Field(1.0, ge=0, allow_inf_nan=False)
+    slope: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     """Factor of the raw confidence's logit. 0 where raw confidences say nothing."""
-    intercept: float = Field(0.0, allow_inf_nan=False)
+    intercept: float = Field(default=0.0, allow_inf_nan=False)
     """Added to the score."""
     weights: tuple[float, ...] = ()
     """Factors of further features, in their order."""
     knots: tuple[tuple[float, float], ...] = ()
     """Score and probability at the corners of the piecewise linear curve, scores rising."""
-    rows: int = Field(0, ge=0)
+    rows: int = Field(default=0, ge=0)
     """Answers that it was fitted on."""
     log_loss: float | None = None
     """Mean log-loss of the method on rows that it was not fitted on; `None` if it was not measured."""

@@ -38,6 +38,8 @@ from extractft.schema import Schema
 __all__ = ["Extractor"]
 
 T = TypeVar("T")
+R = TypeVar("R")
+"""The record of an extractor that is made: pyright does not find a class's own variable through its bare name."""
 F = TypeVar("F")
 
 
@@ -60,7 +62,7 @@ class Extractor(ExtractorParts[T]):
 
     @overload
     @classmethod
-    def fit(cls, schema: type[T] | Schema[T], data: Any, **settings: Unpack[FitSettings]) -> Extractor[T]: ...
+    def fit(cls, schema: type[R] | Schema[R], data: Any, **settings: Unpack[FitSettings]) -> Extractor[R]: ...
 
     @overload
     @classmethod
@@ -69,7 +71,7 @@ class Extractor(ExtractorParts[T]):
     @classmethod
     def fit(
         cls,
-        schema: type[T] | Schema[T] | Any,
+        schema: Any,
         data: Any,
         *,
         base_model: str | Path | None = None,
@@ -82,7 +84,7 @@ class Extractor(ExtractorParts[T]):
         add: Any = None,
         resume: bool = False,
         overwrite: bool = False,
-    ) -> Extractor[T]:
+    ) -> Extractor[Any]:
         """Fine-tune a small model to extract records of `schema`. One run at a time trains in a process; others wait.
 
         Args:
@@ -109,12 +111,12 @@ class Extractor(ExtractorParts[T]):
         options = {"base_model": base_model, "eval_data": eval_data, "config": config, "output_dir": output_dir}
         options |= {"columns": columns, "init_adapter": init_adapter, "resume": resume, "overwrite": overwrite}
         options |= {"from_scratch": from_scratch, "add": add}
-        fitted: Extractor[T] = load_entry(FIT)(cls, schema, data, **options)
+        fitted: Extractor[Any] = load_entry(FIT)(cls, schema, data, **options)
         return fitted
 
     @overload
     @classmethod
-    def from_base(cls, schema: type[T] | Schema[T], **settings: Unpack[BaseSettings]) -> Extractor[T]: ...
+    def from_base(cls, schema: type[R] | Schema[R], **settings: Unpack[BaseSettings]) -> Extractor[R]: ...
 
     @overload
     @classmethod
@@ -123,14 +125,14 @@ class Extractor(ExtractorParts[T]):
     @classmethod
     def from_base(
         cls,
-        schema: type[T] | Schema[T] | Any,
+        schema: Any,
         *,
         base_model: str | Path = DEFAULT_BASE_MODEL,
         prompt: PromptConfig | None = None,
         generation: GenerationConfig | None = None,
         device: str = "auto",
         dtype: str = "auto",
-    ) -> Extractor[T]:
+    ) -> Extractor[Any]:
         """The untrained baseline: the same prompt and the same guarantees, without an adapter.
 
         Raises:
@@ -147,8 +149,8 @@ class Extractor(ExtractorParts[T]):
     @overload
     @classmethod
     def from_pretrained(
-        cls, path: str | Path, *, schema: type[T] | Schema[T], **settings: Unpack[LoadSettings]
-    ) -> Extractor[T]: ...
+        cls, path: str | Path, *, schema: type[R] | Schema[R], **settings: Unpack[LoadSettings]
+    ) -> Extractor[R]: ...
 
     @overload
     @classmethod
@@ -161,12 +163,12 @@ class Extractor(ExtractorParts[T]):
         cls,
         path: str | Path,
         *,
-        schema: type[T] | Schema[T] | Any = None,
+        schema: Any = None,
         engine: str | Engine | None = None,
         base_model: str | Path | None = None,
         device: str = "auto",
         dtype: str = "auto",
-    ) -> Extractor[T]:
+    ) -> Extractor[Any]:
         """Load a saved extractor.
 
         Args:
@@ -187,7 +189,7 @@ class Extractor(ExtractorParts[T]):
         """
         path, kind = user_directory(path, "path"), engine_kind(engine)
         manifest = load_manifest(path, needed=kind.needed)
-        spec: Schema[T] = own_schema(manifest, schema)
+        spec: Schema[Any] = own_schema(manifest, schema)
         calibration = None if manifest.calibration is None else Calibration.from_dict(manifest.calibration)
         options = EngineOptions(engine, base_model, device, dtype)
         runtime: Runtime = load_entry(kind.opener)(SavedExtractor(path, manifest, spec), options)

@@ -53,11 +53,11 @@ class TeacherConfig(Config):
 
     model: str
     """Its name in requests."""
-    samples: int = Field(3, ge=1, le=50)
+    samples: int = Field(default=3, ge=1, le=50)
     """Answers to each text, the first of them at temperature 0."""
-    temperature: float = Field(0.7, ge=0, le=2)
+    temperature: float = Field(default=0.7, ge=0, le=2)
     """Of the further answers."""
-    max_tokens: int = Field(2048, ge=1)
+    max_tokens: int = Field(default=2048, ge=1)
     """Tokens of one answer."""
     instructions: str = ""
     """Further instructions, behind the system prompt of the schema."""

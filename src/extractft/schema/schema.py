@@ -5,12 +5,13 @@ The only place where a Python type and the tree meet. Knows nothing of prompts, 
 
 from __future__ import annotations
 
+import builtins
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from types import MappingProxyType
-from typing import Annotated, Any, Generic, TypeVar, cast, get_args, get_origin
+from typing import Annotated, Any, Generic, TypeVar, cast, get_args, get_origin, overload
 
 from pydantic import BaseModel, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation
@@ -32,6 +33,7 @@ from extractft.schema.type_validation import is_value, require_type
 __all__ = ["Schema"]
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Schema(Generic[T]):
@@ -75,8 +77,16 @@ class Schema(Generic[T]):
         words = resolved.description if isinstance(resolved, ObjectNode) else None
         self.description = words or (docstring(type_) if isinstance(type_, type) and _has_words(type_) else None)
 
+    @overload
     @classmethod
-    def of(cls, type_: type[T] | Any, *, omit_defaults: bool | None = None) -> Schema[T]:
+    def of(cls, type_: builtins.type[R] | Schema[R], *, omit_defaults: bool | None = None) -> Schema[R]: ...
+
+    @overload
+    @classmethod
+    def of(cls, type_: Any, *, omit_defaults: bool | None = None) -> Schema[Any]: ...
+
+    @classmethod
+    def of(cls, type_: Any, *, omit_defaults: bool | None = None) -> Schema[Any]:
         """The schema of a type of Pydantic's that JSON has a form for; `docs/schemas.md` lists them.
 
         Args:

@@ -25,7 +25,7 @@ class ExtractRequest(BaseModel):
     """Add the places of each value in the text."""
     confidence: bool = False
     """Add the confidence in the record and in each of its values."""
-    timeout: float | None = Field(None, gt=0, allow_inf_nan=False)
+    timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Seconds in which the record is needed, if fewer than the server's own."""
 
     @property
