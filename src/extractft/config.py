@@ -9,7 +9,15 @@ import difflib
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from extractft.errors import ConfigError
@@ -228,7 +236,18 @@ class TrainingConfig(Config):
     generation: GenerationConfig = GenerationConfig()
     """Decoding settings, for scoring while training and kept by the extractor."""
     tracking: TrackingConfig = TrackingConfig()
-    """Experiment tracking."""
+    """Experiment tracking with SwanLab."""
+    report_to: tuple[str, ...] = ()
+    """Other trackers that losses, scores and settings go to, by transformers' own callbacks and names: `tensorboard`,
+    `wandb`, `mlflow`, ... A single name will do. Whether one uses a network is up to its own environment variables."""
+
+    @field_validator("report_to", mode="before")
+    @classmethod
+    def _one_name(cls, value: Any) -> Any:
+        """A single name as a tuple, and transformers' word for none as an empty one."""
+        if isinstance(value, str):
+            value = (value,)
+        return () if value in (("none",), ["none"]) else value
 
     @classmethod
     def notebook(cls) -> TrainingConfig:

@@ -7,9 +7,9 @@ model is asked for.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, Unpack, overload
+from typing import Any, TypeVar, Unpack, cast, overload
 
 from extractft.artifact import load_manifest, require_unchanged
 from extractft.completion import Engine
@@ -84,6 +84,7 @@ class Extractor(ExtractorParts[T]):
         add: Any = None,
         resume: bool = False,
         overwrite: bool = False,
+        callbacks: Sequence[Any] = (),
     ) -> Extractor[Any]:
         """Fine-tune a small model to extract records of `schema`. One run at a time trains in a process; others wait.
 
@@ -100,19 +101,19 @@ class Extractor(ExtractorParts[T]):
             add: Corrections, merged into `data` by text or id: rows, files, a review's database; see `comparison`.
             resume: Go on with an interrupted run in `output_dir`; of a finished one, return the extractor at once.
             overwrite: Train anew where `output_dir` holds a finished run, which is refused otherwise.
+            callbacks: `transformers.TrainerCallback`s, told of steps, logs (`on_log`) and scores (`on_evaluate`).
 
         Raises:
             SchemaError: The type cannot be turned into a schema, or what is saved of it not into classes again.
             DatasetError: Rows are bad; all of them are in `.issues`.
             ArtifactError: No such base model, `init_adapter` does not fit, or `output_dir/extractor` is something else.
-            ConfigError: `config` is no `TrainingConfig`, contradicts a `Schema`, or leaves no room for a text.
+            ConfigError: `config` is none, contradicts a `Schema`, leaves no room, or names an unknown tracker.
             TrainingError: Training failed, or `output_dir` cannot be used or resumed from.
         """
         options = {"base_model": base_model, "eval_data": eval_data, "config": config, "output_dir": output_dir}
         options |= {"columns": columns, "init_adapter": init_adapter, "resume": resume, "overwrite": overwrite}
-        options |= {"from_scratch": from_scratch, "add": add}
-        fitted: Extractor[Any] = load_entry(FIT)(cls, schema, data, **options)
-        return fitted
+        options |= {"from_scratch": from_scratch, "add": add, "callbacks": callbacks}
+        return cast("Extractor[Any]", load_entry(FIT)(cls, schema, data, **options))
 
     @overload
     @classmethod
@@ -226,8 +227,7 @@ class Extractor(ExtractorParts[T]):
         """Write the extractor for another engine; arguments and errors are those of `export.export_model`."""
         settings = {"format": format, "dtype": dtype, "quantization": quantization, "force": force}
         parts = self._own_base(), self._pipeline.chat, self._manifest()
-        written: ExportManifest = load_entry(EXPORT)(*parts, path, **settings)
-        return written
+        return cast(ExportManifest, load_entry(EXPORT)(*parts, path, **settings))
 
     def push_to_hub(self, repo_id: str, *, private: bool = True, token: str | None = None, **settings: Any) -> str:
         """Export and upload; see `export.push_to_hub`, and `export` for the `settings`. Gives the commit's address."""

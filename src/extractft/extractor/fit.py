@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -40,6 +40,8 @@ from extractft.training import (
     RowEncoder,
     TrainingResult,
     build_features,
+    check_callbacks,
+    check_reporting,
     exclusive_randomness,
     is_main_process,
     train,
@@ -66,18 +68,21 @@ def fit_extractor(
     add: Any,
     resume: bool,
     overwrite: bool,
+    callbacks: Sequence[Any],
 ) -> Extractor[T]:
     """Train an extractor; arguments and errors are those of `Extractor.fit`."""
     if resume and output_dir is None:
         raise TrainingError("resume=True needs the output_dir of the interrupted run, found None.")
     origin: preflight.Origin[T] = preflight.Origin.of(schema, base_model, columns, config, init_adapter, from_scratch)
     directory = None if output_dir is None else user_directory(output_dir, "output_dir")
+    check_callbacks(callbacks)
+    check_reporting(origin.config, directory)
     with ExitStack() as stack:
         place = stack.enter_context(preflight.run_place(directory, resume=resume, overwrite=overwrite))
         rows = origin.load_rows(data if add is None else origin.merged(data, add), eval_data)
         stack.enter_context(exclusive_randomness())
         before = None if add is None else _before(cls, origin, rows)
-        extractor = _trained(cls, origin, rows, place, before, resume=resume)
+        extractor = _trained(cls, origin, rows, place, before, resume=resume, callbacks=callbacks)
         if directory is not None and is_main_process():
             extractor.save_pretrained(directory / "extractor")
     return extractor
@@ -91,6 +96,7 @@ def _trained(
     before: EvaluationReport | None,
     *,
     resume: bool,
+    callbacks: Sequence[Any],
 ) -> Extractor[T]:
     """An extractor with a trained adapter: a fresh one, or a saved one with the prompt it was trained with."""
     manifest, config = origin.manifest, origin.config
@@ -102,7 +108,7 @@ def _trained(
     config = config.replace(max_length=min(config.max_length, base.window))
     engine, grammar = base.engine(chat, config.generation), base.grammar(chat)
     pipeline = Pipeline(origin.schema, chat, engine, grammar, config.generation, base.window)
-    fitted = _fit_adapter(_Run(pipeline, base.model, config, place, engine.reset), rows, resume=resume)
+    fitted = _fit_adapter(_Run(pipeline, base.model, config, place, engine.reset, callbacks), rows, resume=resume)
     return cls(
         origin.schema,
         chat,
@@ -134,6 +140,7 @@ class _Run(Generic[T]):
         config: Training settings.
         directory: Where the run works.
         release: Makes the engine give its memory back to the training that goes on.
+        callbacks: Callbacks of the caller's own.
     """
 
     pipeline: Pipeline[T]
@@ -141,6 +148,7 @@ class _Run(Generic[T]):
     config: TrainingConfig
     directory: Path
     release: Callable[[], None]
+    callbacks: Sequence[Any] = ()
 
     def outcomes(self, examples: Sequence[Example[T]]) -> list[Outcome[T]]:
         """The outcomes of examples in the midst of training."""
@@ -199,7 +207,7 @@ def _fit_adapter(run: _Run[T], rows: DataSplit[T], *, resume: bool) -> _Fitted:
     longest = max(len(row.completion_ids) for row in features)
     generation = generation.replace(min_budget=max(generation.min_budget, 2 * longest))
     config = config.replace(generation=generation)
-    run = _Run(pipeline.with_generation(generation), run.model, config, run.directory, run.release)
+    run = replace(run, pipeline=pipeline.with_generation(generation), config=config)
     best = BestOutcomes(pipeline.schema, rows.scored[: config.max_eval_rows])
     result = train(
         run.model,
@@ -210,6 +218,7 @@ def _fit_adapter(run: _Run[T], rows: DataSplit[T], *, resume: bool) -> _Fitted:
         eval_features=_features(rows.held_out, encoder, config, rows.held_out_numbers) if rows.held_out else None,
         resume=resume,
         scored_rows=len(rows.scored),
+        callbacks=run.callbacks,
     )
     if generation.merge_adapter:
         merge_adapter(run.model)

@@ -5,7 +5,7 @@ What each means stands with the verbs of `Extractor`. Knows types alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -28,6 +28,7 @@ class FitSettings(TypedDict, total=False):
     add: Any
     resume: bool
     overwrite: bool
+    callbacks: Sequence[Any]
 
 
 class BaseSettings(TypedDict, total=False):

@@ -13,6 +13,7 @@ from extractft.lazy_names import lazy_names
 if TYPE_CHECKING:
     from extractft.training.parallel import is_main_process
     from extractft.training.randomness import exclusive_randomness
+    from extractft.training.reporting import check_callbacks, check_reporting
     from extractft.training.result import TrainingResult
     from extractft.training.run_directory import RunDirectory
     from extractft.training.trainer import Scorer, train
@@ -26,6 +27,8 @@ _MODULES = {
     "TrainingResult": "result",
     "TrainingRow": "training_rows",
     "build_features": "training_rows",
+    "check_callbacks": "reporting",
+    "check_reporting": "reporting",
     "exclusive_randomness": "randomness",
     "is_main_process": "parallel",
     "train": "trainer",
@@ -40,6 +43,8 @@ __all__ = [
     "TrainingResult",
     "TrainingRow",
     "build_features",
+    "check_callbacks",
+    "check_reporting",
     "exclusive_randomness",
     "is_main_process",
     "train",

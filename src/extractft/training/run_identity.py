@@ -27,6 +27,7 @@ FREE = frozenset(
         "max_length",
         "overlong",
         "per_device_train_batch_size",
+        "report_to",
         "tracking",
     }
 )

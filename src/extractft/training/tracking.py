@@ -110,5 +110,8 @@ def _callback() -> TrainerCallback:
         def on_save(self, *args: Any, **kwargs: Any) -> None:
             """The original logs the path of the checkpoint."""
 
+        def on_evaluate(self, *args: Any, **kwargs: Any) -> None:
+            """The original logs once more what `on_log` was told."""
+
     callback: TrainerCallback = Callback(log_config=False)
     return callback

@@ -19,7 +19,7 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback, Trainer, TrainerState
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState
 
 from extractft.config import TrainingConfig
 from extractft.errors import TrainingError
@@ -36,6 +36,7 @@ from extractft.training.failures import reading
 from extractft.training.memory import recomputing
 from extractft.training.parallel import Processes
 from extractft.training.plan import make_plan, step_with_retry
+from extractft.training.reporting import reporters
 from extractft.training.result import TrainingResult
 from extractft.training.run_directory import RunDirectory
 from extractft.training.run_identity import run_identity
@@ -69,6 +70,11 @@ class _Inputs:
     scorer: Scorer | None
     eval_features: Features | None
     scored_rows: int | None
+    callbacks: Sequence[TrainerCallback | type[TrainerCallback]]
+
+    def __post_init__(self) -> None:
+        """Refuse a model that has nothing to train."""
+        require_trainable(self.model)
 
 
 def train(
@@ -84,6 +90,7 @@ def train(
     progress: bool | None = None,
     checkpoint_seconds: float = 300.0,
     scored_rows: int | None = None,
+    callbacks: Sequence[TrainerCallback | type[TrainerCallback]] = (),
 ) -> TrainingResult:
     """Train the adapter of `model`, score it after each epoch, and leave the best weights in it; see `_select`.
 
@@ -99,14 +106,14 @@ def train(
         progress: Show a progress bar; `None` shows one on a terminal.
         checkpoint_seconds: Seconds after which a checkpoint is written within an epoch.
         scored_rows: Texts that the scorer scores, if not as many as `eval_features` has rows.
+        callbacks: Callbacks of the caller's own, which every process calls.
 
     Raises:
         MissingDependencyError: `config.tracking` asks for a package that is not installed.
         TrainingError: Loss or gradients are not usable, memory does not suffice, or a run cannot begin or resume.
     """
-    inputs = _Inputs(model, features, config, scorer, eval_features, scored_rows)
+    inputs = _Inputs(model, features, config, scorer, eval_features, scored_rows, callbacks)
     with run_session(Path(output_dir)) as run:
-        require_trainable(model)
         processes = Processes.join(model_device(model))
         run.path = processes.broadcast(run.path)
         identity = run_identity(model, features, eval_features, config, processes=processes.count)
@@ -138,8 +145,10 @@ def _train_from(
         trainer = _StepTrainer(inputs, run, state, plan.engine, processes)
         evaluate, broadcast = bool(inputs.scorer or inputs.eval_features), processes.broadcast
         trainer.add_callback(CheckpointSchedule(evaluate=evaluate, checkpoint_seconds=seconds, broadcast=broadcast))
+        for given in inputs.callbacks:
+            trainer.add_callback(given)
         if processes.main:
-            for callback in stack.enter_context(tracked(inputs.config, run.path)):
+            for callback in [*stack.enter_context(tracked(inputs.config, run.path)), *reporters(inputs.config)]:
                 trainer.add_callback(callback)
             stack.enter_context(progress_bar(trainer, shown=progress))
         trainer_state = trainer.run_from(checkpoint)
@@ -225,12 +234,16 @@ class _StepTrainer(Trainer):
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Score the model, keep its weights if they are the best so far, stop if patience has run out."""
+        if self.scorer is None and self.eval_features is None:  # a callback asked, and there is nothing to score with
+            return {}
         self._count_seconds()
         self.adapted.eval()
         with _untouched_randomness(model_device(self.adapted)):
             metrics = self.processes.on_main(self._metrics)
-        self.log({f"eval_{name}": value for name, value in metrics.items()})
+        named = {f"eval_{name}": value for name, value in metrics.items()}
+        self.log(named)
         self._select(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, named)
         now = time.perf_counter()
         self.progress.scoring_seconds += now - self._clock
         self._clock = now
