@@ -88,3 +88,15 @@ def test_links_lead_to_the_same_places(page: Path) -> None:
 def test_the_same_code_is_named(page: Path) -> None:
     """A Chinese page that names no `overlap_tokens` has lost a sentence."""
     assert _names_of_code(_chinese(page)) == _names_of_code(page)
+
+
+def test_the_two_readmes_are_alike() -> None:
+    """Comments in their code are translated, and links lead to the pages of the language."""
+    english, chinese = DOCS.parent / "README.md", DOCS.parent / "README.zh.md"
+    assert [level for level, _ in _headings(chinese)] == [level for level, _ in _headings(english)]
+    assert _names_of_code(chinese) == _names_of_code(english)
+    code = [[re.sub(r" +# .*", "", block) for block in _blocks(page)] for page in (chinese, english)]
+    assert code[0] == code[1]
+    pages = "|".join(page.stem for page in ENGLISH if page.stem not in NOT_YET)
+    links = {re.sub(rf"^docs/({pages})\.md", r"docs/\1.zh.md", link) for link in _links(english) - {"README.zh.md"}}
+    assert _links(chinese) - {"README.md"} == links
