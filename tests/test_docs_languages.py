@@ -100,3 +100,9 @@ def test_the_two_readmes_are_alike() -> None:
     pages = "|".join(page.stem for page in ENGLISH if page.stem not in NOT_YET)
     links = {re.sub(rf"^docs/({pages})\.md", r"docs/\1.zh.md", link) for link in _links(english) - {"README.zh.md"}}
     assert _links(chinese) - {"README.md"} == links
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.name)
+def test_no_bar_is_escaped_in_code(page: Path) -> None:
+    r"""The site shows the backslash of `int \| str`: write `<code>int &#124; str</code>` in a table."""
+    assert re.findall(r"`[^`\n]*\\\|[^`\n]*`", _prose(page)) == []
