@@ -6,6 +6,7 @@ Knows requests, callers and turns. Knows no text and no schema.
 from __future__ import annotations
 
 import threading
+import time
 import warnings
 from collections import abc, deque
 from collections.abc import Iterable, Iterator
@@ -32,6 +33,9 @@ __all__ = ["TransformersEngine"]
 
 _PATIENCE = 0.05
 """Seconds after which a caller that nobody has woken looks for itself if the batch still runs."""
+_GRACE = 0.05
+"""Share of a pass that the next one waits for callers whose records have just ended. A client on this machine is back
+within milliseconds; its next text would else wait for a whole pass, and its row stand empty."""
 
 
 class TransformersEngine(BoundToProcess):
@@ -105,6 +109,8 @@ class TransformersEngine(BoundToProcess):
         self._runner: int | None = None
         self._whole = True
         self._sequences: dict[Sequence, None] = {}
+        self._arrived = threading.Event()
+        self._ended, self._pass_seconds = 0, 0.0
         self._packed: bool | None = None
         self._fallback_reason: str | None = None
         self._weights = WeightVersion(model)
@@ -204,6 +210,7 @@ class TransformersEngine(BoundToProcess):
     def after_fork(self) -> None:
         """Forget the callers of the other process; one of them may have been in the midst of a turn."""
         self._sequences = {}
+        self._arrived = threading.Event()
         self._runner, self._whole = None, False
         put_back(self._model.modules())
         self._scheduler.abandon()
@@ -230,6 +237,7 @@ class TransformersEngine(BoundToProcess):
                         break
                     line.append(Sequence(request, rows))
                     self._sequences[line[-1]] = None
+                    self._arrived.set()
                 if not line:
                     return
                 self._advance(line[0])
@@ -271,6 +279,7 @@ class TransformersEngine(BoundToProcess):
     def _take_turn(self, sequence: Sequence) -> None:
         """One turn at the batch, which is held by this thread."""
         gradients = torch.is_grad_enabled()
+        self._await_callers()
         try:
             self._begin()
             self._runner = threading.get_ident()
@@ -290,7 +299,17 @@ class TransformersEngine(BoundToProcess):
         for other in list(self._sequences):
             if other.finished or other.cancelled:
                 self._sequences.pop(other, None)
+                self._ended += other.finished and other.owner != threading.get_ident()
                 other.wake()
+
+    def _await_callers(self) -> None:
+        """Let those whose records ended in the last turn come with the next text before the batch goes on."""
+        missing, self._ended = self._ended, 0
+        end = time.perf_counter() + _GRACE * self._pass_seconds
+        while len(self._scheduler) and len(self._waiting) < missing and (left := end - time.perf_counter()) > 0:
+            self._arrived.clear()
+            if len(self._waiting) < missing:
+                self._arrived.wait(left)
 
     def _begin(self) -> None:
         """Mark the batch as being worked on; begin again if the last one who did so has not come to the end."""
@@ -329,7 +348,10 @@ class TransformersEngine(BoundToProcess):
                 while True:
                     self._scheduler.drop_cancelled()
                     self._scheduler.admit(deque(self._waiting))
-                    if self._scheduler.step() or not len(self._scheduler):
+                    begun = time.perf_counter()
+                    ended = self._scheduler.step()
+                    self._pass_seconds = time.perf_counter() - begun
+                    if ended or not len(self._scheduler):
                         return
 
     def _linears(self) -> Int8Linears | PrepackedLinears | TransposedLinears:

@@ -33,6 +33,7 @@ class Sequence:
         error: The exception that its caller gets instead.
         cancelled: True if nobody waits for it any more.
         alone: True if it has to run without others: a pass with it has failed, and one of its sequences is to blame.
+        owner: The thread of its caller.
         waiting: True if its caller waits to be woken, or did when it was interrupted.
         steps: The decided tokens.
         record: Their ids.
@@ -52,6 +53,7 @@ class Sequence:
         self.cancelled = False
         self.alone = False
         self.waiting = False
+        self.owner = threading.get_ident()
         self._gate = threading.Lock()
         self._gate.acquire()
         self.matcher: Matcher | None = None
