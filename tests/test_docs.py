@@ -61,7 +61,9 @@ def in_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     def fit(schema: Any, data: Any, *, columns: Any = None, eval_data: Any = None, **_: Any) -> Extractor[Any]:
         spec: Schema[Any] = Schema.of(schema)
-        return _scripted(spec, load_examples(data, spec, columns=columns))
+        examples = load_examples(data, spec, columns=columns)
+        scored = tmp_path / "test.json"  # a page may have written one to score on
+        return _scripted(spec, [*examples, *(load_examples(scored, spec) if scored.exists() else ())])
 
     saved: dict[str, Any] = {}
     monkeypatch.setattr(Extractor, "fit", fit)
