@@ -89,5 +89,5 @@ def _reporter(name: str) -> TrainerCallback:
         return known[name]()
     except (ImportError, RuntimeError) as error:
         raise MissingDependencyError(f"report_to: {name} cannot be used ({type(error).__name__})").hint(
-            f"{error} Install it, or leave it out of report_to."
+            f"{error} Or leave it out of report_to."
         ) from error
