@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
+from transformers import TrainerCallback
 
 from extractft.config import PROJECTIONS, TrainingConfig
 from extractft.testing import tiny_model
@@ -47,6 +48,16 @@ def score(model: Any) -> dict[str, float]:
 score.calls = 0  # type: ignore[attr-defined]
 
 
+class Told(TrainerCallback):
+    """Scores as a callback of this process is told of them."""
+
+    def __init__(self) -> None:
+        self.scores: list[float] = []
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
+        self.scores.append(metrics["eval_field_f1"])
+
+
 def stop_at(step: int) -> None:
     inner, calls = trainer.step_with_retry, 0
 
@@ -67,6 +78,7 @@ def main(directory: Path, stop: int | None) -> None:
     model = tiny_model(num_hidden_layers=2)
     torch.manual_seed(RANK)  # the main process's adapter is everyone's
     model = get_peft_model(model, LoraConfig(r=4, lora_dropout=0.0, target_modules=list(PROJECTIONS)))
+    told = Told()
     result = train(
         model,
         rows(9, seed=1),
@@ -83,11 +95,12 @@ def main(directory: Path, stop: int | None) -> None:
         eval_features=rows(3, seed=2),
         resume=True,
         checkpoint_seconds=0.0,
+        callbacks=[told],
     )
     assert isinstance(result.engine, str)
     assert PackedEngine.name == result.engine
     weights = {name: tensor.flatten().tolist() for name, tensor in adapter_state(model).items()}
-    report = {"weights": weights, "result": result.to_dict(), "scored": score.calls}  # type: ignore[attr-defined]
+    report = {"weights": weights, "result": result.to_dict(), "scored": score.calls, "told": told.scores}  # type: ignore[attr-defined]
     (directory / f"report-{RANK}.json").write_text(json.dumps(report))
 
 

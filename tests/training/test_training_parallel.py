@@ -68,6 +68,8 @@ def test_two_processes_are_one_with_twice_the_batch(tmp_path: Path) -> None:
     assert both[0]["weights"] == both[1]["weights"]
     assert both[0]["result"] == both[1]["result"]
     assert both[0]["scored"] == expected["scored"]
+    assert both[0]["told"] == both[1]["told"] == pytest.approx(expected["told"], rel=1e-3, abs=1e-3)
+    assert len(expected["told"]) == expected["scored"]
     assert both[1]["scored"] == 0
     assert_same_run(both[0], expected)
     names = sorted(path.name for path in (tmp_path / "two" / "run").iterdir())
