@@ -95,7 +95,9 @@ def served(extractor: Path, review: Path, log: Path) -> Iterator[httpx.Client]:
             [sys.executable, "-m", "extractft", *map(str, arguments)], stdout=errors, stderr=subprocess.STDOUT
         )
     try:
-        with httpx.Client(base_url=_address(process, log), timeout=120, trust_env=False) as client:
+        limits = httpx.Limits(max_keepalive_connections=0)  # one that the server has closed meanwhile is found too late
+        address = _address(process, log)
+        with httpx.Client(base_url=address, timeout=120, trust_env=False, limits=limits) as client:
             while client.get("/health/ready").status_code != 200:
                 time.sleep(0.2)
             yield client
