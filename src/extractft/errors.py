@@ -37,6 +37,7 @@ __all__ = [
     "PromptError",
     "ReviewConflictError",
     "ReviewError",
+    "ReviewUnavailableError",
     "RowIssue",
     "ScannedDocumentError",
     "SchemaError",
@@ -209,6 +210,10 @@ class ReviewError(ExtractFTError, RuntimeError):
 
 class ReviewConflictError(ReviewError):
     """Somebody else looks at a record, or has decided about it in the meantime."""
+
+
+class ReviewUnavailableError(ReviewError):
+    """The file of a review cannot be used now: somebody holds it, the disk is full, it is damaged or gone."""
 
 
 class ExtractionError(ExtractFTError):

@@ -219,6 +219,44 @@ def test_nothing_proposed_or_no_record_at_all(client: httpx.Client, store: Revie
         assert answer.json()["decision"] == "correct"
 
 
+def test_right_as_proposed_though_fields_without_a_value_were_left_out(
+    client: httpx.Client, store: ReviewStore
+) -> None:
+    """Rows of other programs leave out what is null."""
+    store.add_items([NewItem("Order of Ada", {"customer": "Ada"}, "short", "orders", 0.0)])
+    item = next_item(client)
+    assert item["id"] == "short"
+    path = f"/v1/review/items/{item['number']}"
+    answer = client.post(f"{path}/accept", json={"reviewer": "Ann", "version": 0})
+    assert answer.json() == {"version": 1, "decision": "accept", "changes": 0}
+    assert client.get("/v1/review/stats").json()["accepted"] == 1
+
+
+def test_a_review_that_cannot_be_used_now(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """503, so that clients come again, and a line in the log."""
+    with (
+        PageServer(tmp_path / "r.db") as server,
+        httpx.Client(base_url=server.url, trust_env=False, timeout=60) as client,
+    ):
+        assert server.store is not None
+        server.store.add_items([NewItem("a secret text", {"customer": "Ada"}, "x", "orders", 0.0)])
+        kept = tmp_path / "kept.db"
+        server.store.path.rename(kept)
+        requests = (
+            ("POST", "/next", {"reviewer": "Ann"}),
+            ("POST", "/items/1/accept", {"reviewer": "Ann", "version": 0}),
+            ("GET", "/stats", None),
+        )
+        for method, path, body in requests:
+            answer = client.request(method, f"/v1/review{path}", json=body)
+            assert (answer.status_code, answer.json()["code"]) == (503, "review-unavailable")
+            assert answer.headers["Retry-After"] == "5"
+        assert "review unavailable" in caplog.text
+        assert "secret" not in caplog.text
+        kept.rename(server.store.path)
+        assert client.post("/v1/review/next", json={"reviewer": "Ann"}).json()["item"]["id"] == "x"
+
+
 def test_keys_guard_the_data_and_not_the_pages(tmp_path: Path) -> None:
     with (
         PageServer(tmp_path / "r.db", api_keys=("a-key-of-the-test-0123456789",)) as server,

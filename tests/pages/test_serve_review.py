@@ -73,6 +73,18 @@ def test_a_kill_loses_no_correction(saved: Path, tmp_path: Path) -> None:
     client.close()
 
 
+def test_after_a_signal_the_whole_review_is_in_its_file(saved: Path, tmp_path: Path) -> None:
+    database = tmp_path / "reviews.db"
+    process, client = start(tmp_path, str(saved), "--review", str(database), "--review-below", "1")
+    assert client.post("/v1/parcels/extract", json={"text": "a served text"}).status_code == 200
+    client.close()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
+    assert [path.name for path in tmp_path.glob("reviews.db*")] == ["reviews.db"]
+    with ReviewStore(database, create=False) as store:
+        assert [found.item.text for found in store.items()] == ["a served text"]
+
+
 def test_wrong_usage_of_the_review(saved: Path, tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text("{}\n")
     for options, said in (

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from extractft.errors import ReviewConflictError, ReviewError
+from extractft.errors import ReviewConflictError, ReviewError, ReviewUnavailableError
 from extractft.review import NewItem, ReviewStore, changes_between, corrected_rows, review_statistics
 from extractft.schema import Schema
 
@@ -200,12 +200,76 @@ def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(other) as connection:
         connection.execute("CREATE TABLE mine (x)")
     connection.close()
+    before = other.read_bytes()
     with pytest.raises(ReviewError, match="another program"):
         ReviewStore(other)
+    assert other.read_bytes() == before
     with pytest.raises(ReviewError, match="no file"):
         ReviewStore(tmp_path / "none.db", create=False)
     with pytest.raises(ReviewError, match="directory"):
         ReviewStore(tmp_path / "no" / "such.db")
+
+
+def test_a_copy_of_a_review_that_is_in_use_is_a_review(store: ReviewStore, tmp_path: Path) -> None:
+    """What is not in the copy is in the file beside it; the copy is never taken for something else."""
+    store.add_items([item(1)])
+    copy = tmp_path / "copy.db"
+    copy.write_bytes(store.path.read_bytes())
+    with ReviewStore(copy, create=False) as copied:
+        assert [*copied.items()] == []
+    copy.write_bytes(store.path.read_bytes())
+    (tmp_path / "copy.db-wal").write_bytes(store.path.with_name(store.path.name + "-wal").read_bytes())
+    with ReviewStore(copy, create=False) as copied:
+        assert [found.item for found in copied.items()] == [found.item for found in store.items()] != []
+
+
+@pytest.mark.parametrize("content", [b"", "tables dropped"])
+def test_a_database_without_tables_is_no_review_to_read(tmp_path: Path, content: bytes | str) -> None:
+    empty = tmp_path / "empty.db"
+    empty.write_bytes(b"")
+    if content:
+        with sqlite3.connect(empty) as connection:
+            connection.executescript("CREATE TABLE mine (x); DROP TABLE mine")
+        connection.close()
+    with pytest.raises(ReviewError, match="found an empty one") as found:
+        ReviewStore(empty, create=False)
+    assert "-wal" in found.value.__notes__[0]
+    ReviewStore(empty).close()
+    ReviewStore(empty, create=False).close()
+
+
+@pytest.mark.parametrize("what", ["moved", "deleted", "replaced"])
+def test_nothing_is_saved_in_a_file_that_nobody_would_find(store: ReviewStore, tmp_path: Path, what: str) -> None:
+    store.add_items([item(1)])
+    kept = tmp_path / "kept.db"
+    store.path.rename(kept)
+    if what == "deleted":
+        kept.unlink()
+    elif what == "replaced":
+        ReviewStore(store.path).close()
+    with pytest.raises(ReviewUnavailableError, match="moved, deleted or replaced"):
+        store.add_items([item(2)])
+    with pytest.raises(ReviewUnavailableError, match="moved, deleted or replaced"):
+        store.claim_next("Ann", [NAME])
+    if what == "moved":
+        kept.rename(store.path)
+        assert store.claim_next("Ann", [NAME]) is not None
+
+
+def test_processes_that_make_one_review_at_once(tmp_path: Path) -> None:
+    """Each makes the tables, turns the journal on and adds its own records."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(4) as pool:
+        added = pool.starmap(fill, [(tmp_path / f"{turn}.db", who) for turn in range(6) for who in range(4)])
+    assert added == [5] * 24
+    for turn in range(6):
+        with ReviewStore(tmp_path / f"{turn}.db", create=False) as made:
+            assert sum(1 for _ in made.items()) == 20
+
+
+def fill(path: Path, who: int) -> int:
+    with ReviewStore(path) as mine:
+        return mine.add_items(item(100 * who + number) for number in range(5)).added
 
 
 def test_a_newer_format_is_refused(store: ReviewStore) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -112,7 +112,7 @@ def serve(
         extractft.serving.warm_up(loaded.values())
         return extractft.pages.create_app_with_pages(loaded, settings, store, review_below)
 
-    with extractft.serving.log_to(form=log.value):
+    with closing(store) if store else nullcontext(), extractft.serving.log_to(form=log.value):
         ended_well = extractft.serving.run_server(load, settings)
     if not ended_well:
         raise typer.Exit(1)

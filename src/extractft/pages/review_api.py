@@ -6,6 +6,7 @@ Knows the service, schemas and the store; knows no page.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Any, TypeVar
@@ -14,7 +15,7 @@ from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 
-from extractft.errors import ReviewConflictError, ReviewError
+from extractft.errors import ReviewConflictError, ReviewError, ReviewUnavailableError
 from extractft.pages.form_api import json_answer, service_of
 from extractft.pages.record_check import CheckedRecord, check_record, places_of
 from extractft.review import Decision, ReviewItem, ReviewStore, changes_between, review_statistics
@@ -22,6 +23,7 @@ from extractft.review.review_export import moment
 from extractft.schema import Schema
 from extractft.serving import Problem
 from extractft.serving.problem_details import invalid_request
+from extractft.serving.request_log import log_event
 
 __all__ = ["review_router"]
 
@@ -146,7 +148,8 @@ class ReviewApi:
         checked = await asyncio.to_thread(check_record, schema, record, None)
         if checked.issues:
             raise _invalid_record(checked)
-        kind = "accept" if checked.record == proposed else "correct"
+        whole = await asyncio.to_thread(check_record, schema, proposed, None)  # a file may leave null fields out
+        kind = "accept" if not whole.issues and checked.record == whole.record else "correct"
         changes = (
             await asyncio.to_thread(changes_between, schema, proposed, checked.record) if kind == "correct" else ()
         )
@@ -239,9 +242,11 @@ async def _stored(work: Callable[..., T], *arguments: Any, **options: Any) -> T:
         return await asyncio.to_thread(work, *arguments, **options)
     except ReviewConflictError as error:
         raise Problem(409, "record-taken", " ".join([str(error), *getattr(error, "__notes__", ())])) from None
+    except ReviewUnavailableError as error:
+        log_event("review unavailable", level=logging.ERROR, failure=error.__cause__ or error)
+        detail = "The review cannot be used now, and nothing was saved; the log says where, under the request's id."
+        raise Problem(503, "review-unavailable", detail, headers={"Retry-After": "5"}) from error
     except ReviewError as error:
-        if error.__cause__ is not None:
-            raise Problem(500, "server-error", str(error)) from error
         raise Problem(422, "invalid-request", str(error)) from None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from extractft.errors import ReviewError
+from extractft.errors import ReviewError, ReviewUnavailableError
 from extractft.processes import fork_safe_lock
 
 __all__ = ["ReviewDatabase", "is_review_database"]
@@ -89,16 +89,29 @@ class ReviewDatabase:
         self._process = os.getpid()
         self._require_file(create=create)
         with self._explained():
-            self._connection = self._connect()
-            self._require_own()
+            self._connection = sqlite3.connect(
+                self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+            )
+            try:
+                self._open(create=create)
+            except BaseException:
+                self._connection.close()
+                raise
+        self._identity = self._found_identity()
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
-        connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        return connection
+    def _open(self, *, create: bool) -> None:
+        """Look whose file it is before anything in it is changed; make the tables of a new one."""
+        self._connection.row_factory = sqlite3.Row
+        self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.execute("PRAGMA foreign_keys = ON")
+        if not self._require_own(self._connection):
+            if not create:
+                raise ReviewError(f"Expected the database of a review, found an empty one: {self.path}.").hint(
+                    "Of a review that is in use, the latest decisions are in a file beside it that ends with -wal: "
+                    "a copy needs both."
+                )
+            self._make_tables()
+        self._connection.execute("PRAGMA journal_mode = WAL")
 
     def _require_file(self, *, create: bool) -> None:
         found = self.path.exists()
@@ -113,23 +126,44 @@ class ReviewDatabase:
         if not found and not self.path.parent.is_dir():
             raise ReviewError(f"Expected a directory for the review, found none: {self.path.parent}.").hint("Make it.")
 
-    def _require_own(self) -> None:
-        """Make the tables of a new file; refuse one of another program or of a newer version."""
-        with self.writing() as connection:
-            (application,) = connection.execute("PRAGMA application_id").fetchone()
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-            if not tables:
-                for statement in TABLES.split(";\n"):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA application_id = {APPLICATION}")
-                connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
-            elif application != APPLICATION:
-                raise ReviewError(f"Expected the database of a review, found one of another program: {self.path}.")
-            elif version > FORMAT_VERSION:
-                raise ReviewError(
-                    f"Expected a review of format {FORMAT_VERSION}, found format {version}: {self.path}."
-                ).hint("A newer extractft wrote it; use that one.")
+    def _require_own(self, connection: sqlite3.Connection) -> bool:
+        """Refuse a file of another program or of a newer version; True if it is a review, False if it has no tables."""
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            return False
+        if application != APPLICATION:
+            raise ReviewError(f"Expected the database of a review, found one of another program: {self.path}.")
+        if version > FORMAT_VERSION:
+            raise ReviewError(
+                f"Expected a review of format {FORMAT_VERSION}, found format {version}: {self.path}."
+            ).hint("A newer extractft wrote it; use that one.")
+        return True
+
+    def _make_tables(self) -> None:
+        """Make the tables, unless another process was faster; in the file itself, so that a copy is a review too."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        if not self._require_own(self._connection):
+            for statement in TABLES.split(";\n"):
+                self._connection.execute(statement)
+            self._connection.execute(f"PRAGMA application_id = {APPLICATION}")
+            self._connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+        self._connection.execute("COMMIT")
+
+    def _found_identity(self) -> tuple[int, int] | None:
+        """Device and number of the file that is at the path now."""
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _require_in_place(self) -> None:
+        """Refuse to work on in a file that was moved or deleted: what is saved there, nobody would find."""
+        if self._found_identity() != self._identity:
+            raise ReviewUnavailableError(
+                f"Expected the review in {self.path}, found that the file was moved, deleted or replaced."
+            ).hint("What was saved before is in the file that was opened. Put it back, or open the review anew.")
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -150,6 +184,7 @@ class ReviewDatabase:
                 "Open the database in each process."
             )
         with self._lock, self._explained():
+            self._require_in_place()
             self._connection.execute(begin)
             try:
                 yield self._connection
@@ -165,7 +200,7 @@ class ReviewDatabase:
         try:
             yield
         except sqlite3.Error as error:
-            raise ReviewError(f"The review in {self.path} cannot be used: {error}.").hint(
+            raise ReviewUnavailableError(f"The review in {self.path} cannot be used: {error}.").hint(
                 "What was saved before is kept. Look at the disk and at who else works with the file, then try again."
             ) from error
 

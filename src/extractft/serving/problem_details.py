@@ -43,6 +43,7 @@ TITLES = {
     "record-taken": "Somebody else has the record",
     "record-truncated": "The record was not complete when its tokens were spent",
     "request-too-slow": "The request did not arrive in time",
+    "review-unavailable": "The review cannot be used now",
     "server-error": "The server failed",
     "text-too-long": "The text does not fit into the model's window",
     "unsupported-media-type": "The body has another media type than expected",
