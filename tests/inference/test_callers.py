@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -52,19 +51,25 @@ def rows_of_passes(engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch) 
     return rows
 
 
+def long_requests(compiler: GrammarCompiler, tokenizer: Any) -> list[GenerationRequest]:
+    """One that takes some hundred passes."""
+    grammar = compiler.compile(Schema.of(Long), max_string_length=8)
+    return [GenerationRequest(tuple(tokenizer("words").input_ids), grammar, 400)]
+
+
 def run_side_by_side(engine: TransformersEngine, compiler: GrammarCompiler, tokenizer: Any, rows: list[int]) -> int:
     """One caller with a long record, one with six short ones; the pass after which the latter stops."""
-    long = compiler.compile(Schema.of(Long), max_string_length=8)
     short = compiler.compile(Schema.of(Short), max_string_length=8)
     prompt = tuple(tokenizer("words").input_ids)
     assert engine.packed
-    first = threading.Thread(target=lambda: list(engine.generate([GenerationRequest(prompt, long, 400)])))
+    first = threading.Thread(target=lambda: list(engine.generate(long_requests(compiler, tokenizer))))
     first.start()
     while not rows:
-        time.sleep(0.001)
+        threading.Event().wait(0.001)
     for _ in range(6):
         list(engine.generate([GenerationRequest(prompt, short, 40)]))
     stopped = len(rows)
+    engines._GRACE = min(engines._GRACE, 0.05)  # nobody comes back any more
     first.join()
     return stopped
 
@@ -73,7 +78,7 @@ def test_a_row_is_not_empty_while_its_caller_comes_back(
     engine: TransformersEngine, compiler: GrammarCompiler, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = rows_of_passes(engine, monkeypatch)
-    monkeypatch.setattr(engines, "_GRACE", 10_000.0)
+    monkeypatch.setattr(engines, "_GRACE", 1e9)
     stopped = run_side_by_side(engine, compiler, tokenizer, rows)
     joined = rows.index(2)
     assert set(rows[joined:stopped]) == {2}
@@ -84,33 +89,24 @@ def test_who_stays_away_holds_up_nobody_for_longer_than_a_share_of_a_pass(
     engine: TransformersEngine, compiler: GrammarCompiler, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = rows_of_passes(engine, monkeypatch)
-    waited: list[float] = []
-    arrived = engine._arrived
-
-    class Noted:
-        def wait(self, timeout: float) -> bool:
-            waited.append(timeout)
-            return arrived.wait(timeout)
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(arrived, name)
-
-    monkeypatch.setattr(engine, "_arrived", Noted())
-    monkeypatch.setattr(engines, "_GRACE", 0.05)
+    slept: list[float] = []
+    monkeypatch.setattr(engines.time, "sleep", slept.append)
     stopped = run_side_by_side(engine, compiler, tokenizer, rows)
     assert rows[stopped:]
     assert set(rows[stopped + 1 :]) == {1}
-    assert len(waited) <= 2 * 6  # a spurious wake may split a wait; passes of the long record alone wait for nobody
-    assert all(0 < seconds <= 0.05 * 60 for seconds in waited)
+    assert all(0 < seconds <= engines._LOOK for seconds in slept)
+    before = len(slept)
+    list(engine.generate(long_requests(compiler, tokenizer)))
+    assert len(slept) == before  # a record alone waits for nobody
 
 
 def test_one_caller_of_many_texts_waits_for_nobody(
     engine: TransformersEngine, compiler: GrammarCompiler, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def never(timeout: float) -> bool:
+    def never(seconds: float) -> None:
         raise AssertionError("waited for a caller that is this one")
 
-    monkeypatch.setattr(engine._arrived, "wait", never)
+    monkeypatch.setattr(engines.time, "sleep", never)
     short = compiler.compile(Schema.of(Short), max_string_length=8)
     prompt = tuple(tokenizer("words").input_ids)
     requests = (GenerationRequest(prompt, short, 40) for _ in range(9))

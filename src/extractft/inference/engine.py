@@ -36,6 +36,8 @@ _PATIENCE = 0.05
 _GRACE = 0.05
 """Share of a pass that the next one waits for callers whose records have just ended. A client on this machine is back
 within milliseconds; its next text would else wait for a whole pass, and its row stand empty."""
+_LOOK = 0.0005
+"""Seconds after which it looks whether they are back."""
 
 
 class TransformersEngine(BoundToProcess):
@@ -109,7 +111,6 @@ class TransformersEngine(BoundToProcess):
         self._runner: int | None = None
         self._whole = True
         self._sequences: dict[Sequence, None] = {}
-        self._arrived = threading.Event()
         self._ended, self._pass_seconds = 0, 0.0
         self._packed: bool | None = None
         self._fallback_reason: str | None = None
@@ -210,7 +211,6 @@ class TransformersEngine(BoundToProcess):
     def after_fork(self) -> None:
         """Forget the callers of the other process; one of them may have been in the midst of a turn."""
         self._sequences = {}
-        self._arrived = threading.Event()
         self._runner, self._whole = None, False
         put_back(self._model.modules())
         self._scheduler.abandon()
@@ -237,7 +237,6 @@ class TransformersEngine(BoundToProcess):
                         break
                     line.append(Sequence(request, rows))
                     self._sequences[line[-1]] = None
-                    self._arrived.set()
                 if not line:
                     return
                 self._advance(line[0])
@@ -305,11 +304,12 @@ class TransformersEngine(BoundToProcess):
     def _await_callers(self) -> None:
         """Let those whose records ended in the last turn come with the next text before the batch goes on."""
         missing, self._ended = self._ended, 0
-        end = time.perf_counter() + _GRACE * self._pass_seconds
-        while len(self._scheduler) and len(self._waiting) < missing and (left := end - time.perf_counter()) > 0:
-            self._arrived.clear()
-            if len(self._waiting) < missing:
-                self._arrived.wait(left)
+        begun = time.perf_counter()
+        while len(self._scheduler) and len(self._waiting) < missing:
+            left = _GRACE * self._pass_seconds - (time.perf_counter() - begun)
+            if left <= 0:
+                return
+            time.sleep(min(left, _LOOK))  # an event of `threading` could be left locked by an interrupt
 
     def _begin(self) -> None:
         """Mark the batch as being worked on; begin again if the last one who did so has not come to the end."""
