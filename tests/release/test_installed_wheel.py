@@ -41,13 +41,15 @@ def _run(command: list[str | Path], cwd: Path) -> str:
 
 
 def _interpreter(version: str) -> str:
-    """The interpreter of a version; a test is skipped, with the name that was looked for, where there is none."""
+    """The interpreter of a version, on the PATH or of pyenv; a test is skipped, with the names tried, if none runs."""
     if sys.version_info[:2] == tuple(map(int, version.split("."))):
         return sys.executable
     name = f"python{version}"
-    path = shutil.which(name)
-    works = path and subprocess.run([path, "-c", "pass"], capture_output=True, check=False).returncode == 0
-    return path if path and works else pytest.skip(f"no interpreter {name} on this machine")
+    of_pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob(f"versions/{version}.*/bin/{name}")
+    for path in [shutil.which(name), *sorted(of_pyenv)]:
+        if path and subprocess.run([path, "-c", "pass"], capture_output=True, check=False).returncode == 0:
+            return str(path)
+    return pytest.skip(f"no {name} that runs, on the PATH or of pyenv")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
@@ -115,11 +115,18 @@ class InputFiles:
         """The rows, file by file; a row that cannot be read has a problem in place of its text.
 
         Raises:
-            DatasetError: A file as a whole cannot be read.
+            DatasetError: A file as a whole cannot be read, or no row of any file has a column that is to be kept.
         """
+        unseen, last = set(self._config.keep_columns), None
         for file in self.files:
             for row in self._opened(file).rows:
+                if unseen and isinstance(row, RawRow):
+                    last = row.value
+                    unseen = {column for column in unseen if cell_of(last, column) is MISSING}
                 yield self._input_row(file, row)
+        for column in sorted(unseen if last is not None else ()):
+            name = self.files[0].path.name if len(self.files) == 1 else "all files"
+            _require_column(name, [str(key) for key in last] if isinstance(last, Mapping) else [], column)
 
     def _opened(self, file: InputFile) -> RowSource:
         config = self._config
@@ -152,6 +159,7 @@ class InputFiles:
         known = _as_name(found)
         if not known:
             message = f"expected a name for the row under {display_name(self._id_column)}, found none"
+            message += _proposal(self._id_column, row.value) if isinstance(row.value, Mapping) else ""
             return self._without_text(file, row.number, message, kept)
         return InputRow(known, row.number, file.name, text, problem, kept)
 
@@ -212,7 +220,8 @@ def _text(value: Any, config: BulkConfig) -> tuple[str | None, str]:
     if isinstance(found, str):
         return found, ""
     kind = "no such key" if found is MISSING else "nothing" if found is None else type(found).__name__
-    return None, f"expected a text under {display_name(config.text_column)}, found {kind}"
+    proposal = _proposal(config.text_column, value) if found is MISSING and isinstance(value, Mapping) else ""
+    return None, f"expected a text under {display_name(config.text_column)}, found {kind}{proposal}"
 
 
 def _present(value: Any) -> Any:
@@ -222,9 +231,14 @@ def _present(value: Any) -> Any:
 def _require_column(name: str, columns: Sequence[str], wanted: str) -> None:
     if wanted in columns or wanted.partition(".")[0] in columns:
         return
-    meant = closest_name(wanted, columns)
     found = f"expected a column {display_name(wanted)}, found only {describe_columns(columns, {wanted})}"
-    raise DatasetError(f"{name}: {found}{f'; is {display_name(meant)} it?' if meant else ''}")
+    raise DatasetError(f"{name}: {found}{_proposal(wanted, columns)}")
+
+
+def _proposal(wanted: str, names: Iterable[Any]) -> str:
+    """A question after the name that a mistyped one may mean; empty if there is none."""
+    meant = None if wanted in (columns := [str(name) for name in names]) else closest_name(wanted, columns)
+    return f"; is {display_name(meant)} it?" if meant else ""
 
 
 def _lines(path: Path, encoding: str | None) -> Iterable[RawRow | RowIssue]:

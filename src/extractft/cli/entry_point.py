@@ -68,7 +68,7 @@ def main() -> None:
     _quiet_libraries()
     show_log_lines("extractft.training.callbacks")
     show_log_lines("extractft.extractor.preflight")
-    ours = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    ours, hook = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, sys.excepthook
     if ours:
         signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -81,6 +81,7 @@ def main() -> None:
         say(error_text(error))
         raise SystemExit(1) from None
     finally:
+        sys.excepthook = hook  # typer leaves its own
         if ours:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

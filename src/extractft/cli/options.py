@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from extractft.cli.command_paths import file_path, user_path
+from extractft.cli.error_messages import setting_names
 from extractft.data.data_files import ENDINGS
 
 __all__ = [
@@ -76,7 +77,12 @@ ConfigOption = Annotated[
     Path | None, typer.Option("--config", parser=user_path, metavar="FILE", help="JSON file of TrainingConfig.")
 ]
 SettingOption = Annotated[
-    list[str] | None, typer.Option("--set", help="One setting, `learning_rate=5e-4` or `lora.r=8`; may be given again.")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        autocompletion=lambda incomplete: [name for name in setting_names() if name.startswith(incomplete)],
+        help="One setting, `learning_rate=5e-4` or `lora.r=8`; may be given again.",
+    ),
 ]
 EvalDataOption = Annotated[
     list[str] | None, typer.Option("--eval-data", help="Held-out examples, as DATA; may be given again.")

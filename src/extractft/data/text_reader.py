@@ -157,8 +157,9 @@ def _text_of(value: Any, column: str) -> Any:
     if not isinstance(value, Mapping):
         return value
     if column not in value:
+        meant = closest_name(column, map(str, value))
         found = f"expected {display_name(column)}, found only {describe_columns(value, {column})}"
-        raise InvalidRow.one("missing_column", found)
+        raise InvalidRow.one("missing_column", f"{found}; is {display_name(meant)} it?" if meant else found)
     return value[column]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from typing import Any, get_args
 
@@ -70,8 +70,20 @@ class ErrorDescriber:
         if len(message) > MAX_CHARACTERS:  # an enumeration of thousands of values lists them all
             message = message[:MAX_CHARACTERS].rpartition(",")[0] + ", ... (one of many values)"
         if detail["type"] == "missing" and detail["loc"]:
+            message += self._mistyped(detail["loc"], raw)
             return RowFault("invalid_output", message, field_path(detail["loc"], raw, self._schema, missing=True))
         return RowFault("invalid_output", message, self._path(detail["loc"], raw), detail["input"])
+
+    def _mistyped(self, loc: Sequence[int | str], raw: Any) -> str:
+        """A question after the key that a missing one may be hidden under; keys that resemble no field are data."""
+        for step in loc[:-1]:
+            if isinstance(raw, Mapping):
+                raw = raw.get(step, raw)
+            elif isinstance(raw, list) and isinstance(step, int) and step < len(raw):
+                raw = raw[step]
+        unknown = [str(key) for key in raw if key not in self._names] if isinstance(raw, Mapping) else []
+        meant = closest_name(str(loc[-1]), unknown)
+        return f"; is {display_name(meant)} meant for it?" if meant else ""
 
     def unknown_to_all(self, details: Sequence[ErrorDetails], raw: Any) -> list[ErrorDetails]:
         """The errors about keys that every option of a union refuses.

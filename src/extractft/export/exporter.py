@@ -24,6 +24,7 @@ from extractft.export.export_source import ExportSource
 from extractft.export.gguf_tools import QUANTIZATIONS, convert_to_gguf
 from extractft.export.serving_template import modelfile, serving_template
 from extractft.modeling import ADAPTER_FILE
+from extractft.modeling.quiet_libraries import LOADING_LOCK, no_progress_bars
 from extractft.storage import published_directory
 
 __all__ = ["export_model"]
@@ -96,7 +97,8 @@ def _write_model(source: ExportSource, directory: Path, dtype: str) -> None:
     for name in ("_name_or_path", "_model_name_or_path"):  # where it lay on this machine
         if hasattr(model.config, name):
             setattr(model.config, name, "")
-    model.save_pretrained(directory)
+    with LOADING_LOCK, no_progress_bars():
+        model.save_pretrained(directory)
     template, tokenizer = serving_template(source.tokenizer, source.chat), source.tokenizer
     own = tokenizer.chat_template
     try:
