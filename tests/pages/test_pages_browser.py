@@ -184,6 +184,20 @@ def test_what_one_has_another_does_not_get(browser: Browser, server: PageServer)
     assert len(server.store.item(2).decisions) == 1
 
 
+def test_what_others_have_is_said_where_nothing_is_left(browser: Browser, server: PageServer) -> None:
+    assert server.store is not None
+    taken = server.store.claim_next("Bob", ["orders"])
+    assert taken is not None
+    for found in [*server.store.items()]:
+        if found.number != taken.number:
+            server.store.decide(found.number, "Eve", "accept", found.item.proposed, version=found.version)
+    visit(browser, f"{server.url}/review", person="Ann")
+    browser.wait_for("!document.getElementById('none').hidden && document.getElementById('others').textContent")
+    assert "somebody else looks at: 1" in browser.run("document.getElementById('none').innerText")
+    assert browser.run("document.querySelector('#people thead th').textContent") == "Reviewer"
+    quiet(browser, server)
+
+
 def test_hostile_texts_are_shown_as_text(browser: Browser, server: PageServer) -> None:
     review(browser, server)
     for number in (0, 1):

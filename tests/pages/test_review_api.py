@@ -188,6 +188,13 @@ def test_bad_requests(client: httpx.Client, store: ReviewStore, path: str, body:
     assert store.last_decision() == 0
 
 
+def test_of_two_values_of_one_field_none_is_saved(client: httpx.Client, store: ReviewStore) -> None:
+    body = '{"reviewer": "Ann", "version": 0, "record": {"customer": "Ada", "total": 1, "customer": "Bob"}}'
+    answer = client.post("/v1/review/items/1/correct", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request")
+    assert store.last_decision() == 0
+
+
 def test_other_media_types_are_refused(client: httpx.Client) -> None:
     """A form on another site can send text/plain without asking first."""
     answer = client.post("/v1/review/next", content=b'{"reviewer": "Ann"}', headers={"Content-Type": "text/plain"})

@@ -108,6 +108,10 @@ def test_a_hang_up_ends_the_decoding_of_a_real_model(server: ServerProcess) -> N
         (("parcels", "--set", "max_queue"), "NAME=VALUE"),
         (("parcels", "--keys", "missing"), "no such file"),
         (("parcels", "--keys", "empty"), "found none"),
+        (("parcels", "--keys", "bytes"), "keys as text"),
+        (("..=parcels",), "stand in an address"),
+        (("a/b=parcels", "letters"), "stand in an address"),
+        (("=parcels",), "stand in an address"),
         (("parcels", "letters", "--schema", "schema.py:Parcel"), "--schema"),
         (("parcels", "--engine", "vlm"), "vllm"),
         ((), "EXTRACTOR"),
@@ -119,6 +123,7 @@ def test_what_is_mistyped_is_told_before_anything_is_loaded(
     monkeypatch.chdir(saved)
     monkeypatch.delenv("EXTRACTFT_API_KEY", raising=False)
     (saved / "empty").touch()
+    (saved / "bytes").write_bytes(b"\xf0\x01")
     (saved / "copy").mkdir(exist_ok=True)
     if not (saved / "copy" / "parcels").exists():
         os.symlink(saved / "letters", saved / "copy" / "parcels")

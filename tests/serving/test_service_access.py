@@ -104,6 +104,10 @@ def test_another_name_of_the_host_is_not_known(serve: Serve) -> None:
     server = serve()
     with server.client() as client:
         for host in (
+            "localhost:8000.example.com",
+            "localhost:port",
+            "someone@localhost",
+            "localhost/example.com",
             "rebound.example.com",
             "rebound.example.com:8000",
             "",

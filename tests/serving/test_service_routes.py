@@ -83,6 +83,27 @@ def test_a_wrong_body_is_told_where(serve: Serve, body: Any, path: str) -> None:
     assert ADA not in answer.text
 
 
+@pytest.mark.parametrize(
+    "body", ['{"text": "Grace ordered.", "text": "TEXT"}', '{"text": "TEXT", "spans": false, "spans": true}']
+)
+def test_of_two_values_of_one_key_none_is_taken(serve: Serve, body: str) -> None:
+    """Which of them is meant, nobody can know: readers of JSON differ."""
+    body = body.replace("TEXT", ADA)
+    kinds = ("application/json", "application/x-ndjson")
+    with serve().client() as client:
+        one = client.post("/v1/orders/extract", content=body, headers={"Content-Type": kinds[0]})
+        assert (one.status_code, one.json()["code"]) == (422, "invalid-request")
+        lines = "\n".join([body[:-1] + ', "id": 7}', '{"text": "Grace ordered."}'])
+        batch = client.post(
+            "/v1/orders/extract-batch?order=input", content=lines, headers={"Content-Type": kinds[1]}
+        ).text
+    first, second = batch.splitlines()
+    assert '"id":7' in first
+    assert "found one twice" in first
+    assert '"record"' in second
+    assert "Ada" not in one.text + batch
+
+
 def test_other_rooms_add_routes_that_ask_the_same_service(serve: Serve) -> None:
     router = APIRouter()
 

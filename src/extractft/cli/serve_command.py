@@ -140,7 +140,7 @@ def _named_directories(arguments: Sequence[str]) -> dict[str, Path]:
     """The directories by the names that they have in addresses.
 
     Raises:
-        typer.BadParameter: Two have one name.
+        typer.BadParameter: Two have one name, or one cannot stand in an address.
     """
     found: dict[str, Path] = {}
     for argument in arguments:
@@ -150,6 +150,10 @@ def _named_directories(arguments: Sequence[str]) -> dict[str, Path]:
         if name in found:
             message = f"two extractors have the name {name}: give one another name, as in other-name={place}"
             raise typer.BadParameter(message, param_hint="EXTRACTOR")
+        try:
+            extractft.serving.require_name(name)
+        except ConfigError as error:
+            raise usage_error(error, "EXTRACTOR") from error
         found[name] = user_path(place)
     return found
 

@@ -23,6 +23,7 @@ from extractft.review.review_export import moment
 from extractft.schema import Schema
 from extractft.serving import Problem
 from extractft.serving.problem_details import invalid_request
+from extractft.serving.request_body import require_single_keys
 from extractft.serving.request_log import log_event
 
 __all__ = ["review_router"]
@@ -229,11 +230,14 @@ async def _body(request: Request, kind: type[Body]) -> Body:
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Problem(415, "unsupported-media-type", "Expected a body of the type application/json.")
+    body = await request.body()
     try:
-        return kind.model_validate_json(await request.body())
+        asked = kind.model_validate_json(body)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False, include_context=False)
         raise invalid_request(details) from None
+    require_single_keys(body)
+    return asked
 
 
 async def _stored(work: Callable[..., T], *arguments: Any, **options: Any) -> T:

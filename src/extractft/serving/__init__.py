@@ -36,7 +36,7 @@ from extractft.lazy_names import lazy_names
 if TYPE_CHECKING:
     from extractft.serving.access_rules import keys_from
     from extractft.serving.application import create_app
-    from extractft.serving.extraction_service import ExtractionService, warm_up
+    from extractft.serving.extraction_service import ExtractionService, require_name, warm_up
     from extractft.serving.http_server import run_server
     from extractft.serving.problem_details import Problem
     from extractft.serving.record_answers import ExtractRequest, answer_of
@@ -56,6 +56,7 @@ _MODULES = {
     "is_loopback": "server_config",
     "keys_from": "access_rules",
     "log_to": "request_log",
+    "require_name": "extraction_service",
     "run_server": "http_server",
     "warm_up": "extraction_service",
 }
@@ -71,6 +72,7 @@ __all__ = [
     "is_loopback",
     "keys_from",
     "log_to",
+    "require_name",
     "run_server",
     "warm_up",
 ]

@@ -94,14 +94,14 @@ def keys_from(environment: Mapping[str, str], file: Path | None = None) -> tuple
         file: The file, if there is one.
 
     Raises:
-        ConfigError: It holds no key, or one that cannot stand in a header.
+        ConfigError: It is no text, holds no key, or one that cannot stand in a header.
     """
     if file is None:
         source, lines = KEY_VARIABLE, environment.get(KEY_VARIABLE, "").split(",")
         if KEY_VARIABLE not in environment:
             return ()
     else:
-        source, lines = str(file), [line.partition("#")[0] for line in file.read_text("utf-8-sig").splitlines()]
+        source, lines = str(file), [line.partition("#")[0] for line in _text_of(file).splitlines()]
     keys = [line.strip() for line in lines if line.strip()]
     if not keys:
         raise ConfigError(f"Expected a key in {source}, found none.").hint(
@@ -111,6 +111,13 @@ def keys_from(environment: Mapping[str, str], file: Path | None = None) -> tuple
         if not key.isascii() or not key.isprintable() or " " in key:
             raise ConfigError(f"Expected keys of printable ASCII without blanks in {source}, found another one.")
     return tuple(SecretStr(key) for key in keys)
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigError(f"Expected keys as text in {file}, found other bytes.").hint("A key a line.") from None
 
 
 def _digest(key: str | bytes) -> bytes:
@@ -123,7 +130,10 @@ def _decoded(value: bytes) -> str:
 
 
 def _host_name(host: str) -> str:
+    """The name in a `Host` header; nothing if it is no name with a port behind it."""
     try:
-        return urlsplit(f"//{host}").hostname or ""
+        parts = urlsplit(f"//{host}")
+        whole = parts.netloc == host and "@" not in host and parts.port != 0  # looking at the port checks it
     except ValueError:
         return ""
+    return (parts.hostname or "") if whole else ""

@@ -20,7 +20,7 @@ from starlette.types import Receive, Send
 from extractft.serving.admission import Admission
 from extractft.serving.problem_details import Problem, invalid_request
 from extractft.serving.record_answers import ExtractRequest
-from extractft.serving.request_body import ClientHungUp, body_chunks
+from extractft.serving.request_body import ClientHungUp, body_chunks, require_single_keys
 from extractft.serving.request_context import current_client, current_request
 from extractft.serving.request_log import log_event
 from extractft.serving.server_config import ServerConfig
@@ -242,4 +242,5 @@ def _parsed(line: bytes | Problem, answer: dict[str, Any]) -> BatchLine:
         raise invalid_request(error.errors(include_url=False, include_input=False, include_context=False)) from None
     if asked.id is not None:
         answer["id"] = asked.id
+    require_single_keys(line)
     return asked

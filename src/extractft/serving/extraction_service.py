@@ -24,7 +24,7 @@ from extractft.serving.request_context import current_client
 from extractft.serving.server_config import ServerConfig
 from extractft.serving.service_metrics import ExtractorMetrics, ServiceMetrics
 
-__all__ = ["ExtractionService", "draining_problem", "warm_up"]
+__all__ = ["ExtractionService", "draining_problem", "require_name", "warm_up"]
 
 WARM_UP_TEXT = "warm-up"
 FORBIDDEN = frozenset("/\\?#%{}")
@@ -68,7 +68,7 @@ class ExtractionService:
         if not extractors:
             raise ConfigError("Expected at least one extractor to serve, found none.")
         for name in extractors:
-            _require_name(name)
+            require_name(name)
         self.settings = settings
         self.metrics = ServiceMetrics(extractors)
         self.admission = Admission(settings.max_queue, settings.client_limit)
@@ -208,7 +208,12 @@ def draining_problem() -> Problem:
     return Problem(503, "draining", detail, headers={"Retry-After": "5", "Connection": "close"})
 
 
-def _require_name(name: str) -> None:
+def require_name(name: str) -> None:
+    """Check the name of an extractor, before anything is loaded for it.
+
+    Raises:
+        ConfigError: It cannot stand in an address.
+    """
     if not name or name in (".", "..") or FORBIDDEN & set(name) or not name.isprintable() or name != name.strip():
         raise ConfigError(f"Expected a name of an extractor that can stand in an address, found {name!r}.").hint(
             "The name is that of the directory, or the one given as NAME=DIRECTORY."

@@ -17,7 +17,7 @@ from extractft.serving.extraction_service import ExtractionService
 from extractft.serving.openapi_document import batch_operation, component_name, extract_operation
 from extractft.serving.problem_details import Problem, invalid_request
 from extractft.serving.record_answers import ExtractRequest, answer_of
-from extractft.serving.request_body import read_body, require_media_type, while_connected
+from extractft.serving.request_body import read_body, require_media_type, require_single_keys, while_connected
 from extractft.serving.request_context import current_request
 
 __all__ = ["add_extractor_routes"]
@@ -61,6 +61,7 @@ def _extract_endpoint(service: ExtractionService, name: str) -> Endpoint:
             asked = ExtractRequest.model_validate_json(body)
         except ValidationError as error:
             raise _invalid(error) from None
+        require_single_keys(body)
         content = await while_connected(request.receive, _content(service, name, asked))
         context = current_request.get()
         if context is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Collection, Coroutine
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ from starlette.types import Receive
 
 from extractft.serving.problem_details import Problem
 
-__all__ = ["ClientHungUp", "body_chunks", "read_body", "require_media_type", "while_connected"]
+__all__ = ["ClientHungUp", "body_chunks", "read_body", "require_media_type", "require_single_keys", "while_connected"]
 
 T = TypeVar("T")
 
@@ -35,6 +36,25 @@ def require_media_type(request: Request, expected: Collection[str]) -> None:
         raise Problem(
             415, "unsupported-media-type", "Expected a body without Content-Encoding, found a compressed one."
         )
+
+
+def require_single_keys(body: bytes) -> None:
+    """Refuse JSON in which an object has a key twice: of two texts, or two values of a record, one would be lost.
+
+    Args:
+        body: JSON that can be read.
+
+    Raises:
+        Problem: A key stands twice.
+    """
+    json.loads(body, object_pairs_hook=_object, parse_int=str, parse_float=str, parse_constant=str)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise Problem(422, "invalid-request", "Expected each key once in an object of the body, found one twice.")
+    return found
 
 
 async def read_body(request: Request, idle_seconds: float) -> bytes:

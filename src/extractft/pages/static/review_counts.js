@@ -14,9 +14,10 @@ export function showCounts(counts) {
   byId("agreement").textContent = counts.agreement === null
     ? words("no_agreement")
     : words("agreement_of", { percent: Math.round(Number(counts.agreement) * 100), count: counts.compared });
+  byId("others").textContent = Number(counts.claimed) ? words("others_have", { count: counts.claimed }) : "";
   const fields = Object.entries(counts.fields);
   table(byId("fields"), "corrections", "field", FIELD_COUNTS, fields);
-  table(byId("people"), "reviewers", "who", PERSON_COUNTS, Object.entries(counts.reviewers));
+  table(byId("people"), "reviewers", "reviewer", PERSON_COUNTS, Object.entries(counts.reviewers));
 }
 
 function table(element, caption, first, names, rows) {
