@@ -46,7 +46,7 @@ COMMANDS = {
     "labelling": ("select",),
     "quality": ("run", "table", "forms", "long"),
     "servers": ("equality", "throughput"),
-    "serving": ("load", "kill", "baseline", "clients"),
+    "serving": ("load", "kill", "share", "baseline", "clients"),
     "trust": ("records", "places", "similar", "lookup-speed", "exports"),
 }
 SETTINGS = ["--config", "num_train_epochs=1", "--config", "max_eval_rows=2", "--config", "lora.r=2"]
