@@ -55,7 +55,8 @@ class Note(BaseModel):
     urgent: bool
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = make_parser(__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     runs = {
@@ -65,10 +66,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         "baseline": run_baseline,
         "clients": run_client_process,
     }
-    for name in runs:
-        _add_arguments(commands.add_parser(name))
-    args = parser.parse_args(argv)
-    runs[args.command](args)
+    for name, run in runs.items():
+        command = commands.add_parser(name)
+        _add_arguments(command)
+        command.set_defaults(run=run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one command."""
+    args = build_parser().parse_args(argv)
+    args.run(args)
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
