@@ -52,6 +52,16 @@ def made_with_pictures(path: Path, *, texts: dict[int, str], pages: int) -> Path
     return path
 
 
+@pytest.mark.parametrize("content", [b"secret one", b"%PDF-1.4 secret\ntrailer <</Root 1 0 R>>\n", b""])
+def test_nothing_of_a_damaged_file_gets_into_a_log(
+    tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a.pdf").write_bytes(content)
+    with pytest.raises(DocumentError, match="cannot be read"):
+        read_document(tmp_path / "a.pdf")
+    assert caplog.text == ""
+
+
 def test_pages_emoji_and_other_scripts(tmp_path: Path) -> None:
     document = read_document(made_by_fpdf(tmp_path, ["First page", WORDS, "Third page, e\u0301 too"]))
     start = document.text.index("龙琳 🧾")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from extractft.documents import Document, DocumentPart, find_documents, read_document
 from extractft.errors import DocumentError, MissingDependencyError
+from timing import assert_within
 
 PAGE = """<!doctype html><html><head><title>no</title><style>p{}</style></head><body>
 <h1>Order  of 龙琳&nbsp;🧾</h1><script>var no = 1;</script>
@@ -22,6 +23,48 @@ PAGE = """<!doctype html><html><head><title>no</title><style>p{}</style></head><
 def place(document: Document, words: str) -> str:
     start = document.text.index(words)
     return str(document.locate(start, start + len(words)))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<div>" * 200_000 + "x",
+        "<b><div>" * 100_000 + "</b>" * 100_000,
+        "<ul><li>" * 100_000,
+        "".join(f"<font color={number}><p>" for number in range(5_000)),
+        "<p " + " ".join(f"a{number}" for number in range(100_000)) + ">",
+        "<select>" + "<option>x</option>" * 100_000,
+    ],
+    ids=["nested", "closed late", "lists", "copied", "attributes", "options"],
+)
+def test_a_page_that_takes_hours_to_parse_is_refused_at_once(tmp_path: Path, page: str) -> None:
+    (tmp_path / "page.html").write_text(page)
+
+    def refused() -> None:
+        with pytest.raises(DocumentError, match="too many tags within each other"):
+            read_document(tmp_path / "page.html")
+
+    assert_within(refused, 3)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<p>word" * 100_000,
+        "<div><b>word</b></div>" * 100_000,
+        "<table>" + "<tr><td>word<td>word" * 50_000,
+        "<div>" * 2_000 + "word" + "</div>" * 2_000,
+        "<p>word<font color=red>" * 3_000,
+        "<script>" + "s = '<div>';" * 100_000 + "</script>word",
+        "<!--" + "<div>" * 100_000 + "-->word",
+        "<p title='" + "long " * 50_000 + "'>word",
+    ],
+    ids=["flat", "closed", "table", "deep", "equal", "script", "comment", "one attribute"],
+)
+def test_large_pages_are_read(tmp_path: Path, page: str) -> None:
+    (tmp_path / "page.html").write_text(page)
+    document = read_document(tmp_path / "page.html")
+    assert document.text.count("word") == page.count("word")
 
 
 def test_a_page_reads_as_it_is_shown(tmp_path: Path) -> None:

@@ -383,3 +383,15 @@ def test_an_iterator_that_is_let_go_stops_its_requests(
     assert len(server.asked) == seen < 20
     server.before = lambda request: None
     assert [c.token_ids for c in engine.generate(requests[:1])] == [c.token_ids for c in first]
+
+
+@pytest.mark.parametrize("body", [b"{}", b"", b'{"choices": [{"text": "{}"}]}'])
+def test_a_redirection_is_said_and_not_followed(
+    server: FakeVLLM, engine: RemoteEngine, requests: list[Any], body: bytes
+) -> None:
+    """Its body is no answer, whatever is in it."""
+    elsewhere = httpx.Response(307, headers={"Location": "http://elsewhere.example.com/"}, content=body)
+    server.before = answering(COMPLETIONS, lambda: elsewhere)
+    failed = the_one(engine, requests)
+    assert "found status 307 (Temporary Redirect)" in (failed.error or "")
+    assert not failed.token_ids

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from extractft.documents.document import Document, DocumentBuilder
+from extractft.documents.html_bounds import require_parsable
 from extractft.documents.plain_document import decoded
 
 __all__ = ["read_html"]
@@ -73,14 +74,16 @@ def read_html(path: Path, content: bytes, encoding: str | None) -> Document:
     """A page as a document.
 
     Raises:
-        DocumentError: It is in another encoding.
+        DocumentError: It is in another encoding, or takes hours to parse.
     """
     from selectolax.lexbor import LexborHTMLParser
 
     declared = CHARSET.search(content[:HEAD_BYTES])
     if encoding is None and declared and not content.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         encoding = _known(declared[1].decode("ascii"))
-    tree = LexborHTMLParser(decoded(path, content, encoding))
+    page = decoded(path, content, encoding)
+    require_parsable(path.name, page)
+    tree = LexborHTMLParser(page)
     reader = _PageReader(DocumentBuilder(path.name))
     if tree.body is not None:
         reader.read(tree.body)

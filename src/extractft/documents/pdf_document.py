@@ -87,11 +87,12 @@ def _reading(path: Path) -> Iterator[None]:
 def _quiet() -> Iterator[None]:
     """Silence the warnings of pypdf, which quote what they found."""
     logger = logging.getLogger("pypdf")
-    before, logger.disabled = logger.disabled, True
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)  # a level holds for the loggers of its modules as well
     try:
         yield
     finally:
-        logger.disabled = before
+        logger.setLevel(before)
 
 
 def _is_unreadable(text: str) -> bool:

@@ -206,7 +206,7 @@ class ServerClient:
                 self._http.stream(method, path, json=body, timeout=timeout) as response,
             ):
                 self._answered = True
-                if response.status_code >= 400:
+                if response.status_code >= 300:  # redirections are not followed: the text stays where it was sent
                     asked_for = _retry_after_seconds(response.headers.get("retry-after"))
                     raise _FailedTry(await self._status_error(response), asked_for)
                 content = await read_bounded(response, longest)
