@@ -114,7 +114,13 @@ def _describe_error(error: ErrorDetails) -> str:
 
 
 class LoRAConfig(Config):
-    """Low-rank adapter, in PEFT's terms."""
+    """Low-rank adapter, in PEFT's terms.
+
+    Example:
+        ```python
+        config = TrainingConfig(lora=LoRAConfig(r=8, lora_dropout=0))
+        ```
+    """
 
     r: int = Field(default=16, ge=1)
     """Rank of the update."""
@@ -127,7 +133,13 @@ class LoRAConfig(Config):
 
 
 class PromptConfig(Config):
-    """Settings of the system prompt, which is written from the schema."""
+    """Settings of the system prompt, which is written from the schema.
+
+    Example:
+        ```python
+        config = TrainingConfig(prompt=PromptConfig(language="zh", instructions="日期写成 YYYY-MM-DD。"))
+        ```
+    """
 
     language: Literal["auto", "zh", "en"] = "auto"
     """Language of the prompt; `auto` takes Chinese when the schema's own words are Chinese."""
@@ -140,7 +152,14 @@ class PromptConfig(Config):
 
 
 class GenerationConfig(Config):
-    """Settings of decoding."""
+    """Settings of decoding.
+
+    Example:
+        ```python
+        generation = GenerationConfig(split_long_texts=True, batch_size=8)
+        extractor = Extractor.from_base(Complaint, generation=generation)
+        ```
+    """
 
     max_new_tokens: int | None = Field(default=None, ge=8)
     """Budget of new tokens for one record; `None` computes it from the schema and the text."""
@@ -176,7 +195,13 @@ class GenerationConfig(Config):
 
 
 class TrackingConfig(Config):
-    """Experiment tracking with SwanLab. Off unless asked; only `online` uses a network."""
+    """Experiment tracking with SwanLab. Off unless asked; only `online` uses a network.
+
+    Example:
+        ```python
+        config = TrainingConfig(tracking=TrackingConfig(mode="local", project="complaints"))
+        ```
+    """
 
     mode: Literal["off", "local", "offline", "online"] = "off"
     """SwanLab's mode. `local` and `offline` write to `log_dir` only."""
@@ -189,7 +214,15 @@ class TrackingConfig(Config):
 
 
 class TrainingConfig(Config):
-    """Fine-tuning settings; the defaults come from the sweep in `docs/lab-notes.md`."""
+    """Fine-tuning settings; the defaults come from the sweep in `docs/lab-notes.md`.
+
+    Example:
+        ```python
+        config = TrainingConfig(num_train_epochs=6, seed=1)
+        extractor = Extractor.fit(Complaint, "complaints.jsonl", config=config)
+        longer = config.replace(num_train_epochs=8)
+        ```
+    """
 
     learning_rate: float = Field(default=1e-3, gt=0)
     """Peak learning rate of AdamW."""

@@ -47,7 +47,16 @@ __all__ = [
 
 
 class ExtractFTError(Exception):
-    """Base of all errors raised by extractft."""
+    """Base of all errors raised by extractft.
+
+    Example:
+        ```python
+        try:
+            complaint = extractor.extract("")
+        except ExtractFTError as error:
+            print(error, *error.__notes__)
+        ```
+    """
 
     def hint(self, text: str) -> Self:
         """Add what the user can do about it, shown below the message, and return the error."""

@@ -56,6 +56,11 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     """A tokenizer with one token a byte, Qwen3's control tokens and a chat template of the same shape.
 
     `<think>` and `</think>` are added tokens but not special ones, as with Qwen3.
+
+    Example:
+        ```python
+        assert byte_tokenizer().decode(byte_tokenizer().encode("茶")) == "茶"
+        ```
     """
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     backend = Tokenizer(models.BPE(vocab={char: i for i, char in enumerate(alphabet)}, merges=[]))
@@ -78,6 +83,12 @@ def tiny_model(
     """A randomly initialised Qwen3 of a few thousand weights, in float32 on the CPU.
 
     The vocabulary is a few ids wider than `byte_tokenizer()`'s, as Qwen3's is.
+
+    Example:
+        ```python
+        tiny_model().save_pretrained("tiny")
+        byte_tokenizer().save_pretrained("tiny")  # a base model for `Extractor.fit(..., base_model="tiny")`
+        ```
     """
     set_seed(seed)
     config = Qwen3Config(
@@ -112,6 +123,12 @@ class ScriptedEngine:
 
     Attributes:
         capabilities: All that the protocol names.
+
+    Example:
+        ```python
+        chat = ChatRenderer(byte_tokenizer(), "Extract the complaint.")
+        engine = ScriptedEngine({"tea": '{"name":"Lin"}'}, chat)
+        ```
     """
 
     capabilities = EngineCapabilities("scripted")
@@ -161,6 +178,12 @@ def scripted_extractor(schema: Any, answers: Mapping[str, Any], **settings: Any)
         schema: The schema of the records.
         answers: Text to record.
         **settings: Settings of `GenerationConfig`.
+
+    Example:
+        ```python
+        extractor = scripted_extractor(Complaint, {"Lin wrote.": Complaint(name="Lin")})
+        assert extractor.extract("Lin wrote.").name == "Lin"
+        ```
     """
     spec: Schema[Any] = Schema.of(schema)
     tokenizer = byte_tokenizer()
@@ -180,6 +203,12 @@ def grammar_accepts(schema: Any, json_text: str, tokenizer: Any, *, text: str | 
         tokenizer: A fast tokenizer with a chat template, such as `byte_tokenizer()`.
         text: The text that verbatim fields are copied from, composed (NFC) as the extractor does; without it they
             are as free as others.
+
+    Example:
+        ```python
+        assert grammar_accepts(Complaint, '{"name":"Lin"}', byte_tokenizer())
+        assert not grammar_accepts(Complaint, '{"name":7}', byte_tokenizer())
+        ```
     """
     spec: Schema[Any] = Schema.of(schema)
     chat = ChatRenderer(tokenizer, "")
@@ -198,6 +227,11 @@ def assert_roundtrip(instance: Any, tokenizer: Any, *, schema: Any = None) -> No
 
     Raises:
         AssertionError: The grammar refuses the text, or it parses to something else.
+
+    Example:
+        ```python
+        assert_roundtrip(Complaint(name="Lin"), byte_tokenizer())
+        ```
     """
     spec: Schema[Any] = Schema.of(type(instance) if schema is None else schema)
     text = spec.canonical_json(instance)

@@ -12,7 +12,13 @@ __all__ = ["BulkConfig"]
 
 
 class BulkConfig(Config):
-    """Settings that shape the output of a bulk run; a run that goes on must have the same."""
+    """Settings that shape the output of a bulk run; a run that goes on must have the same.
+
+    Example:
+        ```python
+        config = BulkConfig(text_column="消息", keep_columns=("编号",), format="jsonl")
+        ```
+    """
 
     id_column: str | None = None
     """Column with a name for each row, all of them different; row numbers if `None`."""

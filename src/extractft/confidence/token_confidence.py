@@ -30,6 +30,12 @@ class Confidence:
             the right number of items), and for each field that was left out (that it is rightly absent).
         calibrated: Whether the numbers were held against rows that the model was not trained on. Without that they
             are the model's own, which is too sure of itself.
+
+    Example:
+        ```python
+        sure = extractor.inspect(text).confidence
+        doubtful = sure.record < 0.8 or sure.values["email"] < 0.5
+        ```
     """
 
     record: float

@@ -17,6 +17,11 @@ class Example(Generic[T]):
     Attributes:
         text: The source text.
         output: A validated instance of the schema.
+
+    Example:
+        ```python
+        row = Example("龙琳，nafan@example.com。", Complaint(name="龙琳", email="nafan@example.com"))
+        ```
     """
 
     text: str

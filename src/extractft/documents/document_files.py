@@ -56,6 +56,13 @@ def read_document(path: str | os.PathLike[str], *, encoding: str | None = None, 
         DocumentError: It is missing, damaged, protected, or of another kind.
         ScannedDocumentError: It is a PDF of pictures of pages.
         MissingDependencyError: The library for it is not installed.
+
+    Example:
+        ```python
+        document = read_document("letter.txt")
+        record = extractor.extract(document.text)
+        print(document.locate(0, 2))
+        ```
     """
     path = Path(path).expanduser()
     reader = _reader(path)

@@ -64,6 +64,12 @@ class EvaluationReport(Results):
     Counts values, not records: a value is a scalar of the record's canonical JSON, defaults included. `null`, a
     missing key, an empty list and an empty object are no values; an empty string is one. Every gold value of a record
     that failed counts as missed. No number here depends on the order of list items.
+
+    Example:
+        ```python
+        report = extractor.evaluate("held-out.jsonl")
+        worst = min(report.fields, key=lambda path: report.fields[path].f1)
+        ```
     """
 
     def metrics(self) -> dict[str, float]:

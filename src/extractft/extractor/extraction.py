@@ -47,6 +47,13 @@ class Extraction(Generic[T]):
         forced: Paths of values that the schema left no choice about, or that closed a record whose budget was spent:
             the model was not asked. Known where the confidence is, of a text that was read whole.
         windows: For a text that was taken apart, what came of each piece; empty for a text that was read whole.
+
+    Example:
+        ```python
+        extraction = extractor.inspect(text)
+        first = extraction.spans["email"][0]
+        assert text[first.start : first.end] == extraction.output.email
+        ```
     """
 
     output: T

@@ -38,8 +38,7 @@ from extractft.schema import Schema
 __all__ = ["Extractor"]
 
 T = TypeVar("T")
-R = TypeVar("R")
-"""The record of an extractor that is made: pyright does not find a class's own variable through its bare name."""
+R = TypeVar("R")  # pyright does not find a class's own variable through its bare name
 F = TypeVar("F")
 
 
@@ -58,6 +57,12 @@ class Extractor(ExtractorParts[T]):
         max_window: Longest prompt and answer together, in tokens.
         provenance: Settings, scores and weights of an extractor that was trained or loaded.
         calibration: Makes confidences believable.
+
+    Example:
+        ```python
+        extractor = Extractor.fit(Complaint, "complaints.jsonl")
+        complaint = extractor.extract(text)
+        ```
     """
 
     @overload
@@ -195,14 +200,9 @@ class Extractor(ExtractorParts[T]):
         options = EngineOptions(engine, base_model, device, dtype)
         runtime: Runtime = load_entry(kind.opener)(SavedExtractor(path, manifest, spec), options)
         require_unchanged(path, manifest)
-        past = Provenance(
-            manifest.config,
-            manifest.metrics,
-            manifest.columns,
-            weights=runtime.weights,
-            field_rates=manifest.field_rates,
-            held_out=manifest.held_out_rule,
-        )
+        told = manifest.config, manifest.metrics, manifest.columns
+        rates, held_out = manifest.field_rates, manifest.held_out_rule
+        past = Provenance(*told, weights=runtime.weights, field_rates=rates, held_out=held_out)
         return cls._on(runtime, spec, past, calibration)
 
     def save_pretrained(self, path: str | Path) -> None:

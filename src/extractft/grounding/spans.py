@@ -21,6 +21,12 @@ class Span:
             `normalized`, it is the same value in other characters (width, case, white space, accents; a date or a
             number in another form); `fuzzy`, it is something similar, and the value may be wrong.
         score: 1 for `exact` and `normalized`; for `fuzzy` how similar the two are, below 1.
+
+    Example:
+        ```python
+        spans = extractor.inspect(text).spans
+        places = [(span.start, span.end, span.method) for span in spans["name"]]
+        ```
     """
 
     start: int

@@ -57,6 +57,12 @@ class ReviewStore:
 
     Raises:
         ReviewError: It is missing, or something else.
+
+    Example:
+        ```python
+        with ReviewStore("reviews.db") as store:
+            print(store.counts())
+        ```
     """
 
     def __init__(self, path: str | Path, *, create: bool = True) -> None:

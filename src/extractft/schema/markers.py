@@ -52,11 +52,12 @@ def verbatim_sources(text: str, kind: VerbatimKind) -> tuple[str, ...]:
 class Verbatim:
     """Marks strings that are copied from the text: the decoder admits nothing else, so none can be invented.
 
-    ```python
-    class Complaint(BaseModel):
-        name: Annotated[str, Verbatim()]
-        emails: list[Annotated[str, Verbatim()]]
-    ```
+    Example:
+        ```python
+        class Complaint(BaseModel):
+            name: Annotated[str, Verbatim()]
+            emails: list[Annotated[str, Verbatim()]]
+        ```
 
     An empty string is no copy and is never written; a field that may be absent is `Annotated[str | None, Verbatim()]`.
     Verbatim is a rule for the decoder and not part of a schema's fingerprint: an extractor that was trained without
@@ -102,12 +103,13 @@ class Verbatim:
 class Merge:
     """The rule by which a field is merged when a long text is extracted window by window.
 
-    ```python
-    class Contract(BaseModel):
-        parties: Annotated[list[str], Merge("first")]
-        clauses: list[Clause]
-        total: Annotated[Decimal | None, Merge("error")] = None
-    ```
+    Example:
+        ```python
+        class Contract(BaseModel):
+            parties: Annotated[list[str], Merge("first")]
+            clauses: list[str]
+            total: Annotated[Decimal | None, Merge("error")] = None
+        ```
 
     Without it, lists are concatenated, objects and mappings merged part by part, and of everything else the first
     value is taken. Merge is not part of a schema's fingerprint.

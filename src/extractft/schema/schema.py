@@ -49,6 +49,13 @@ class Schema(Generic[T]):
         description: Docstring of the root class, `None` if the author wrote none.
         fingerprint: SHA-256 (hex) over names, keys, kinds, constraints, order and `omit_defaults`, not over words.
         notes: Constraints that the grammar cannot enforce, each with its path; Pydantic checks them after decoding.
+
+    Example:
+        ```python
+        schema = Schema.of(Complaint)
+        assert schema.canonical_json(Complaint(name="龙琳")) == '{"name":"龙琳"}'
+        assert schema.parse('{"name":"龙琳"}') == Complaint(name="龙琳")
+        ```
     """
 
     name: str

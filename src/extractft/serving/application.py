@@ -44,6 +44,11 @@ def create_app(
 
     Raises:
         ConfigError: There is no extractor, or a name cannot stand in an address.
+
+    Example:
+        ```python
+        app = create_app({"complaints": extractor})  # `uvicorn module:app`
+        ```
     """
     service = ExtractionService(extractors, settings or ServerConfig())
     app = FastAPI(
