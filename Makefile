@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup label-studio demo test test-services test-engines test-floors lint format docs serve-docs bench check-release release-check clean distclean
+.PHONY: help setup screenshots label-studio demo test test-services test-engines test-floors lint format docs serve-docs bench check-release release-check clean distclean
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell \
 	$(name) -c 'import sys; print("$(name)") if sys.version_info >= (3, 11) else None' 2>/dev/null)))
@@ -69,6 +69,9 @@ format: $(INSTALLED) ## format the code and fix what can be fixed
 
 # Without it the theme prints an advertisement that hides real warnings.
 docs serve-docs: export NO_MKDOCS_2_WARNING := 1
+
+screenshots: setup ## take the pictures of the documentation anew (needs a Chromium)
+	$(BIN)/python tests/release/screenshots.py docs/images
 
 docs: $(INSTALLED) ## build the documentation into site/, warnings are errors
 	$(BIN)/mkdocs build --strict --quiet
