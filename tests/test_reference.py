@@ -97,6 +97,28 @@ def test_names_that_the_documentation_imports_are_listed(listed: set[str]) -> No
     assert {path for path in objects if path.rpartition(".")[2] not in listed} == set()
 
 
+def test_listed_names_are_on_the_built_page(tmp_path: Path) -> None:
+    """mkdocstrings leaves out what has no words, and what has the name of its own module."""
+    build = pytest.importorskip("mkdocs.commands.build", reason="comes with the group `docs`")
+    pytest.importorskip("mkdocstrings", reason="comes with the group `docs`")
+    from mkdocs.config import load_config
+
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text((ROOT / "docs" / "reference.md").read_text("utf-8"), encoding="utf-8")
+    options = {"docstring_style": "google", "show_root_heading": True, "merge_init_into_class": True}
+    handlers = {"python": {"paths": [str(ROOT / "src")], "options": options}}
+    settings = {
+        "site_name": "x",
+        "theme": {"name": "material", "font": False},
+        "plugins": [{"mkdocstrings": {"handlers": handlers}}],
+    }
+    (tmp_path / "mkdocs.yml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    build.build(load_config(str(tmp_path / "mkdocs.yml"), site_dir=str(tmp_path / "site")))
+    ids = re.findall(r'id="([^"]+)"', (tmp_path / "site" / "index.html").read_text("utf-8"))
+    listed = _on_the_page(ROOT / "docs" / "reference.md")
+    assert listed - {name.rpartition(".")[2] for name in ids} == set()
+
+
 def _load(path: str) -> Any:
     module, _, name = path.rpartition(".")
     return getattr(importlib.import_module(module), name)

@@ -31,6 +31,7 @@ READERS: dict[str, Callable[[Path, bytes, str | None], Document]] = {
     ".pdf": read_pdf,
 }
 DOCUMENT_ENDINGS = tuple(READERS)
+"""Endings of the files that are read as documents."""
 OTHERS = {
     ".doc": "Save it as .docx.",
     ".odt": "Save it as .docx.",

@@ -20,7 +20,9 @@ from extractft.storage import file_digest, restore_lost, tree_digests
 __all__ = ["EXPORT_FILE", "FORMATS", "ExportFormat", "ExportManifest", "changed_files", "read_export"]
 
 EXPORT_FILE = "export.json"
+"""Name of the file in which an export says what it is."""
 ExportFormat = Literal["merged", "adapter", "gguf", "ollama"]
+"""Names of the formats that an extractor is exported in."""
 FORMATS: tuple[str, ...] = get_args(ExportFormat)
 
 

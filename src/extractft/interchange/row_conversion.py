@@ -40,7 +40,9 @@ __all__ = [
 ]
 
 FormatName = Literal["rows", "label-studio", "doccano", "openai", "alpaca", "sharegpt"]
+"""Names of the formats that rows are written in and read from."""
 FORMATS: tuple[FormatName, ...] = get_args(FormatName)
+"""All of them."""
 LineWriter = Callable[[LabelledRow], dict[str, Any]]
 RowReader = Callable[[RawRow], LabelledRow]
 
