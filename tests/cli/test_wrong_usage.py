@@ -154,6 +154,8 @@ def broken(shop: Path) -> Path:
         (("verify", "http://127.0.0.1:9", "--extractor", "exx", "--data", "rows.jsonl"), "--extractor"),
         (("verify", "ftp://127.0.0.1:9", "--extractor", "ext", "--data", "rows.jsonl"), "EXPORT_OR_URL"),
         (("export", "exx", "x"), "Did you mean ext?"),
+        (("export", "ext", "ext/merged"), "lies in"),
+        (("export", "ext", "base/merged", "--base-model", "base"), "lies in"),
         (("export", "ext", "x", "--format", "ggml"), "--format"),
         (("export", "ext", "x", "--format", "adapter"), "found an untrained one"),
         (("export", "ext", "x", "--dtype", "bf17"), "--dtype"),

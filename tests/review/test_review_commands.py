@@ -131,3 +131,24 @@ def test_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert call("add", "r.db", "rows.jsonl", "--extractor", "o", "--column", "price=x").exit_code == 2
     assert call("status", "r.db").exit_code == 1
     assert call("export", "r.db").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "record", "fields"),
+    [
+        ("0.5", 0.5, {}),
+        ("1e400", None, {}),
+        ("-1", None, {}),
+        ("87", None, {}),
+        ("true", None, {}),
+        ('"high"', None, {}),
+        ('{"record": 2, "fields": {"a": 0.5, "b": "x", "c": null, "d": 1e400, "e": [1]}}', None, {"a": 0.5}),
+        ('{"record": 0, "fields": "x", "calibrated": "no"}', 0.0, {}),
+    ],
+)
+def test_what_is_no_confidence(tmp_path: Path, written: str, record: float | None, fields: dict[str, float]) -> None:
+    """A page would show infinities and words as `NaN %`, and nobody knows what 87 is."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "a", "output": {}, "confidence": ' + written + "}\n")
+    (found,) = read_items([path], extractor="orders")
+    assert (found.confidence, found.fields, found.calibrated) == (record, fields, False)

@@ -10,7 +10,7 @@ import typer
 
 import extractft
 from extractft.cli.app import ROWS_FAILED, app
-from extractft.cli.command_paths import CommandPaths, file_path, is_stdout, user_path
+from extractft.cli.command_paths import CommandPaths, NamedPath, file_path, is_stdout, user_path
 from extractft.cli.data_options import data_files, paths_of
 from extractft.cli.error_messages import usage_error
 from extractft.cli.extractor_arguments import check_engine, named_extractor
@@ -79,6 +79,7 @@ def export(
         inputs={"--data": paths_of(rows)},
         sources={"EXTRACTOR": extractor, "--schema": schema_file(schema), "--base-model": base_model},
         files={"--report": report},
+        work_dir=NamedPath("OUT", output),
         force=force,
     ).check()
     columns = pairs(column, "--column") or None

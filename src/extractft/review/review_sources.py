@@ -136,16 +136,21 @@ def _record(value: Any, kind: str) -> Any:
 
 
 def _confidence(value: Any) -> tuple[float | None, dict[str, float], bool]:
-    """The confidence of the record and of its fields, and whether it is calibrated, as `run` and `extract` write it."""
-    if isinstance(value, bool):
-        return None, {}, False
-    if isinstance(value, int | float):
-        return float(value), {}, False
+    """The confidence of the record and of its fields, and whether it is calibrated, as `run` and `extract` write it.
+
+    What is no number from 0 to 1 is no confidence: a column of another program may have that name.
+    """
     if not isinstance(value, Mapping):
-        return None, {}, False
+        return _probability(value), {}, False
     record, fields = value.get("record"), value.get("fields")
+    known = {str(path): _probability(number) for path, number in fields.items()} if isinstance(fields, Mapping) else {}
     return (
-        float(record) if isinstance(record, int | float) else None,
-        dict(fields) if isinstance(fields, Mapping) else {},
-        bool(value.get("calibrated")),
+        _probability(record),
+        {path: number for path, number in known.items() if number is not None},
+        value.get("calibrated") is True,
     )
+
+
+def _probability(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 <= value <= 1 else None
