@@ -65,18 +65,26 @@ def test_force_keeps_the_old_run_until_the_new_one_can_begin(
 ) -> None:
     bulk.run(extractor, rows, tmp_path / "out", **SMALL)
     before = output_of(tmp_path / "out")
+    kept = jsonl(({**row, "k": 1} for row in ROWS), "kept.jsonl")
     twice = jsonl([ROWS[0], ROWS[0]], "twice.jsonl")
     with pytest.raises(DatasetError, match="twice"):
         bulk.run(extractor, twice, tmp_path / "out", force=True, **SMALL)
     with pytest.raises(ConfigError, match="'k' twice"):
-        bulk.run(extractor, rows, tmp_path / "out", force=True, keep_columns=("k", "k"), **SMALL)
+        bulk.run(extractor, kept, tmp_path / "out", force=True, keep_columns=("k", "k"), **SMALL)
+    with pytest.raises(DatasetError, match="'k'"):
+        bulk.run(extractor, rows, tmp_path / "out", force=True, keep_columns=("k",), **SMALL)
     assert output_of(tmp_path / "out") == before
 
 
-def test_settings_that_are_refused_leave_no_run_behind(extractor: InstantExtractor, rows: Path, tmp_path: Path) -> None:
+def test_settings_that_are_refused_leave_no_run_behind(
+    extractor: InstantExtractor, rows: Path, tmp_path: Path, jsonl: Callable[..., Path]
+) -> None:
+    kept = jsonl(({**row, "k": 1} for row in ROWS), "kept.jsonl")
     with pytest.raises(ConfigError, match="'k' twice"):
-        bulk.run(extractor, rows, tmp_path / "out", keep_columns=("k", "k"), **SMALL)
-    assert bulk.run(extractor, rows, tmp_path / "out", keep_columns=("k",), **SMALL).records == 6
+        bulk.run(extractor, kept, tmp_path / "out", keep_columns=("k", "k"), **SMALL)
+    with pytest.raises(DatasetError, match="'k'"):
+        bulk.run(extractor, rows, tmp_path / "out", keep_columns=("k",), **SMALL)
+    assert bulk.run(extractor, kept, tmp_path / "out", keep_columns=("k",), **SMALL).records == 6
 
 
 @pytest.mark.parametrize("name", ["state/notes.txt", "shards/mine.bin", "shards/part-00000.parquet", "summary.json"])
