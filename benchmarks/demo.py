@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 
 import torch
+import typer
 
 from extractft.cli import app
 from lib.command_line import add_threads_argument, make_parser
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(args.threads)
     wall, start = time.perf_counter(), time.process_time()
     with padded_training(active=args.plain), reference_decoding(active=args.plain):
-        app(["demo", *others], standalone_mode=False)
+        typer.main.get_command(app).main(["demo", *others], standalone_mode=False)  # `app()` would keep sys.excepthook
     name = "plain" if args.plain else "engines"
     seconds = f"{time.process_time() - start:.0f} processor seconds, {time.perf_counter() - wall:.0f} s"
     print(f"{name}: {seconds}", file=sys.stderr)
