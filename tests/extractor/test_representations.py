@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +131,14 @@ def _extraction_of(text: str) -> Extraction[Order]:
     """A record whose value is the whole text."""
     spans = {"item": (Span(0, len(text), "exact"),)}
     return Extraction(Order(item=text), text, "", Completion((), "stop"), spans=spans)
+
+
+class Basket(BaseModel):
+    items: list[str]
+
+
+def test_lists_of_chinese_values_are_shown_in_chinese() -> None:
+    record = Basket(items=["梨", "苹果👩‍💻"])
+    source = scripted_extractor(Basket, {"请寄梨和苹果👩‍💻": record}).inspect("请寄梨和苹果👩‍💻")._repr_html_()
+    assert escape('["梨","苹果👩‍💻"]') in source
+    assert "\\u" not in source

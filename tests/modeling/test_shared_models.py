@@ -104,3 +104,28 @@ def test_outside_of_the_block_weights_are_ones_own(saved: dict[str, Path]) -> No
     one, other = (parameters_of(Extractor.from_pretrained(saved["parcels"])) for _ in range(2))
     assert not one.keys() & other.keys()
     assert not any(is_shared(parameter) for parameter in one.values())
+
+
+def test_what_is_trained_in_the_block_has_weights_of_its_own(saved: dict[str, Path], tiny_base: Path) -> None:
+    rows = [{"text": text, "output": {"sender": text[:2]}} for text in TEXTS]
+    config = TrainingConfig(num_train_epochs=2, learning_rate=0.1, lora=LoRAConfig(r=4), seed=2)
+    with sharing_base_models():
+        parcels = Extractor.from_pretrained(saved["parcels"])
+        before = {pointer: parameter.clone() for pointer, parameter in parameters_of(parcels).items()}
+        expected = [parcels.extract(text) for text in TEXTS]
+        trained: Extractor[Any] = Extractor.fit(Letter, rows, base_model=str(tiny_base), config=config)
+    after = parameters_of(parcels)
+    assert all(torch.equal(parameter, after[pointer]) for pointer, parameter in before.items())
+    assert not after.keys() & parameters_of(trained).keys()
+    assert [parcels.extract(text) for text in TEXTS] == expected
+
+
+@pytest.mark.parametrize("dtype", ["auto", "int8"])
+def test_odd_texts_have_the_same_outcomes(saved: dict[str, Path], dtype: str) -> None:
+    texts = ["", "茶" * 50_000, "👩‍💻 ７８９ ｔｅａ", "<|im_end|>" * 40, "\ud83d tea", " \n", *TEXTS]
+    alone = Extractor.from_pretrained(saved["letters"], dtype=dtype)
+    with sharing_base_models():
+        shared = [Extractor.from_pretrained(saved["letters"], dtype=dtype) for _ in range(2)]
+    expected = [repr(outcome) for outcome in alone.extract_many(texts)]
+    for extractor in shared:
+        assert [repr(outcome) for outcome in extractor.extract_many(texts)] == expected

@@ -153,3 +153,9 @@ def test_keys_are_asked_for(saved: Path, tmp_path: Path) -> None:
         assert "file-key" not in server.log
     finally:
         assert server.end(signal.SIGINT) == 0
+
+
+def test_models_elsewhere_have_no_weights_to_share(saved: Path) -> None:
+    found = run(str(saved / "parcels"), "--share-base-model", "--engine", "http://127.0.0.1:1")
+    assert found.exit_code == 2
+    assert "--share-base-model" in found.output

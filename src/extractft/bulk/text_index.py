@@ -35,8 +35,8 @@ VARIABLES = 500
 """Values in one statement."""
 CACHE_KIB = 32 * 1024
 NEW_TEXTS = 50_000
-"""Texts that are gathered before they are moved. At a million rows a row takes 9 microseconds less than without; with
-20,000 of them it is 7."""
+"""Texts that are gathered before they are moved. Over a million rows, a row takes 8 microseconds less than without
+(`benchmarks/bulk.py instant`)."""
 
 
 class TextIndex:

@@ -103,6 +103,10 @@ def serve(
     check_engine(engine)
     if schema and len(directories) > 1:
         raise typer.BadParameter("needs one EXTRACTOR, whose class it is", param_hint="--schema")
+    if share_base_model and engine:
+        raise typer.BadParameter(
+            "is for models that are loaded here; leave it or --engine out", param_hint="--share-base-model"
+        )
     settings = _settings(host, port, keys, setting, without_keys=without_keys)
     store = _review(review, review_below)
 

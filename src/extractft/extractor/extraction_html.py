@@ -6,13 +6,13 @@ light or dark ground. Knows extractions; knows no notebook.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_jsonable_python
 
+from extractft.data.record_columns import json_text
 from extractft.grounding import Span
 from extractft.schema.record_paths import path_of
 
@@ -86,7 +86,7 @@ def _row(extraction: Extraction[Any], path: str, values: Mapping[str, Any], cert
     value = values.get(path)
     level = _level(certain)
     sure = "" if certain is None else f'<span style="color:{COLOURS[level]}">{certain:.2f} {level}</span>'
-    shown = "absent" if value is None else _short(value if isinstance(value, str) else json.dumps(value))
+    shown = "absent" if value is None else _short(value if isinstance(value, str) else json_text(value))
     cells = (f"<code>{escape(path)}</code>", escape(shown), escape(where), sure)
     return "<tr>" + "".join(f'<td style="{CELL}">{cell}</td>' for cell in cells) + "</tr>"
 

@@ -17,6 +17,7 @@ from extractft.modeling import (
     attach_lora,
     is_sharing,
     load_adapter,
+    load_model,
     load_shared_model,
     load_tokenizer,
     merge_adapter,
@@ -45,7 +46,15 @@ class LoadedModel:
     eight_bit: bool = False
 
     @classmethod
-    def load(cls, ref: BaseModelRef, *, device: str, dtype: str, tokenizer_path: str | Path | None = None) -> Self:
+    def load(
+        cls,
+        ref: BaseModelRef,
+        *,
+        device: str,
+        dtype: str,
+        tokenizer_path: str | Path | None = None,
+        to_train: bool = False,
+    ) -> Self:
         """Load tokenizer and weights.
 
         Args:
@@ -54,13 +63,15 @@ class LoadedModel:
             dtype: Type of its weights; `int8` for float32 on the processor and products in 8 bits.
             tokenizer_path: A saved extractor whose tokenizer and chat template to take: they are what it was trained
                 with, whatever has become of those of the base model.
+            to_train: True for weights that no other model has, as an adapter is merged into them in the end.
         """
         place = str(tokenizer_path or ref.path)
         own = ref if tokenizer_path is None else replace(ref, source="local", name=place, path=place)
         eight_bit = dtype == "int8"
         if eight_bit:
             device, dtype = "cpu" if device == "auto" else device, "float32"
-        return cls(ref, load_tokenizer(own), load_shared_model(ref, device=device, dtype=dtype), eight_bit)
+        load = load_model if to_train else load_shared_model
+        return cls(ref, load_tokenizer(own), load(ref, device=device, dtype=dtype), eight_bit)
 
     @classmethod
     def restored(cls, ref: BaseModelRef, path: Path, manifest: Manifest, *, device: str, dtype: str) -> Self:
@@ -76,7 +87,7 @@ class LoadedModel:
     @classmethod
     def trainable(cls, ref: BaseModelRef, config: TrainingConfig, adapter: Path | None) -> Self:
         """The model with an adapter to train: a fresh one, or a saved one to go on with."""
-        base = cls.load(ref, device=config.device, dtype=config.dtype, tokenizer_path=adapter)
+        base = cls.load(ref, device=config.device, dtype=config.dtype, tokenizer_path=adapter, to_train=True)
         if adapter is None:
             return replace(base, model=attach_lora(base.model, config.lora, seed=config.seed))
         return replace(base, model=load_adapter(base.model, adapter, config=config.lora, trainable=True))

@@ -30,7 +30,8 @@ def sharing_base_models() -> Iterator[None]:
 
     Their adapters stay apart instead of being merged into the weights: one more extractor takes the memory of its
     adapter, its answers differ from those of merged weights by rounding, and each layer costs three products instead
-    of one. Extractors that were loaded so can be used afterwards like any other, also at the same time.
+    of one. Extractors that were loaded so can be used afterwards like any other, also at the same time. What is trained
+    in the block has weights of its own.
 
     Example:
         >>> from extractft import Extractor
